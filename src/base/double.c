@@ -1,0 +1,132 @@
+/* double: text of doubles as Python writes and reads it, whatever the process's locale is. */
+#include "base/base.h"
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+
+/* A double's decimal digits: 0.d1d2d3... x 10^point */
+struct digits { char d[20]; int n, point; };
+
+static locale_t c_locale(void)
+{
+	static locale_t c;
+	locale_t seen = __atomic_load_n(&c, __ATOMIC_ACQUIRE);
+	if (seen)
+		return seen;
+	locale_t made = newlocale(LC_ALL_MASK, "C", NULL);
+	assert(made);
+	if (__atomic_compare_exchange_n(&c, &seen, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return made;
+	freelocale(made);
+	return seen;
+}
+
+int str_to_double(const char *s, double *ret)
+{
+	bool starts = *s == '-' || *s == '+' || *s == '.' || (*s >= '0' && *s <= '9');
+	if (!starts || strpbrk(s, "xXpPiInN_"))   /* no hex, inf, nan: a number in a file is decimal */
+		return E_INVALID;
+	char *end;
+	double v = strtod_l(s, &end, c_locale());
+	if (end == s || *end || !isfinite(v))
+		return E_INVALID;
+	*ret = v;
+	return 0;
+}
+
+/* the value rounded to `precision` digits; the decimal point of any locale is skipped over */
+static void digits_at(double v, int precision, struct digits *ret)
+{
+	char text[64];
+	snprintf(text, sizeof text, "%.*e", precision - 1, v);
+	const char *e = strrchr(text, 'e');
+	assert(e);
+	ret->n = 0;
+	for (const char *p = text; p < e; p++)
+		if (*p >= '0' && *p <= '9')
+			ret->d[ret->n++] = *p;
+	while (ret->n > 1 && ret->d[ret->n - 1] == '0')
+		ret->n--;
+	ret->point = (int)strtol(e + 1, NULL, 10) + 1;
+}
+
+static double digits_value(const struct digits *g)
+{
+	char text[40];
+	snprintf(text, sizeof text, "0.%.*se%d", g->n, g->d, g->point);
+	return strtod_l(text, NULL, c_locale());
+}
+
+/* one more in the last place; false when that carries out of the first digit */
+static bool digits_next(struct digits *g)
+{
+	for (int i = g->n - 1; i >= 0; i--) {
+		if (g->d[i] != '9') {
+			g->d[i]++;
+			g->n = i + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Fewest digits that read back as v. Up to 15 always survive the trip, so a normal number starts there. The numbers
+ * above a power of two lie twice as far apart as those below: only there may a farther text of 16 digits be right. */
+static void digits_shortest(double v, struct digits *ret)
+{
+	for (int precision = v < 2.3e-308 ? 1 : 15; precision < 17; precision++) {
+		digits_at(v, precision, ret);
+		if (digits_value(ret) == v)
+			return;
+		int exponent;
+		if (frexp(v, &exponent) == 0.5 && ret->n == precision && digits_next(ret) && digits_value(ret) == v)
+			return;
+	}
+	digits_at(v, 17, ret);
+}
+
+static void write_digits(struct buf *b, const struct digits *g)
+{
+	if (g->point > 16 || g->point < -3) {
+		buf_addc(b, g->d[0]);
+		if (g->n > 1) {
+			buf_addc(b, '.');
+			buf_add(b, g->d + 1, (size_t)g->n - 1);
+		}
+		buf_printf(b, "e%c%02d", g->point > 0 ? '+' : '-', abs(g->point - 1));
+		return;
+	}
+	if (g->point <= 0)
+		buf_adds(b, "0");
+	for (int i = 0; i < g->point; i++)
+		buf_addc(b, i < g->n ? g->d[i] : '0');
+	buf_addc(b, '.');
+	for (int i = g->point; i < 0; i++)
+		buf_addc(b, '0');
+	if (g->n > g->point)
+		buf_add(b, g->d + (g->point > 0 ? g->point : 0), (size_t)(g->n - (g->point > 0 ? g->point : 0)));
+	else
+		buf_addc(b, '0');
+}
+
+void double_format(double v, char *ret, size_t n)
+{
+	assert(n >= 32);
+	if (isnan(v)) {
+		snprintf(ret, n, "nan");
+	} else if (isinf(v)) {
+		snprintf(ret, n, v < 0 ? "-inf" : "inf");
+	} else if (fabs(v) < 1e15 && v == (double)(int64_t)v) {
+		snprintf(ret, n, "%s%lld.0", v == 0 && signbit(v) ? "-" : "", (long long)v);
+	} else {
+		char space[32];
+		struct digits g;
+		struct buf b = { .data = ret, .len = 0, .cap = n };   /* 25 characters at most: never grows */
+		(void)space;
+		if (v < 0)
+			buf_addc(&b, '-');
+		digits_shortest(fabs(v), &g);
+		write_digits(&b, &g);
+		assert(b.data == ret);
+	}
+}

@@ -1,0 +1,62 @@
+/* core/dag.h: a DAG version compiled once into flat arrays; immutable and shared by reference count afterwards.
+ * Source: the serialized DAG (airflow/serialization/schema.json, version 3) plus the side record of the parse child
+ * (see docs/ARCHITECTURE.md, "What parsing hands over"). No I/O, no clock. */
+#pragma once
+#include "base/base.h"
+#include "base/json.h"
+#include "tables/tables.h"
+
+#define NO_INDEX UINT32_MAX
+
+struct timetable;                              /* core/timetable.h */
+
+struct expand_source { const char *param;      /* argument name; NULL for list-of-dicts */
+  int64_t literal_length;                      /* >= 0 when known from the file; -1 when it comes from an XCom */
+  uint32_t task; const char *key; };           /* the XCom's task (index) and key, when literal_length is -1 */
+struct expand { bool is_list_of_dicts; const struct expand_source *sources; uint32_t n; const json_t *raw; };
+
+struct dag_group { const char *group_id; uint32_t parent;      /* NO_INDEX at the root */
+  const struct expand *expand;                                  /* NULL: not mapped */ };
+
+struct dag_task {
+  const char *task_id, *operator_name, *task_type, *task_module, *display_name;
+  const char *pool, *queue, *executor, *owner, *run_as_user;
+  int pool_slots, priority_weight, retries, max_active_tis_per_dag, max_active_tis_per_dagrun;  /* 0 = no limit */
+  int64_t effective_weight;                    /* by weight rule, computed at compile time */
+  enum weight_rule weight_rule; const char *weight_rule_class;   /* class path when custom */
+  enum trigger_rule rule;
+  usec_t retry_delay, max_retry_delay, execution_timeout, start_date, end_date;   /* USEC_NONE = not set */
+  double retry_backoff;                        /* 0 = none; a base such as 2.0 otherwise */
+  bool depends_on_past, wait_for_downstream, ignore_first_depends_on_past, wait_for_past_depends_before_skipping;
+  bool is_setup, is_teardown, on_failure_fail_dagrun, is_empty, is_sensor, do_xcom_push, has_outlets, has_callbacks, multiple_outputs;
+  uint32_t group;                              /* innermost task group; NO_INDEX at the root */
+  uint32_t mapped_group;                       /* innermost mapped group; NO_INDEX if none */
+  const struct expand *expand;                 /* NULL: not itself mapped */
+  uint32_t up, n_up, down, n_down;             /* slices of dag.edges_up / edges_down (task indices) */
+  const json_t *raw;                           /* the task's own serialized object, borrowed from dag.data */
+  const json_t *direct;                        /* side record for a bash task that needs no Python; NULL otherwise */
+};
+
+struct dag {
+  uint32_t refs;
+  struct arena arena;
+  json_t *data, *side;                         /* owned */
+  const char *dag_id, *display_name, *description, *fileloc, *relative_fileloc, *bundle_name, *owners, *timezone;
+  struct uuid version_id; int version_number; const char *bundle_version;
+  struct dag_task *tasks; uint32_t n_tasks; uint32_t *edges_up, *edges_down;
+  struct dag_group *groups; uint32_t n_groups;
+  struct map by_id;                            /* task_id -> (void *)(index + 1) */
+  const struct timetable *timetable;
+  usec_t start_date, end_date, dagrun_timeout; /* USEC_NONE = not set */
+  int max_active_runs, max_active_tasks, max_consecutive_failed_dag_runs;
+  bool catchup, fail_fast, is_legacy, has_depends_on_past, has_success_callback, has_failure_callback, has_asset_schedule;
+  const json_t *asset_condition;               /* tree; NULL if none */
+  const json_t *params, *deadline;
+};
+
+struct dag_meta { const char *fileloc, *relative_fileloc, *bundle_name, *bundle_version; struct uuid version_id; int version_number; };
+/* data: {"__version":3,"dag":{...}}; both references are taken over on success only. Errors name the task and field. */
+int dag_compile(json_t *data, json_t *side, const struct dag_meta *meta, struct dag **ret, struct err *err);
+struct dag *dag_ref(struct dag *d);
+void dag_unref(struct dag *d);
+uint32_t dag_task_index(const struct dag *d, const char *task_id);   /* NO_INDEX if absent */

@@ -1,0 +1,25 @@
+/* core/timetable.h: when runs are due. Pure; exactly Airflow 3.3's timetables (airflow/timetables in the package). */
+#pragma once
+#include "base/base.h"
+#include "base/json.h"
+#include "base/time.h"
+#include "tables/tables.h"
+
+struct timetable;                              /* owned by the dag's arena */
+struct run_info { usec_t logical_date, interval_start, interval_end, run_after; };
+/* from the serialized "timetable" {"__type":class path,"__var":{...}}. A custom class compiles to one that answers
+ * TIMETABLE_ASK (the Python host is asked). E_UNSUPPORTED never; E_INVALID names the field. */
+int timetable_compile(struct arena *a, const json_t *serialized, const char *dag_timezone, struct timetable **ret, struct err *err);
+enum timetable_kind timetable_kind(const struct timetable *t);
+enum timetable_answer { TIMETABLE_NONE, TIMETABLE_RUN, TIMETABLE_ASK };
+/* the next scheduled run after `last` (NULL: none yet). now is used when catchup is off and by @continuous. */
+enum timetable_answer timetable_next(const struct timetable *t, const struct run_info *last, usec_t earliest, usec_t latest,
+                                     bool catchup, usec_t now, struct run_info *ret);
+/* interval of a manual run (infer_manual_data_interval) */
+enum timetable_answer timetable_manual(const struct timetable *t, usec_t run_after, usec_t *ret_start, usec_t *ret_end);
+const char *timetable_summary(const struct timetable *t);       /* "0 0 * * *", "1 day, 0:00:00", "@once", ... */
+const char *timetable_description(const struct timetable *t);   /* may be "" */
+const char *timetable_type(const struct timetable *t);          /* class path */
+bool timetable_is_periodic(const struct timetable *t);
+/* "scheduled__2015-06-01T00:00:00+00:00" and the forms of the other run types, as Airflow 3.3 makes them */
+void run_id_format(enum run_type type, usec_t logical_date, usec_t run_after, const char random6[7], char *ret, size_t n);
