@@ -40,6 +40,7 @@ void err_clear(struct err *e);
 const char *err_text(const struct err *e);   /* never NULL */
 
 /* ---- memory (mem.c): allocation never returns NULL; out of memory prints one line to fd 2 and aborts ---- */
+_Noreturn void out_of_memory(void);            /* also for third-party calls that fail for lack of memory only */
 void *xmalloc(size_t n);
 void *xcalloc(size_t n, size_t size);          /* overflow checked */
 void *xrealloc_array(void *p, size_t n, size_t size);

@@ -85,33 +85,58 @@ static void digits_shortest(double v, struct digits *ret)
 	digits_at(v, 17, ret);
 }
 
-static void write_digits(struct buf *b, const struct digits *g)
+static char *put_digits(char *p, const char *d, int n)
 {
-	if (g->point > 16 || g->point < -3) {
-		buf_addc(b, g->d[0]);
-		if (g->n > 1) {
-			buf_addc(b, '.');
-			buf_add(b, g->d + 1, (size_t)g->n - 1);
-		}
-		buf_printf(b, "e%c%02d", g->point > 0 ? '+' : '-', abs(g->point - 1));
-		return;
+	memcpy(p, d, (size_t)n);
+	return p + n;
+}
+
+static char *put_zeros(char *p, int n)
+{
+	memset(p, '0', (size_t)n);
+	return p + n;
+}
+
+/* d.ddde-07 */
+static void write_exponent(char *p, const struct digits *g)
+{
+	*p++ = g->d[0];
+	if (g->n > 1) {
+		*p++ = '.';
+		p = put_digits(p, g->d + 1, g->n - 1);
 	}
+	unsigned exponent = (unsigned)abs(g->point - 1);   /* 324 at most */
+	*p++ = 'e';
+	*p++ = g->point > 0 ? '+' : '-';
+	if (exponent > 99)
+		*p++ = (char)('0' + exponent / 100 % 10);
+	*p++ = (char)('0' + exponent / 10 % 10);
+	*p++ = (char)('0' + exponent % 10);
+	*p = '\0';
+}
+
+/* 0.00ddd, dd.dd or ddd00.0 */
+static void write_plain(char *p, const struct digits *g)
+{
+	int whole = g->point < 0 ? 0 : g->point < g->n ? g->point : g->n;   /* digits before the decimal point */
 	if (g->point <= 0)
-		buf_adds(b, "0");
-	for (int i = 0; i < g->point; i++)
-		buf_addc(b, i < g->n ? g->d[i] : '0');
-	buf_addc(b, '.');
-	for (int i = g->point; i < 0; i++)
-		buf_addc(b, '0');
-	if (g->n > g->point)
-		buf_add(b, g->d + (g->point > 0 ? g->point : 0), (size_t)(g->n - (g->point > 0 ? g->point : 0)));
+		*p++ = '0';
+	p = put_digits(p, g->d, whole);
+	if (g->point > whole)
+		p = put_zeros(p, g->point - whole);
+	*p++ = '.';
+	if (g->point < 0)
+		p = put_zeros(p, -g->point);
+	if (g->n > whole)
+		p = put_digits(p, g->d + whole, g->n - whole);
 	else
-		buf_addc(b, '0');
+		*p++ = '0';
+	*p = '\0';
 }
 
 void double_format(double v, char *ret, size_t n)
 {
-	assert(n >= 32);
+	assert(n >= 32);   /* 24 characters are the most */
 	if (isnan(v)) {
 		snprintf(ret, n, "nan");
 	} else if (isinf(v)) {
@@ -119,14 +144,13 @@ void double_format(double v, char *ret, size_t n)
 	} else if (fabs(v) < 1e15 && v == (double)(int64_t)v) {
 		snprintf(ret, n, "%s%lld.0", v == 0 && signbit(v) ? "-" : "", (long long)v);
 	} else {
-		char space[32];
 		struct digits g;
-		struct buf b = { .data = ret, .len = 0, .cap = n };   /* 25 characters at most: never grows */
-		(void)space;
 		if (v < 0)
-			buf_addc(&b, '-');
+			*ret++ = '-';
 		digits_shortest(fabs(v), &g);
-		write_digits(&b, &g);
-		assert(b.data == ret);
+		if (g.point > 16 || g.point < -3)
+			write_exponent(ret, &g);
+		else
+			write_plain(ret, &g);
 	}
 }

@@ -25,9 +25,11 @@ void jw_json(struct json_writer *w, const json_t *v);
 #define jw_ktime(w, k, v) (jw_key(w, k), jw_time(w, v))
 #define jw_knull(w, k) (jw_key(w, k), jw_null(w))
 
-/* strict read; depth and size limits; error text has line and column. ret: new reference */
+/* strict read; depth (2,048) and size limits; error text has line and column. ret: new reference.
+ * A string may hold \u0000 (json_string_length tells); jg_str treats such a one as absent. */
+#define JSON_READ_MAX ((size_t)256 << 20)                        /* bytes */
 int json_read(const char *text, size_t n, json_t **ret, struct err *err);
-void json_decrefp(json_t **v);                                   /* for CLEANUP(json_decrefp) */
+/* for CLEANUP: json_decrefp, which jansson.h defines */
 /* canonical text: keys sorted, compact; equal values give equal bytes (DAG version hash) */
 void json_canonical(const json_t *v, struct buf *out);
 /* typed getters on an object; the default when the key is absent, null or of another type */

@@ -6,7 +6,7 @@
 #define ARENA_LAST_BLOCK ((size_t)256 * 1024)
 #define ARENA_ALIGN ((size_t)16)
 
-static _Noreturn void out_of_memory(void)
+_Noreturn void out_of_memory(void)
 {
 	static const char line[] = "out of memory\n";
 	ssize_t n = write(2, line, sizeof line - 1);
@@ -282,6 +282,9 @@ void vec_grow_(void **at, size_t *cap, size_t need, size_t size)
 	size_t grown = *cap < 8 ? 8 : checked_add(*cap, *cap / 2);
 	if (grown < need)
 		grown = need;
-	*at = xrealloc_array(*at, grown, size);
+	void *p;   /* *at is a T *, not a void *: moved bytewise */
+	memcpy(&p, at, sizeof p);
+	p = xrealloc_array(p, grown, size);
+	memcpy(at, &p, sizeof p);
 	*cap = grown;
 }
