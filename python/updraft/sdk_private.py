@@ -1,0 +1,506 @@
+"""The one module that touches names which the Task SDK does not promise to keep.
+
+Everything here was checked against apache-airflow 3.3 (Task SDK 1.3). Another minor may have moved
+any of it: check_version() says so before the first use, so that a wrong pairing ends in a sentence
+and not in a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from typing import Any, NoReturn
+
+TESTED_MINOR = (3, 3)
+NEIGHBOUR_MINOR = (3, 4)
+INSTALL_HINT = "pip install 'apache-airflow~=3.3.2' (it brings the matching apache-airflow-task-sdk)"
+
+# Logging of every child goes to this descriptor; the child puts its own log socket there.
+LOG_FD = 9
+# Imported once in the forge so that no child pays for them.
+WARM_MODULES = (
+    "airflow.dag_processing.bundles.local",
+    "airflow.dag_processing.bundles.manager",
+    "airflow.dag_processing.processor",
+    "airflow.providers.standard.decorators.python",
+    "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.operators.python",
+    "airflow.sdk._shared.logging.factory",
+    "airflow.sdk._shared.logging.remote",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.execution_time.context",
+    "airflow.sdk.execution_time.macros",
+    "airflow.serialization.serialized_objects",
+    "airflow.version",
+    "encodings.idna",
+    "jinja2.ext",
+    "setproctitle",
+    "airflow.timetables.interval",
+    "airflow.timetables.trigger",
+)
+
+
+class UnsupportedAirflow(RuntimeError):
+    """The installed Airflow is not one that this side can drive; the text says what to install."""
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_version() -> dict[str, str | None]:
+    """Return {airflow, sdk, python, warning}; raise UnsupportedAirflow for a version we do not know."""
+    airflow = _installed("apache-airflow-core") or _installed("apache-airflow")
+    sdk = _installed("apache-airflow-task-sdk")
+    where = f"the environment of {sys.executable}"
+    if airflow is None:
+        raise UnsupportedAirflow(f"apache-airflow is not installed in {where}. Install it: {INSTALL_HINT}")
+    found = re.match(r"(\d+)\.(\d+)", airflow)
+    minor = (int(found[1]), int(found[2])) if found else (0, 0)
+    warning = None
+    if minor == NEIGHBOUR_MINOR:
+        warning = (
+            f"apache-airflow {airflow} in {where} is newer than the 3.3 this was tested with; "
+            f"if parsing or tasks misbehave: {INSTALL_HINT}"
+        )
+    elif minor != TESTED_MINOR:
+        raise UnsupportedAirflow(
+            f"apache-airflow {airflow} in {where} is not supported; 3.3 is (3.4 with a warning). "
+            f"Install it: {INSTALL_HINT}"
+        )
+    if sdk is None:
+        raise UnsupportedAirflow(f"apache-airflow-task-sdk is missing in {where}. Install it: {INSTALL_HINT}")
+    return {"airflow": airflow, "sdk": sdk, "python": sys.version.split()[0], "warning": warning}
+
+
+# ---------------------------------------------------------------- warm-up
+
+
+class _AdapterMemo:
+    """Stands where pydantic.TypeAdapter stood: building one for the message unions costs 10 ms."""
+
+    def __init__(self, real: type) -> None:
+        self._real = real
+        self._made: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, what: Any, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs:
+            return self._real(what, *args, **kwargs)
+        made = self._made.get(id(what))
+        if made is None:
+            # The key's object is kept too: an id is only unique among the living.
+            made = self._made[id(what)] = (what, self._real(what))
+        return made[1]
+
+    def __getitem__(self, _: Any) -> _AdapterMemo:
+        return self
+
+
+class _RehearsalComms:
+    """Takes the messages of the rehearsal task and encodes them, as a real channel would."""
+
+    class socket:  # noqa: N801 - the runner closes `SUPERVISOR_COMMS.socket`
+        @staticmethod
+        def close() -> None: ...
+
+    def send(self, msg: Any) -> None:
+        _comms()._RequestFrame(id=0, body=msg.model_dump()).as_bytes()
+
+
+def _comms():
+    from airflow.sdk.execution_time import comms
+
+    return comms
+
+
+def _runner():
+    from airflow.sdk.execution_time import task_runner
+
+    return task_runner
+
+
+def _configure_child_logging() -> None:
+    """Configure JSON logging once, onto LOG_FD; a child only swaps the descriptor below it."""
+    from airflow.sdk.log import configure_logging, reset_logging
+
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, LOG_FD, inheritable=False)
+    if sink != LOG_FD:
+        os.close(sink)
+    reset_logging()
+    configure_logging(
+        json_output=True, output=os.fdopen(LOG_FD, "wb", buffering=0), sending_to_supervisor=True
+    )
+
+
+def _rehearsal_message(now: str = "2024-01-01T00:00:00Z") -> dict[str, Any]:
+    ids = "00000000-0000-7000-8000-000000000000"
+    return {
+        "type": "StartupDetails",
+        "ti": {"id": ids, "task_id": "rehearsal", "dag_id": "rehearsal", "run_id": "manual__1",
+               "try_number": 1, "dag_version_id": ids, "map_index": -1, "hostname": "localhost"},
+        "dag_rel_path": "rehearsal.py",
+        "bundle_info": {"name": "dags-folder", "version": None},
+        "start_date": now,
+        "sentry_integration": "",
+        "ti_context": {
+            "dag_run": {"dag_id": "rehearsal", "run_id": "manual__1", "logical_date": now,
+                        "data_interval_start": now, "data_interval_end": now, "run_after": now,
+                        "start_date": now, "end_date": None, "run_type": "manual", "state": "running",
+                        "conf": {}, "consumed_asset_events": [], "partition_key": None},
+            "max_tries": 0,
+            "should_retry": False,
+        },
+    }  # fmt: skip
+
+
+def _no_listeners() -> Any:
+    from airflow.sdk._shared.listeners.listener import ListenerManager
+    from airflow.sdk._shared.listeners.spec import lifecycle, taskinstance
+
+    empty = ListenerManager()
+    empty.add_hookspecs(lifecycle)
+    empty.add_hookspecs(taskinstance)
+    return empty
+
+
+def _rehearse() -> None:
+    """Run one task in this process, so that every lazily filled cache is full before the forks."""
+    import datetime
+
+    import structlog
+    from airflow.providers.standard.operators.python import PythonOperator
+    from airflow.sdk import DAG
+
+    runner, comms = _runner(), _comms()
+    with DAG("rehearsal", start_date=datetime.datetime(2024, 1, 1)):
+        task = PythonOperator(task_id="rehearsal", python_callable=lambda text: text, op_args=["{{ ds }}"])
+    what = comms.TypeAdapter(comms.ToTask).validate_python(_rehearsal_message())
+    kept = dict(os.environ)
+    listeners = runner.get_listener_manager
+    listeners()  # loads them, once, but none of them may hear of the rehearsal
+    runner.get_listener_manager = _no_listeners
+    runner.SUPERVISOR_COMMS = _RehearsalComms()
+    ti = _runtime_ti(what, task, None)
+    log = structlog.get_logger(logger_name="task")
+    context = ti.get_template_context()
+    state, _, error = runner.run(ti, context, log)
+    if error is not None or state != "success":
+        raise RuntimeError(f"the rehearsal task ended as {state}: {error!r}")
+    runner.finalize(ti, state, context, log, None)
+    runner.get_listener_manager = listeners
+    del runner.SUPERVISOR_COMMS
+    os.environ.clear()
+    os.environ.update(kept)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def warm_up() -> None:
+    """Import and prepare everything that parse and task children share. Once, in the forge."""
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    import pydantic
+
+    comms, runner = _comms(), _runner()
+    for name in WARM_MODULES:
+        importlib.import_module(name)
+    from airflow.dag_processing import processor
+    from airflow.sdk.api.client import get_hostname
+
+    memo = _AdapterMemo(pydantic.TypeAdapter)
+    comms.TypeAdapter = runner.TypeAdapter = processor.TypeAdapter = memo
+    memo(comms.ToTask)
+    memo(processor.ToDagProcessor)
+    get_hostname()
+    _configure_child_logging()
+    _rehearse()
+    from airflow.sdk.execution_time.supervisor import block_orm_access
+
+    block_orm_access()
+
+
+def watch_parsing_context(on_use: Callable[[], None]) -> None:
+    """Call on_use whenever a DAG file asks get_parsing_context() which task it is parsed for."""
+    import airflow.sdk
+    from airflow.sdk.definitions import context
+
+    real = context.get_parsing_context
+
+    def get_parsing_context():
+        on_use()
+        return real()
+
+    context.get_parsing_context = get_parsing_context
+    if "get_parsing_context" in vars(airflow.sdk):
+        airflow.sdk.get_parsing_context = get_parsing_context
+
+
+def user_changed() -> None:
+    """The process runs as somebody else now: forget whose name the SDK remembered."""
+    from airflow.sdk.api import client
+
+    client.getuser.cache_clear()
+
+
+# ---------------------------------------------------------------- a child's first steps
+
+
+def open_std_streams() -> None:
+    """Make sys.stdin/out/err of descriptors 0, 1, 2; stdin is the two-way channel, hence writable."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        binary = os.fdopen(number, "wb", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(binary, line_buffering=True))
+
+
+def use_channel(descriptor: int) -> None:
+    """Let the SDK's channel be another descriptor than 0."""
+    import socket
+
+    comms = _comms()
+    comms.socket = lambda fileno: socket.socket(fileno=descriptor)
+
+
+def reset_signals() -> None:
+    sys.excepthook = sys.__excepthook__
+    # Importing a DAG file leaves a SIGSEGV handler in Python, which would loop for ever.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2, signal.SIGCHLD, signal.SIGSEGV):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def run_task() -> None:
+    _runner().main()
+
+
+# ---------------------------------------------------------------- pre-parsed files
+
+
+def _runtime_ti(what: Any, task: Any, bundle: Any) -> Any:
+    runner = _runner()
+    return runner.RuntimeTaskInstance.model_construct(
+        **what.ti.model_dump(exclude_unset=True),
+        task=task,
+        bundle_instance=bundle,
+        _ti_context_from_server=what.ti_context,
+        max_tries=what.ti_context.max_tries,
+        start_date=what.start_date,
+        state=runner.TaskInstanceState.RUNNING,
+        sentry_integration=what.sentry_integration,
+    )
+
+
+def load_for_tasks(bundle_name: str, bundle_path: str, rel: str) -> tuple[Any, Any]:
+    """Parse one file as the task runner would. Return (bag, bundle)."""
+    from pathlib import Path
+
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    bundle = DagBundlesManager().get_bundle(name=bundle_name, version=None)
+    bundle.initialize()
+    path = Path(bundle.path)
+    if bundle_path and path != Path(bundle_path):
+        raise RuntimeError(f"bundle {bundle_name!r} is at {path} here, but at {bundle_path} for the caller")
+    bag = BundleDagBag(
+        dag_folder=os.fspath(path / rel),
+        safe_mode=False,
+        load_op_links=False,
+        bundle_path=bundle.path,
+        bundle_name=bundle_name,
+    )
+    return bag, bundle
+
+
+def serve_parsed(bag: Any, bundle: Any, rel: str) -> None:
+    """Let the official runner find this file's DAGs instead of parsing the file again."""
+    import structlog
+
+    runner = _runner()
+    parse_again = runner.parse
+    log = structlog.get_logger(logger_name="task")
+    for dag in bag.dags.values():
+        runner._register_deserialization_allowed_classes(dag, log)
+
+    def parse(what: Any, logger: Any) -> Any:
+        dag = bag.dags.get(what.ti.dag_id)
+        task = dag and dag.task_dict.get(what.ti.task_id)
+        known = what.dag_rel_path == rel and what.bundle_info.name == bundle.name
+        if task is None or not known or what.bundle_info.version is not None:
+            return parse_again(what, logger)
+        return _runtime_ti(what, task, bundle)
+
+    runner.parse = parse
+
+
+# ---------------------------------------------------------------- parsing
+
+
+class RefusedRequest(Exception):
+    """A file being pre-parsed asked for something that only a running task or parse may ask."""
+
+
+class RecordingComms:
+    """Wraps a channel and remembers which Variables and Connections were read through it."""
+
+    def __init__(self, inner: Any, variables: list[str], connections: list[str]) -> None:
+        self._inner, self._variables, self._connections = inner, variables, connections
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def note(self, msg: Any) -> None:
+        kind = type(msg).__name__
+        if kind == "GetVariable":
+            self._variables.append(msg.key)
+        elif kind == "GetConnection":
+            self._connections.append(msg.conn_id)
+
+    def send(self, msg: Any) -> Any:
+        self.note(msg)
+        if self._inner is None:
+            raise RefusedRequest(f"{type(msg).__name__} while the file is parsed ahead")
+        return self._inner.send(msg)
+
+    async def asend(self, msg: Any) -> Any:
+        self.note(msg)
+        if self._inner is None:
+            raise RefusedRequest(f"{type(msg).__name__} while the file is parsed ahead")
+        return await self._inner.asend(msg)
+
+
+def set_comms(channel: Any) -> None:
+    _runner().SUPERVISOR_COMMS = channel
+
+
+def parse_channel() -> Any:
+    """The channel of a parse child, with the message types of the DAG processor."""
+    from airflow.dag_processing import processor
+
+    comms = _comms()
+    return comms.CommsDecoder(body_decoder=comms.TypeAdapter(processor.ToDagProcessor))
+
+
+def task_channel() -> Any:
+    comms = _comms()
+    return comms.CommsDecoder(body_decoder=comms.TypeAdapter(comms.ToTask))
+
+
+def receive_first(channel: Any) -> Any:
+    return channel._get_response()
+
+
+def parse_file(request: Any, on_bag: Callable[[Any], None]) -> Any:
+    """Run the official parse of one DagFileParseRequest; on_bag sees the DagBag before it is serialized."""
+    import structlog
+    from airflow.dag_processing import processor
+
+    serialize = processor._serialize_dags
+
+    def observed(bag: Any, log: Any) -> Any:
+        on_bag(bag)
+        return serialize(bag, log)
+
+    processor._serialize_dags = observed
+    try:
+        return processor._parse_file(request, structlog.get_logger(logger_name="task"))
+    finally:
+        processor._serialize_dags = serialize
+
+
+def parse_result_with_error(request: Any, text: str) -> Any:
+    from airflow.dag_processing.processor import DagFileParsingResult
+
+    rel = os.path.relpath(request.file, os.fspath(request.bundle_path))
+    return DagFileParsingResult(fileloc=request.file, serialized_dags=[], import_errors={rel: text})
+
+
+def encode(channel: Any, body: dict[str, Any]) -> bytes:
+    """One request frame, ready to be written."""
+    frame = _comms()._RequestFrame(id=next(channel.id_counter), body=body)
+    return bytes(frame.as_bytes())
+
+
+def encode_message(channel: Any, msg: Any) -> bytes:
+    return bytes(channel._make_frame(msg).as_bytes())
+
+
+def exchange(channel: Any, frame: bytes) -> Any:
+    """Write one encoded frame and wait for its answer."""
+    with channel._thread_lock:
+        channel.socket.sendall(frame)
+        return channel._get_response()
+
+
+def send_raw(channel: Any, frame_id: int, body: dict[str, Any]) -> None:
+    """Write a frame that nobody answers."""
+    frame = _comms()._RequestFrame(id=frame_id, body=body)
+    channel.socket.sendall(frame.as_bytes())
+
+
+def frame_length(header: bytes) -> int:
+    return struct.unpack(">I", header)[0]
+
+
+# ---------------------------------------------------------------- what a Bash task would need Python for
+
+
+def rendered_fields(task: Any) -> dict[str, Any]:
+    """The rendered fields as the runner would report them."""
+    return _runner()._serialize_rendered_fields(task)
+
+
+def listeners_present() -> bool:
+    from airflow.listeners.listener import get_listener_manager as core_manager
+    from airflow.sdk.listener import get_listener_manager as sdk_manager
+
+    return bool(core_manager().has_listeners or sdk_manager().has_listeners)
+
+
+def context_policy_present() -> bool:
+    """True if a local setting or plugin changes the AIRFLOW_CTX_* variables."""
+    from airflow import settings
+
+    if "airflow_local_settings" in sys.modules:
+        return True
+    manager = settings.get_policy_plugin_manager()
+    return len(manager.hook.get_airflow_context_vars.get_hookimpls()) != 1
+
+
+def worker_state_backend_present() -> bool:
+    from airflow.sdk.execution_time.context import _get_worker_state_store_backend
+
+    return _get_worker_state_store_backend() is not None
+
+
+def hooks_of(task: Any) -> tuple[Any, Any]:
+    return task._pre_execute_hook, task._post_execute_hook
+
+
+def leave(code: int) -> NoReturn:
+    """End a child: flush what it printed, run what it registered at exit, skip the rest."""
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                pass  # the reader has gone, or the task closed it: nobody is left to tell
+        os._exit(code)
+
+
+def forget_exit_handlers() -> None:
+    import atexit
+
+    atexit._clear()
