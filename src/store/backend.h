@@ -1,0 +1,48 @@
+/* store/backend: what a database engine must give. Private to the store room.
+ *
+ * store.c keeps the transaction's state and failure; a backend talks to its library, numbers its own errors into
+ * errors.def, and caches prepared statements by slot. */
+#pragma once
+#include "store/store.h"
+
+struct sql_text { const char *name; int params; const char *sqlite, *postgres; };   /* postgres NULL: as sqlite */
+struct migration { int number; const char *name, *text; };
+extern const struct sql_text sql_table[SQL_COUNT];
+extern const struct migration sqlite_migrations[];
+extern const int sqlite_migration_count;
+
+enum begin_mode { BEGIN_WRITE, BEGIN_READ };
+struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool must_read; };   /* slot -1: not named */
+
+struct backend {
+  int (*open)(const char *path, const struct store_options *o, void **ret_db, struct err *err);
+  void (*close)(void *db);
+  int (*start)(void *db, const struct query *q, struct rows *ret, struct err *err);   /* binds; nothing ran yet */
+  int (*next)(struct rows *r, struct err *err);                                       /* 1, 0 or an error */
+  void (*finish)(struct rows *r);
+  void (*cell)(const struct rows *r, int col, struct val *ret);
+  int (*width)(const struct rows *r);
+  const char *(*column_name)(const struct rows *r, int col);
+  int64_t (*changes)(void *db);
+  int (*begin)(void *db, enum begin_mode mode, struct err *err);
+  int (*commit)(void *db, struct err *err);
+  void (*rollback)(void *db);
+  int (*script)(void *db, const char *name, const char *text, struct err *err);       /* inside the caller's transaction */
+  int (*version_get)(void *db, int *ret, struct err *err);                            /* E_STORE: a foreign database */
+  int (*version_set)(void *db, int version, struct err *err);
+  int (*drop_all)(void *db, struct err *err);                                         /* inside the caller's transaction */
+  void (*tidy)(void *db);                                                             /* after drop_all: give the space back */
+  int (*verify)(void *db, check_fn fn, void *arg, int *ret_problems, struct err *err);
+  void (*idle)(void *db);
+  const struct migration *migrations; const int *migration_count;
+};
+extern const struct backend sqlite_backend;
+
+struct store {
+  const struct backend *be;
+  void *db;
+  char *path;
+  bool in_write, in_read;
+  struct err failed;             /* code != 0: this transaction cannot be committed any more */
+  int64_t changes;
+};

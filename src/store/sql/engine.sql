@@ -1,0 +1,33 @@
+-- What the scheduler role reads and writes beyond the rows of the core.
+
+-- every DAG with what may have changed since it was last looked at
+-- name: engine_dags
+SELECT d.dag_id, d.is_paused, d.is_stale, d.version, v.updated, d.next_logical_date, d.next_interval_start, d.next_interval_end,
+  d.next_run_after, d.fileloc, d.relative_fileloc, d.bundle_name, d.bundle_version
+FROM dag d JOIN dag_version v ON v.id = d.version ORDER BY d.dag_id
+-- name: engine_version
+SELECT v.data, v.side, v.version_number, v.bundle_name, v.bundle_version, d.fileloc, d.relative_fileloc
+FROM dag_version v LEFT JOIN dag d ON d.dag_id = v.dag_id WHERE v.id = ?
+-- where a task's file lies and what it was when it was parsed
+-- name: engine_file
+SELECT b.path, f.stamp FROM dag_file f JOIN bundle b ON b.name = f.bundle WHERE f.bundle = ? AND f.rel = ?
+-- the newest ended run of a DAG: what depends_on_past looks at
+-- name: engine_last_ended_run
+SELECT id FROM dag_run WHERE dag_id = ? AND state IN ('success', 'failed') AND logical_date IS NOT NULL ORDER BY logical_date DESC LIMIT 1
+-- name: engine_run_db_id
+SELECT id, version FROM dag_run WHERE dag_id = ? AND run_id = ?
+-- name: engine_decision
+INSERT INTO decision (at, dag_run, task_id, map_index, reason, text) VALUES (?, ?, ?, ?, ?, ?)
+-- name: engine_consumed_events
+SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, e.source_map_index, e.timestamp, e.partition_key
+FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ? ORDER BY e.timestamp, e.id
+-- a run takes the events of its DAG's assets that no earlier run of the DAG has taken: run, dag_id, until
+-- name: engine_consume_events
+INSERT INTO dag_run_asset_event (dag_run, event)
+SELECT ?1, e.id FROM asset_event e JOIN dag_schedule_asset s ON s.asset = e.asset AND s.dag_id = ?2
+WHERE e.timestamp <= ?3 AND e.timestamp > COALESCE((SELECT max(p.run_after) FROM dag_run p WHERE p.dag_id = ?2 AND p.run_type = 'asset_triggered'
+  AND p.id <> ?1), 0) ON CONFLICT DO NOTHING
+-- name: engine_asset_queue_clear
+DELETE FROM asset_dag_queue WHERE dag_id = ? AND created <= ?
+-- name: engine_asset_queue_list
+SELECT q.dag_id, a.name, a.uri, q.created FROM asset_dag_queue q JOIN asset a ON a.id = q.asset ORDER BY q.created

@@ -1,0 +1,285 @@
+-- Dag runs and task instances. rows.c binds and reads the statements that are built from a define.
+
+-- define: run_columns
+r.id, r.dag_id, r.run_id, r.run_type, r.state, r.version, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at,
+  r.start_date, r.end_date, r.last_decision, r.triggered_by, r.triggering_user, r.partition_key, r.backfill_id, r.clear_number, r.why,
+  r.why_detail, r.conf, n.content
+-- name: run_load_live
+SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.state IN ('queued', 'running') ORDER BY r.id
+-- name: run_load
+SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.id = ?
+-- name: run_find
+SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.dag_id = ? AND r.run_id = ?
+-- name: run_next_id
+-- sqlite
+SELECT max(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'dag_run'), 0), COALESCE((SELECT max(id) FROM dag_run), 0)) + 1
+-- postgres
+SELECT GREATEST((SELECT last_value FROM dag_run_id_seq), (SELECT COALESCE(max(id), 0) FROM dag_run)) + 1
+-- name: run_insert
+INSERT INTO dag_run (id, dag_id, run_id, run_type, state, version, logical_date, interval_start, interval_end, run_after, queued_at,
+  start_date, end_date, last_decision, triggered_by, triggering_user, partition_key, backfill_id, clear_number, why, why_detail, conf,
+  created_version, bundle_version, updated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- name: run_update
+UPDATE dag_run SET run_type = ?2, state = ?3, version = ?4, logical_date = ?5, interval_start = ?6, interval_end = ?7, run_after = ?8,
+  queued_at = ?9, start_date = ?10, end_date = ?11, last_decision = ?12, triggered_by = ?13, triggering_user = ?14, partition_key = ?15,
+  backfill_id = ?16, clear_number = ?17, why = ?18, why_detail = ?19, conf = ?20, updated = ?21 WHERE id = ?1
+-- name: run_id_of
+SELECT id FROM dag_run WHERE dag_id = ? AND run_id = ?
+-- name: run_state
+SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?
+-- the newest automatic run that has a data interval: where the timetable goes on
+-- name: run_last_automatic
+SELECT id, run_id, logical_date, interval_start, interval_end, run_after FROM dag_run
+WHERE dag_id = ? AND run_type IN ('scheduled', 'backfill') AND logical_date IS NOT NULL ORDER BY logical_date DESC LIMIT 1
+-- the run before a logical date, in a state if one is given: dag_id, logical date, state
+-- name: run_previous
+SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, partition_key,
+  queued_at, clear_number, triggered_by, triggering_user FROM dag_run
+WHERE dag_id = ?1 AND logical_date < ?2 AND state = COALESCE(?3, state) ORDER BY logical_date DESC LIMIT 1
+-- name: run_newest
+SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, partition_key,
+  queued_at, clear_number, triggered_by, triggering_user FROM dag_run WHERE dag_id = ? ORDER BY run_after DESC, id DESC LIMIT 1
+-- dag_id, run ids, logical dates, states: JSON arrays or NULL for all
+-- name: run_count_matching
+-- sqlite
+SELECT count(*) FROM dag_run WHERE dag_id = ?1
+  AND (?2 IS NULL OR run_id IN (SELECT value FROM json_each(?2)))
+  AND (?3 IS NULL OR logical_date IN (SELECT value FROM json_each(?3)))
+  AND (?4 IS NULL OR state IN (SELECT value FROM json_each(?4)))
+-- postgres
+SELECT count(*) FROM dag_run WHERE dag_id = ?1
+  AND (?2::text IS NULL OR run_id IN (SELECT json_array_elements_text(?2::json)))
+  AND (?3::text IS NULL OR logical_date IN (SELECT json_array_elements_text(?3::json)::bigint))
+  AND (?4::text IS NULL OR state IN (SELECT json_array_elements_text(?4::json)))
+-- name: run_state_counts
+SELECT state, count(*) FROM dag_run WHERE dag_id = ? GROUP BY state
+-- consecutive failures at the end, newest first: dag_id, how many to look at
+-- name: run_last_states
+SELECT state FROM dag_run WHERE dag_id = ? AND state IN ('success', 'failed') ORDER BY run_after DESC, id DESC LIMIT ?
+-- name: run_note_put
+INSERT INTO run_note (dag_run, content, username, created, updated) VALUES (?1, ?2, ?3, ?4, ?4)
+ON CONFLICT (dag_run) DO UPDATE SET content = excluded.content, username = excluded.username, updated = excluded.updated
+-- name: task_note_put
+INSERT INTO task_note (ti, content, username, created, updated) VALUES (?1, ?2, ?3, ?4, ?4)
+ON CONFLICT (ti) DO UPDATE SET content = excluded.content, username = excluded.username, updated = excluded.updated
+
+-- define: ti_columns
+id, dag_run, task_id, map_index, state, try_number, max_tries, version, scheduled_at, queued_at, start_date, end_date, not_before,
+  first_start, pool, pool_slots, priority_weight, hostname, unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id,
+  reschedules, why, why_detail
+-- name: ti_load_run
+SELECT {ti_columns}, boot_id, child, start_ticks FROM task_instance WHERE dag_run = ? ORDER BY task_id, map_index
+-- name: ti_find
+SELECT {ti_columns}, boot_id, child, start_ticks FROM task_instance WHERE id = ?
+-- name: ti_insert
+INSERT INTO task_instance ({ti_columns}, updated)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- The map index is in an index, so it is only compared here; ti_set_map_index moves the rare one that changed.
+-- name: ti_update
+UPDATE task_instance SET state = ?3, try_number = ?4, max_tries = ?5, version = ?6, scheduled_at = ?7, queued_at = ?8, start_date = ?9,
+  end_date = ?10, not_before = ?11, first_start = ?12, pool = ?13, pool_slots = ?14, priority_weight = ?15, hostname = ?16,
+  unixname = ?17, pid = ?18, rendered_map_index = ?19, next_method = ?20, next_kwargs = ?21, trigger_id = ?22, reschedules = ?23,
+  why = ?24, why_detail = ?25, updated = ?26
+WHERE id = ?1 AND map_index = ?2
+-- name: ti_set_map_index
+UPDATE task_instance SET map_index = ?2 WHERE id = ?1
+-- name: ti_archive
+INSERT INTO task_try (ti, dag_run, task_id, map_index, try_number, state, max_tries, version, scheduled_at, queued_at, start_date, end_date,
+  first_start, pool, pool_slots, priority_weight, hostname, unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id,
+  reschedules, why, why_detail, updated, utime, stime, maxrss_kb, exit_status, oom, retry_reason, external_executor_id, context_carrier)
+SELECT id, dag_run, task_id, map_index, try_number,
+  CASE WHEN state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed') THEN state ELSE 'failed' END,
+  max_tries, version, scheduled_at, queued_at, start_date, COALESCE(end_date, ?2), first_start, pool, pool_slots, priority_weight, hostname,
+  unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id, reschedules, why, why_detail, ?2, utime, stime, maxrss_kb,
+  exit_status, oom, retry_reason, external_executor_id, context_carrier
+FROM task_instance WHERE id = ?1
+ON CONFLICT (dag_run, task_id, map_index, try_number) DO UPDATE SET state = excluded.state, start_date = excluded.start_date,
+  end_date = excluded.end_date, updated = excluded.updated, why = excluded.why, why_detail = excluded.why_detail
+-- what belonged to the ended try only
+-- name: ti_forget_process
+UPDATE task_instance SET boot_id = NULL, child = NULL, start_ticks = NULL, last_heartbeat = NULL, utime = NULL, stime = NULL,
+  maxrss_kb = NULL, exit_status = NULL, oom = NULL, retry_reason = NULL, external_executor_id = NULL WHERE id = ?
+-- name: hitl_archive
+INSERT INTO hitl_history (ti, try_number, options, subject, body, defaults, multiple, params, assignees, created, responded_at, responded_by,
+  chosen_options, params_input)
+SELECT ti, ?2, options, subject, body, defaults, multiple, params, assignees, created, responded_at, responded_by, chosen_options, params_input
+FROM hitl_detail WHERE ti = ?1
+ON CONFLICT (ti, try_number) DO NOTHING
+-- id, try, boot id, child
+-- name: ti_token
+UPDATE task_instance SET boot_id = ?3, child = ?4, start_ticks = NULL WHERE id = ?1 AND try_number = ?2
+-- name: ti_process
+UPDATE task_instance SET pid = ?3, start_ticks = ?4 WHERE id = ?1 AND try_number = ?2
+-- id, try, utime, stime, maxrss, status, oom
+-- name: ti_usage
+UPDATE task_instance SET utime = ?3, stime = ?4, maxrss_kb = ?5, exit_status = ?6, oom = ?7 WHERE id = ?1 AND try_number = ?2
+-- name: try_usage
+UPDATE task_try SET utime = ?3, stime = ?4, maxrss_kb = ?5, exit_status = ?6, oom = ?7 WHERE ti = ?1 AND try_number = ?2
+-- name: ti_heartbeat
+UPDATE task_instance SET last_heartbeat = ?3 WHERE id = ?1 AND try_number = ?2
+-- name: ti_retry_reason
+UPDATE task_instance SET retry_reason = ?3 WHERE id = ?1 AND try_number = ?2
+-- the greatest child id ever given out: the supervisor's ids go on from there
+-- name: ti_max_child
+SELECT max(child) FROM task_instance WHERE child IS NOT NULL
+-- name: ti_key
+SELECT r.dag_id, r.run_id, t.task_id, t.map_index, t.try_number, t.state, t.dag_run FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE t.id = ?
+-- name: ti_id_of
+SELECT t.id, t.state, t.try_number FROM task_instance t JOIN dag_run r ON r.id = t.dag_run
+WHERE r.dag_id = ? AND r.run_id = ? AND t.task_id = ? AND t.map_index = ?
+-- state counts of a run
+-- name: ti_state_counts
+SELECT state, count(*) FROM task_instance WHERE dag_run = ? GROUP BY state
+-- name: ti_breadcrumbs
+SELECT t.task_id, t.map_index, t.state, v.operator, (t.end_date - t.start_date) / 1e6 FROM task_instance t
+LEFT JOIN dag_version_task v ON v.version = t.version AND v.task_id = t.task_id
+WHERE t.dag_run = ? AND t.state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed') ORDER BY t.task_id, t.map_index
+-- dag_id, map index, task ids, run ids, logical dates, states (null state: ""): JSON arrays or NULL for all
+-- name: ti_count_matching
+-- sqlite
+SELECT count(*) FROM dag_run r JOIN task_instance t ON t.dag_run = r.id WHERE r.dag_id = ?1 AND (?2 IS NULL OR t.map_index = ?2)
+  AND (?3 IS NULL OR t.task_id IN (SELECT value FROM json_each(?3)))
+  AND (?4 IS NULL OR r.run_id IN (SELECT value FROM json_each(?4)))
+  AND (?5 IS NULL OR r.logical_date IN (SELECT value FROM json_each(?5)))
+  AND (?6 IS NULL OR COALESCE(t.state, '') IN (SELECT value FROM json_each(?6)))
+-- postgres
+SELECT count(*) FROM dag_run r JOIN task_instance t ON t.dag_run = r.id WHERE r.dag_id = ?1 AND (?2::bigint IS NULL OR t.map_index = ?2)
+  AND (?3::text IS NULL OR t.task_id IN (SELECT json_array_elements_text(?3::json)))
+  AND (?4::text IS NULL OR r.run_id IN (SELECT json_array_elements_text(?4::json)))
+  AND (?5::text IS NULL OR r.logical_date IN (SELECT json_array_elements_text(?5::json)::bigint))
+  AND (?6::text IS NULL OR COALESCE(t.state, '') IN (SELECT json_array_elements_text(?6::json)))
+-- the same filters: one row a task instance
+-- name: ti_states_matching
+-- sqlite
+SELECT r.run_id, t.task_id, t.map_index, t.state FROM dag_run r JOIN task_instance t ON t.dag_run = r.id
+WHERE r.dag_id = ?1 AND (?2 IS NULL OR t.map_index = ?2)
+  AND (?3 IS NULL OR t.task_id IN (SELECT value FROM json_each(?3)))
+  AND (?4 IS NULL OR r.run_id IN (SELECT value FROM json_each(?4)))
+  AND (?5 IS NULL OR r.logical_date IN (SELECT value FROM json_each(?5)))
+ORDER BY r.id, t.task_id, t.map_index
+-- postgres
+SELECT r.run_id, t.task_id, t.map_index, t.state FROM dag_run r JOIN task_instance t ON t.dag_run = r.id
+WHERE r.dag_id = ?1 AND (?2::bigint IS NULL OR t.map_index = ?2)
+  AND (?3::text IS NULL OR t.task_id IN (SELECT json_array_elements_text(?3::json)))
+  AND (?4::text IS NULL OR r.run_id IN (SELECT json_array_elements_text(?4::json)))
+  AND (?5::text IS NULL OR r.logical_date IN (SELECT json_array_elements_text(?5::json)::bigint))
+ORDER BY r.id, t.task_id, t.map_index
+-- dag_id, task_id, map index, before this logical date, in a state or NULL
+-- name: ti_previous
+SELECT t.id, r.run_id, r.logical_date, t.state, t.try_number, t.start_date, t.end_date, t.map_index, t.dag_run
+FROM dag_run r JOIN task_instance t ON t.dag_run = r.id AND t.task_id = ?2 AND t.map_index = ?3
+WHERE r.dag_id = ?1 AND r.logical_date < ?4 AND (CAST(?5 AS TEXT) IS NULL OR t.state = ?5) ORDER BY r.logical_date DESC LIMIT 1
+-- states of one task in the run, all its copies
+-- name: ti_states_of_task
+SELECT map_index, state FROM task_instance WHERE dag_run = ? AND task_id = ? ORDER BY map_index
+-- name: try_list
+SELECT try_number, state, start_date, end_date, hostname, pid, version FROM task_try WHERE dag_run = ? AND task_id = ? AND map_index = ? ORDER BY try_number
+-- live ones, for the executor's and the health pages
+-- name: ti_live_counts
+SELECT state, count(*) FROM task_instance
+WHERE state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input', 'up_for_retry', 'up_for_reschedule') GROUP BY state
+
+-- ti, try, start, end, reschedule date
+-- name: reschedule_add
+INSERT INTO task_reschedule (ti, try_number, start_date, end_date, reschedule_date) VALUES (?, ?, ?, ?, ?)
+-- name: reschedule_first_start
+SELECT start_date FROM task_reschedule WHERE ti = ? AND try_number = ? ORDER BY id LIMIT 1
+-- name: reschedule_count
+SELECT count(*) FROM task_reschedule WHERE ti = ? AND try_number = ?
+-- name: reschedule_clear
+DELETE FROM task_reschedule WHERE ti = ?
+
+-- classpath, kwargs, now, timeout, ti, queue
+-- name: trigger_add
+INSERT INTO "trigger" (classpath, kwargs, created, timeout, ti, queue) VALUES (?, ?, ?, ?, ?, ?) RETURNING id
+-- name: trigger_get
+SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" WHERE id = ?
+-- name: trigger_list
+SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" ORDER BY id
+-- name: trigger_assign
+UPDATE "trigger" SET triggerer_id = ?2 WHERE id = ?1
+-- name: trigger_delete
+DELETE FROM "trigger" WHERE id = ?
+-- name: trigger_delete_of_ti
+DELETE FROM "trigger" WHERE ti = ?
+
+-- at, dag_run, task_id, map_index, reason, text
+-- name: decision_add
+INSERT INTO decision (at, dag_run, task_id, map_index, reason, text) VALUES (?, ?, ?, ?, ?, ?)
+-- name: decision_list
+SELECT at, task_id, map_index, reason, text FROM decision WHERE dag_run = ? ORDER BY id
+-- keeps the newest so many
+-- name: decision_trim
+DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?
+
+-- id, run, name, due, callback, now
+-- name: deadline_add
+INSERT INTO deadline (id, dag_run, name, deadline_time, callback, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+-- name: deadline_due
+SELECT id, dag_run, name, deadline_time, callback FROM deadline WHERE missed = 0 AND deadline_time <= ? ORDER BY deadline_time
+-- name: deadline_next
+SELECT min(deadline_time) FROM deadline WHERE missed = 0
+-- name: deadline_missed
+UPDATE deadline SET missed = 1, updated = ?2 WHERE id = ?1
+-- a run that ended in time has no deadline to miss
+-- name: deadlines_met
+DELETE FROM deadline WHERE dag_run = ? AND missed = 0
+
+-- ti, options, subject, body, defaults, multiple, params, assignees, now
+-- name: hitl_put
+INSERT INTO hitl_detail (ti, options, subject, body, defaults, multiple, params, assignees, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (ti) DO UPDATE SET options = excluded.options, subject = excluded.subject, body = excluded.body, defaults = excluded.defaults,
+  multiple = excluded.multiple, params = excluded.params, assignees = excluded.assignees, created = excluded.created, responded_at = NULL,
+  responded_by = NULL, chosen_options = NULL, params_input = '{}'
+-- name: hitl_get
+SELECT options, subject, body, defaults, multiple, params, assignees, created, responded_at, responded_by, chosen_options, params_input
+FROM hitl_detail WHERE ti = ?
+-- ti, now, by, chosen, params: only the first answer counts
+-- name: hitl_respond
+UPDATE hitl_detail SET responded_at = ?2, responded_by = ?3, chosen_options = ?4, params_input = ?5 WHERE ti = ?1 AND responded_at IS NULL
+
+-- all that belongs to one dag run: store_delete_run runs every one of them
+-- name: run_delete_reschedules
+DELETE FROM task_reschedule WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?)
+-- name: run_delete_triggers
+DELETE FROM "trigger" WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?)
+-- name: run_delete_task_notes
+DELETE FROM task_note WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?)
+-- name: run_delete_hitl
+DELETE FROM hitl_detail WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?)
+-- name: run_delete_hitl_history
+DELETE FROM hitl_history WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?)
+-- name: run_delete_xcoms
+DELETE FROM xcom WHERE dag_run = ?
+-- name: run_delete_map_lengths
+DELETE FROM map_length WHERE dag_run = ?
+-- name: run_delete_rendered
+DELETE FROM rendered_fields WHERE dag_run = ?
+-- name: run_delete_task_states
+DELETE FROM task_state WHERE dag_run = ?
+-- name: run_delete_tries
+DELETE FROM task_try WHERE dag_run = ?
+-- name: run_delete_tis
+DELETE FROM task_instance WHERE dag_run = ?
+-- name: run_delete_note
+DELETE FROM run_note WHERE dag_run = ?
+-- name: run_delete_deadlines
+DELETE FROM deadline WHERE dag_run = ?
+-- name: run_delete_decisions
+DELETE FROM decision WHERE dag_run = ?
+-- name: run_delete_asset_events
+DELETE FROM dag_run_asset_event WHERE dag_run = ?
+-- name: run_delete_partitions
+UPDATE asset_partition_run SET dag_run = NULL WHERE dag_run = ?
+-- name: run_delete_backfill
+UPDATE backfill_run SET dag_run = NULL WHERE dag_run = ?
+-- name: run_delete
+DELETE FROM dag_run WHERE id = ?
+-- name: run_ids_of_dag
+SELECT id FROM dag_run WHERE dag_id = ? ORDER BY id
+-- Ended runs older than a time; the newest automatic run of each DAG stays, since schedules go on from it.
+-- name: run_old
+SELECT id FROM dag_run r WHERE run_after < ?1 AND state IN ('success', 'failed') AND COALESCE(end_date, run_after) < ?1
+  AND logical_date IS DISTINCT FROM (SELECT max(n.logical_date) FROM dag_run n WHERE n.dag_id = r.dag_id AND n.run_type IN ('scheduled', 'backfill'))
+ORDER BY run_after LIMIT ?2
