@@ -1,0 +1,2 @@
+"""A dag file of airflow that does not import."""
+raise ValueError("broken on purpose")

@@ -1,0 +1,118 @@
+"""Bring a server into the state which the API requests assume, ask them all, and reduce the answers to what can be compared."""
+import base64
+import json
+import os
+
+from api_requests import AUTH, PASSWORD, REQUESTS, USER_ENV, USERS
+from harness import Api, Server, Steps, quote
+from observe import STARTUP, Normaliser, name_runs
+
+FIRST = "scheduled__2015-06-01T00:00:00+00:00"
+HERE = os.path.dirname(os.path.abspath(__file__))
+DAGS = os.path.join(HERE, "api_dags")
+ALL = ("api_assets", "api_manual", "api_outcomes", "api_paused", "api_required")
+KEPT_HEADERS = ("content-type", "allow", "location", "www-authenticate")
+
+
+def prepare(server):
+    """Both runs of api_outcomes ended, api_manual ready to be triggered, the rest paused."""
+    steps = Steps(server)
+    steps.run([("unpause", "api_outcomes"), ("ended", "api_outcomes", 2), ("unpause", "api_manual")])
+    server.wait("all five DAGs", lambda: all(server.has_dag(d) for d in ALL), lambda: [server.has_dag(d) for d in ALL])
+
+
+def fill(value, names):
+    """Put {run}, {pw} and {viewer} in."""
+    if isinstance(value, str):
+        for k, v in names.items():
+            value = value.replace("{" + k + "}", v)
+        return value
+    if isinstance(value, dict):
+        return {k: fill(v, names) for k, v in value.items()}
+    return value
+
+
+def ask_all(server, requests, names, token):
+    """[{name, request, answer}], with what must differ normalised."""
+    api, norm, out = Api(server.base, token), Normaliser(server), []
+    for name, method, path, body, headers in requests:
+        status, got, data = api.raw(method, fill(path, names), fill(body, names), fill(headers, names))
+        out.append((name, {"method": method, "path": path, "body": body, "headers": headers}, status, got, data))
+    name_runs(server, ALL, norm) if token else None
+    return {name: {"request": request, "answer": answer(name, status, got, data, norm)} for name, request, status, got, data in out}
+
+
+def answer(name, status, headers, data, norm):
+    kept = {k: norm(headers[k]) for k in KEPT_HEADERS if k in headers}
+    text = data.decode()
+    if "ndjson" in kept.get("content-type", ""):
+        body = logs([json.loads(line) for line in text.splitlines() if line])
+    elif "json" in kept.get("content-type", "") and text:
+        body = json.loads(text)
+    else:
+        body = text if len(text) < 200 else "<long text>"
+    if isinstance(body, dict):
+        body = token(logs_of(body))
+    return {"status": status, "headers": kept, "body": settle(norm(body))}
+
+
+def logs_of(body):
+    return {**body, "content": logs(body["content"])} if isinstance(body.get("content"), list) else body
+
+
+def logs(lines):
+    """The lines of a log; where a traceback lies in Python's files is not compared, and neither is how the child was prepared."""
+    out = []
+    for line in lines:
+        if str(line.get("event", "")).startswith(STARTUP):
+            continue
+        line = {k: v for k, v in line.items() if k not in ("lineno", "ti")}
+        for e in line.get("error_detail") or []:
+            e["frames"] = "<frames>"
+        out.append(line)
+    return out
+
+
+def token(body):
+    """A JWT is replaced by its claims, times as their distances."""
+    if set(body) != {"access_token"}:
+        return body
+    head, claims = (json.loads(base64.urlsafe_b64decode(p + "==")) for p in body["access_token"].split(".")[:2])
+    claims.update(exp=claims["exp"] - claims["iat"], nbf=claims["nbf"] - claims["iat"], iat="<now>", jti="<id>" if claims.get("jti") else None)
+    return {"access_token": {"header": head, "claims": claims}}
+
+
+# Figures of the clock and of the machine, and opaque ids: compared by their kind alone.
+LOOSE = ("duration", "last_parse_duration", "pid", "hostname", "unixname", "file_token", "iat", "git_version", "cursor", "next_cursor")
+
+
+def settle(value, key=None):
+    if key in LOOSE and value is not None:
+        return f"<{type(value).__name__}>"
+    if isinstance(value, list):
+        return [settle(v) for v in value]
+    if isinstance(value, dict):
+        return {k: settle(v, k) for k, v in value.items()}
+    if isinstance(value, str) and "when you look for ID " in value:
+        return value[:value.index("look for ID ") + 12] + "<id>"
+    return value
+
+
+def world(program, home, extra=None):
+    """Everything the API test compares: the answers of an open server and of one with users."""
+    extra = extra or {}
+    with Server(program, os.path.join(home, "open"), DAGS, extra.get("open")) as server:
+        prepare(server)
+        answers = ask_all(server, REQUESTS, {"run": quote(FIRST)}, server.api.token)
+    passwords = os.path.join(home, "passwords.json")
+    with open(passwords, "w") as f:
+        json.dump({u: PASSWORD for u in USERS}, f)
+    users = {**USER_ENV, "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords, **extra.get("users", {})}
+    with Server(program, os.path.join(home, "users"), DAGS, users) as server:
+        def log_in(user):
+            return Api(server.base).post("/auth/token", {"username": user, "password": PASSWORD})["access_token"]
+        admin = Api(server.base, log_in("admin"))
+        known = lambda: admin.raw("GET", "/api/v2/dags/api_manual")[0] == 200
+        server.wait("api_manual to be parsed", known, known)
+        more = ask_all(server, AUTH, {"pw": PASSWORD, "viewer": log_in("vic")}, None)
+    return {"open": answers, "users": more}

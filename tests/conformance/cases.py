@@ -1,0 +1,117 @@
+"""The cases: which DAGs are put through which steps. The DAG files lie in dags/; the verbs are harness.Steps'.
+
+A case is (name, DAG ids to record, steps, options). Options: profile (a key of PROFILES), first (record only so many runs:
+the schedule has no end), order (record in which order the tasks started), concurrency (record how many ran at once)."""
+from collections import namedtuple
+
+Case = namedtuple("Case", "name dags steps options")
+
+# Environment on top of the harness's; every profile is a server of its own.
+PROFILES = {
+    "plain": {
+        "AIRFLOW_VAR_CONF_ENV": "from the environment",
+        "AIRFLOW_CONN_CONF_ENV": "http://user:passw0rd@host:80/x",
+    },
+    "intervals": {
+        "AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS": "True",
+        "AIRFLOW__SCHEDULER__CREATE_DELTA_DATA_INTERVALS": "True",
+    },
+}
+CASES = []
+
+
+def case(name, dags, steps, **options):
+    CASES.append(Case(name, dags.split(), steps, options))
+
+
+def scheduled(dag, count, **options):
+    """Unpause and wait for that many ended runs."""
+    case(dag, dag, [("unpause", dag), ("ended", dag, count)], **options)
+
+
+def manual(dag, **options):
+    """Unpause, trigger once without a logical date, wait for the end."""
+    case(dag, dag, [("unpause", dag), ("trigger", dag), ("ended", dag, 1)], **options)
+
+
+def triggered_at(dag, dates, **options):
+    """One manual run per logical date (None: without)."""
+    steps = [("unpause", dag)]
+    for n, date in enumerate(dates):
+        steps += [("trigger", dag, {"logical_date": date}, f"trigger {n + 1}"), ("ended", dag, n + 1)]
+    case(dag + options.pop("suffix", ""), dag, steps, **options)
+
+
+for dag, count in (("s_delta", 3), ("s_delta_odd_end", 3), ("s_cron", 3), ("s_cron_off_grid", 2), ("s_daily", 2), ("s_weekly", 2),
+                   ("s_monthly", 2), ("s_six_fields", 2), ("s_cron_names", 2), ("s_cron_dom_dow", 4), ("s_cron_last_day", 2),
+                   ("s_cron_hash", 2), ("s_gap", 4), ("s_fold", 3), ("s_fold_hourly", 4), ("s_once", 1), ("s_once_no_start", 1),
+                   ("s_cron_interval", 3), ("s_gap_interval", 3), ("s_delta_interval", 3), ("s_multi", 4),
+                   ("s_cron_trigger_interval", 2), ("s_now_daily", 1), ("s_now_delta_interval", 1), ("s_now_cron_interval", 1),
+                   ("s_now_delta", 1), ("s_no_tasks", 0), ("s_none_start", 0), ("s_future", 0), ("s_task_dates", 3)):
+    scheduled(dag, count)
+case("s_continuous", "s_continuous", [("unpause", "s_continuous"), ("ended", "s_continuous", 1), ("pause", "s_continuous")], first=1)
+case("s_no_tasks_triggered", "s_no_tasks", [("unpause", "s_no_tasks"), ("trigger", "s_no_tasks"), ("ended", "s_no_tasks", 1)])
+CASES.remove(next(c for c in CASES if c.name == "s_no_tasks"))
+for dag, count in (("s_delta", 3), ("s_cron", 3), ("s_daily", 2), ("s_weekly", 2), ("s_monthly", 2), ("s_fold", 3), ("s_gap", 3),
+                   ("s_once", 1), ("s_now_daily", 1), ("s_cron_off_grid", 2)):
+    case(dag + "_legacy", dag, [("unpause", dag), ("ended", dag, count)], profile="intervals")
+for kind in ("cron", "delta", "none", "cron_interval", "delta_interval"):
+    triggered_at("m_" + kind, [None, "2020-01-05T10:00:00Z", "2020-01-08T05:00:00+02:00", "2020-01-09T05:00:00.123456Z"])
+for kind in ("cron", "delta"):
+    triggered_at("m_" + kind, [None, "2020-01-05T10:00:00Z"], profile="intervals", suffix="_legacy")
+case("m_forms", "m_none", [
+    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "named", "conf": {"x": [1, None]}, "note": "a note"}, "named"),
+    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "named"}, "named again"),
+    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "bad/name"}, "bad name"),
+    ("trigger", "m_none", {"logical_date": "2021-01-05T00:00:00Z", "data_interval_start": "2021-01-01T00:00:00Z",
+                           "data_interval_end": "2021-01-02T00:00:00Z", "dag_run_id": "interval"}, "interval"),
+    ("trigger", "m_none", {"logical_date": "2021-01-05T00:00:00Z", "dag_run_id": "date_again"}, "date again"),
+    ("trigger", "m_none", {"logical_date": "2021-01-06T00:00:00Z", "run_after": "2021-02-01T00:00:00Z"}, "run after"),
+    ("unpause", "m_none"), ("ended", "m_none", 3)])
+CASES[-1].options["first"] = 0
+
+scheduled("tutorial", 2)
+for rule in ("all_success", "all_failed", "all_done", "all_done_min_one_success", "all_skipped", "one_success", "one_failed",
+             "one_done", "none_failed", "none_failed_min_one_success", "none_skipped", "always"):
+    manual("r_" + rule)
+for dag in ("t_retries", "t_execution_timeout", "t_run_timeout", "t_fail_fast", "b_branch", "b_branch_wrong", "b_short_circuit", "b_skip",
+            "e_literal", "e_xcom", "e_zero", "e_not_a_list", "e_partly_fails", "e_group", "e_group_zero", "e_group_literal",
+            "e_branch_inside", "u_work_fails", "u_setup_fails", "u_setup_skipped", "u_teardown_fails", "u_teardown_decides",
+            "u_only_teardown_ok", "u_two_setups", "u_decorated", "v_xcom", "v_bash", "v_python", "w_deferred", "w_reschedule",
+            "q_weights_downstream", "q_weights_upstream", "q_weights_absolute"):
+    manual(dag)
+scheduled("b_latest_only", 2)
+for dag, count in (("p_depends", 3), ("p_skips", 3), ("p_wait_downstream", 3), ("p_max_consecutive_failed", 2)):
+    scheduled(dag, count)
+# The third run waits for the second's failed task as long as nobody clears it.
+case("p_fails", "p_fails", [("unpause", "p_fails"), ("ended", "p_fails", 2), ("reached", "p_fails", "other", "success", 3)])
+scheduled("p_max_active_runs", 3, order=True, concurrency=True)
+scheduled("p_max_active_tis", 3, concurrency=True)
+manual("p_max_active_tasks", concurrency=True)
+manual("p_max_active_tis_run", concurrency=True)
+case("q_priority", "q_priority", [("cli", None, "pools", "set", "conf_one", "1", "one slot"), ("unpause", "q_priority"),
+                                  ("trigger", "q_priority"), ("ended", "q_priority", 1)], order=True, concurrency=True)
+case("q_two_slots", "q_two_slots", [("cli", None, "pools", "set", "conf_two", "2", "two slots"), ("unpause", "q_two_slots"),
+                                    ("trigger", "q_two_slots"), ("ended", "q_two_slots", 1)], concurrency=True)
+scheduled("v_context", 1)
+case("v_params", "v_params", [
+    ("unpause", "v_params"), ("trigger", "v_params"), ("ended", "v_params", 1),
+    ("trigger", "v_params", {"logical_date": None, "conf": {"n": 7, "opt": "given", "extra": 1}}), ("ended", "v_params", 2),
+    ("trigger", "v_params", {"logical_date": None, "conf": {"n": "seven"}}, "wrong type"),
+    ("trigger", "v_params", {"logical_date": None, "conf": {"n": 0}}, "too small")])
+case("v_required", "v_required", [
+    ("unpause", "v_required"), ("trigger", "v_required", {"logical_date": None}, "missing"),
+    ("trigger", "v_required", {"logical_date": None, "conf": {"must": "here"}}), ("ended", "v_required", 1)])
+case("v_missing", "v_missing", [
+    ("cli", None, "variables", "set", "conf_there", "it is"), ("cli", None, "variables", "set", "conf_json", '{"a": 5}'),
+    ("cli", None, "variables", "set", "conf_password", "hunter2hunter2"), ("cli", None, "variables", "set", "conf_secret_short", "abc"),
+    ("cli", None, "connections", "add", "conf_db", "--conn-uri", "postgres://user:p%40ssword@db:5432/base?sslmode=require"),
+    ("unpause", "v_missing"), ("trigger", "v_missing"), ("ended", "v_missing", 1)])
+scheduled("w_time_delta", 1)
+case("w_external", "w_external", [("unpause", "w_time_delta"), ("unpause", "w_external"), ("ended", "w_external", 1)])
+case("o_parent", "o_parent o_child", [("unpause", "o_child"), ("unpause", "o_parent"), ("trigger", "o_parent"),
+                                      ("ended", "o_parent", 1), ("ended", "o_child", 6)])
+CONSUMERS = "a_consumer_one a_consumer_both a_consumer_either a_consumer_alias a_consumer_failing"
+case("assets", "a_producer " + CONSUMERS, [("unpause", d) for d in CONSUMERS.split()] + [
+    ("unpause", "a_producer"), ("trigger", "a_producer"), ("ended", "a_producer", 1),
+    *[("ended", d, 1) for d in CONSUMERS.split()[:4]]])

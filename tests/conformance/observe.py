@@ -1,0 +1,156 @@
+"""What is recorded of a case, and the little that is normalised because it must differ between two servers or two days."""
+import datetime
+import json
+import re
+
+from harness import quote
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)?")
+# How the child was prepared shows in these lines; whether it parsed the file again is each server's own affair.
+STARTUP = ("DAG bundles loaded", "Filling up the DagBag from", "Worker startup parse complete", "Tmp dir root location")
+STREAMS = ("task.stdout", "task.stderr")
+RUN_KEPT = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "run_type", "state", "triggered_by",
+            "triggering_user_name", "conf", "note", "bundle_version", "partition_key", "partition_date")
+RUN_SET = ("queued_at", "start_date", "end_date", "duration", "last_scheduling_decision")
+TI_KEPT = ("map_index", "logical_date", "state", "try_number", "max_tries", "task_display_name", "pool", "pool_slots", "queue",
+           "priority_weight", "operator", "operator_name", "executor", "executor_config", "note", "rendered_map_index", "rendered_fields")
+TI_SET = ("start_date", "end_date", "duration", "queued_when", "scheduled_when", "pid", "hostname", "unixname", "trigger", "triggerer_job")
+DAG_KEPT = ("is_paused", "timetable_summary", "timetable_description", "timetable_periodic", "max_active_runs", "max_active_tasks",
+            "next_dagrun_logical_date", "next_dagrun_data_interval_start", "next_dagrun_data_interval_end", "next_dagrun_run_after")
+
+
+class Normaliser:
+    """Replaces what is of this server or of this day: paths, uuids, host, ids made of the clock, times near now."""
+
+    def __init__(self, server):
+        self.server, self.now = server, datetime.datetime.now(datetime.timezone.utc)
+        self.names = {}
+
+    def name_run(self, raw, name):
+        self.names[raw] = name
+
+    def text(self, value):
+        for raw, name in sorted(self.names.items(), key=lambda p: -len(p[0])):
+            value = value.replace(raw, name)
+        value = value.replace(self.server.dags, "<dags>").replace(self.server.home, "<home>")
+        value = re.sub(r"0x[0-9a-f]{6,}", "<address>", value)
+        value = re.sub(r"/tmp/airflowtmp\w+", "<tmp>", value)
+        return TIME.sub(self._time, UUID.sub("<uuid>", value))
+
+    def _time(self, m):
+        day = datetime.date(int(m[1]), int(m[2]), int(m[3]))
+        away = (day - self.now.date()).days
+        if abs(away) > 8:
+            return m[0]
+        midnight = m[4] == m[5] == m[6] == "00" and not m[7]
+        return f"<today{away:+d} 00:00>" if midnight else "<now>" if away == 0 else f"<now{away:+d}d>"
+
+    def __call__(self, value):
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self(v) for v in value]
+        if isinstance(value, dict):
+            return {self.text(k): self(v) for k, v in value.items()}
+        return value
+
+
+def name_runs(server, dags, norm):
+    """Manual and asset run ids are made of the clock: they become manual#1, manual#2 in the order of run_after."""
+    for dag in dags:
+        counts = {}
+        for r in sorted(server.runs(dag), key=lambda r: (r["run_after"], r["dag_run_id"])):
+            raw = r["dag_run_id"]
+            if norm.text(raw) != raw:
+                kind = raw.split("__")[0]
+                counts[kind] = counts.get(kind, 0) + 1
+                norm.name_run(raw, norm.text(raw) if kind == "scheduled" else f"{kind}#{counts[kind]}")
+
+
+def observe(server, case, answers):
+    """The recording of one case: {dags: {id: {dag, runs}}, answers}."""
+    norm = Normaliser(server)
+    names = {}
+    for dag in case.dags:
+        name_runs(server, [dag], norm)
+    for dag in case.dags:
+        names[dag] = one_dag(server, dag, norm, case.options)
+    return {"case": case.name, "dags": names, "answers": {k: norm(v) for k, v in answers.items()}}
+
+
+def one_dag(server, dag, norm, options):
+    info = server.api.get(f"/api/v2/dags/{dag}")
+    runs = sorted(server.runs(dag), key=lambda r: (r["run_after"], r["dag_run_id"]))
+    out = {"dag": {k: norm(info[k]) for k in DAG_KEPT}, "runs": {}}
+    if "first" in options:
+        runs = runs[:options["first"]]
+        out["dag"] = {k: v for k, v in out["dag"].items() if not k.startswith("next_")}
+    seen = []
+    for r in runs:
+        tis = server.instances(dag, r["dag_run_id"])
+        seen += [(t["start_date"], t["end_date"], norm.text(r["dag_run_id"]), label(t)) for t in tis if t["start_date"] and t["pid"]]
+        out["runs"][norm.text(r["dag_run_id"])] = {
+            "run": {**{k: norm(r[k]) for k in RUN_KEPT}, **{k: r[k] is not None for k in RUN_SET}},
+            "tasks": {label(t): one_instance(server, dag, r["dag_run_id"], t, norm) for t in sorted(tis, key=label)}}
+    if options.get("order"):
+        out["order"] = [f"{run} {task}" for _, _, run, task in sorted(seen)]
+    if options.get("concurrency"):
+        out["at_once"] = at_once(seen)
+    return out
+
+
+def label(ti):
+    return ti["task_id"] if ti["map_index"] < 0 else f"{ti['task_id']}[{ti['map_index']}]"
+
+
+def at_once(seen):
+    """The greatest number of tries that overlapped."""
+    events = sorted([(s, 1) for s, *_ in seen] + [(e, -1) for _, e, *_ in seen if e], key=lambda p: (p[0], p[1]))
+    most = now = 0
+    for _, change in events:
+        now += change
+        most = max(most, now)
+    return most
+
+
+def one_instance(server, dag, run, ti, norm):
+    out = {**{k: norm(ti[k]) for k in TI_KEPT}, **{k: ti[k] not in (None, "") for k in TI_SET}}
+    path = f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{quote(ti['task_id'])}"
+    out["xcoms"] = xcoms(server, path, ti["map_index"], norm)
+    out["logs"] = {str(n): log_lines(server, path, n, ti["map_index"], norm) for n in range(1, ti["try_number"] + 1) if ti["pid"]}
+    return out
+
+
+def xcoms(server, path, map_index, norm):
+    """{key: value as text}, or None where the server does not serve XComs."""
+    status, _, data = server.api.raw("GET", f"{path}/xcomEntries?map_index={map_index}&limit=100")
+    if status != 200:
+        return None
+    found = {}
+    for e in json.loads(data)["xcom_entries"]:
+        status, _, data = server.api.raw("GET", f"{path}/xcomEntries/{quote(e['key'])}?map_index={map_index}&stringify=true")
+        found[e["key"]] = norm(json.loads(data).get("value")) if status == 200 else f"status {status}"
+    return found
+
+
+def log_lines(server, path, n, map_index, norm):
+    """(level, logger, text) of a try's lines; those of the streams stand apart, since their place among the others is not fixed."""
+    status, _, data = server.api.raw("GET", f"{path}/logs/{n}?map_index={map_index}&full_content=true")
+    if status != 200:
+        return {"status": status}
+    lines, streams = [], {s: [] for s in STREAMS}
+    for c in json.loads(data)["content"]:
+        text = norm(c.get("event", ""))
+        if "timestamp" not in c or text.startswith(STARTUP):
+            continue
+        if c.get("logger") in streams:
+            streams[c["logger"]].append(text)
+        else:
+            lines.append([c.get("level"), c.get("logger"), text, *errors(c, norm)])
+    return {"lines": lines, **{k: v for k, v in streams.items() if v}}
+
+
+def errors(content, norm):
+    """The chain of exceptions: type and text; the frames are Python's own business."""
+    return [norm(f"{e['exc_type']}: {e['exc_value']}") for e in content.get("error_detail") or []]
