@@ -71,8 +71,9 @@ struct config_list { char **at; size_t n; };
 struct config_list config_list(const struct config *c, enum option o);  /* split at ',', trimmed; free with config_list_clear */
 void config_list_clear(struct config_list *l);
 
-/* Any section and key, known or not, old names too: what `airflow config get-value` prints. NULL when there is none. */
-const char *config_lookup(const struct config *c, const char *section, const char *key);
+/* Any section and key, known or not, old names too: what `airflow config get-value` prints. The caller frees it; NULL
+ * when there is none. */
+char *config_lookup(const struct config *c, const char *section, const char *key);
 
 /* ---- where a value came from ---- */
 enum config_source { FROM_NOWHERE, FROM_DEFAULT, FROM_FILE, FROM_ENV, FROM_COMMAND, FROM_ENV_COMMAND };
