@@ -74,6 +74,7 @@ scheduled("tutorial", 2)
 for rule in ("all_success", "all_failed", "all_done", "all_done_min_one_success", "all_skipped", "one_success", "one_failed",
              "one_done", "none_failed", "none_failed_min_one_success", "none_skipped", "always"):
     manual("r_" + rule)
+    manual("rk_" + rule)
 for dag in ("t_retries", "t_execution_timeout", "t_run_timeout", "t_fail_fast", "b_branch", "b_branch_wrong", "b_short_circuit", "b_skip",
             "e_literal", "e_xcom", "e_zero", "e_not_a_list", "e_partly_fails", "e_group", "e_group_zero", "e_group_literal",
             "e_branch_inside", "u_work_fails", "u_setup_fails", "u_setup_skipped", "u_teardown_fails", "u_teardown_decides",
@@ -93,6 +94,10 @@ case("q_priority", "q_priority", [("cli", None, "pools", "set", "conf_one", "1",
                                   ("trigger", "q_priority"), ("ended", "q_priority", 1)], order=True, concurrency=True)
 case("q_two_slots", "q_two_slots", [("cli", None, "pools", "set", "conf_two", "2", "two slots"), ("unpause", "q_two_slots"),
                                     ("trigger", "q_two_slots"), ("ended", "q_two_slots", 1)], concurrency=True)
+case("q_no_pool", "q_no_pool", [("unpause", "q_no_pool"), ("trigger", "q_no_pool"), ("reached", "q_no_pool", "bash", "scheduled"),
+                                ("reached", "q_no_pool", "empty", "success")])
+case("q_too_wide", "q_too_wide", [("cli", None, "pools", "set", "conf_one", "1", "one slot"), ("unpause", "q_too_wide"),
+                                  ("trigger", "q_too_wide"), ("reached", "q_too_wide", "t", "scheduled")])
 scheduled("v_context", 1)
 case("v_params", "v_params", [
     ("unpause", "v_params"), ("trigger", "v_params"), ("ended", "v_params", 1),

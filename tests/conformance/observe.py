@@ -39,7 +39,10 @@ class Normaliser:
         return TIME.sub(self._time, UUID.sub("<uuid>", value))
 
     def _time(self, m):
-        day = datetime.date(int(m[1]), int(m[2]), int(m[3]))
+        try:
+            day = datetime.date(int(m[1]), int(m[2]), int(m[3]))
+        except ValueError:
+            return m[0]
         away = (day - self.now.date()).days
         if abs(away) > 8:
             return m[0]
