@@ -245,6 +245,13 @@ def watch_parsing_context(on_use: Callable[[], None]) -> None:
         airflow.sdk.get_parsing_context = get_parsing_context
 
 
+def previous_schedule(timetable: Any, moment: Any) -> Any:
+    """The point of the schedule before `moment`; None for a timetable that has no such notion."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    return coerce_to_core_timetable(timetable)._get_prev(moment)
+
+
 def user_changed() -> None:
     """The process runs as somebody else now: forget whose name the SDK remembered."""
     from airflow.sdk.api import client

@@ -48,6 +48,13 @@ def _installed_roots() -> tuple[str, ...]:
 
 
 _INSTALLED = _installed_roots()
+
+
+def is_installed(path: str) -> bool:
+    """True for files of the standard library, of installed packages and of updraft itself."""
+    return path.startswith(_INSTALLED)
+
+
 # Changes there do not change what a DAG file means.
 _SYSTEM = ("/proc/", "/dev/", "/sys/", "/etc/localtime", "/usr/share/zoneinfo/")
 
