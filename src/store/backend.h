@@ -12,7 +12,7 @@ extern const struct migration sqlite_migrations[];
 extern const int sqlite_migration_count;
 
 enum begin_mode { BEGIN_WRITE, BEGIN_READ };
-struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool must_read; };   /* slot -1: not named */
+struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy; };   /* slot -1: text from outside; copy: values may go before the last row */
 
 struct backend {
   int (*open)(const char *path, const struct store_options *o, void **ret_db, struct err *err);
@@ -46,3 +46,5 @@ struct store {
   struct err failed;             /* code != 0: this transaction cannot be committed any more */
   int64_t changes;
 };
+
+int store_version_check(struct store *s, struct err *err);   /* refuses a schema that is not this program's */

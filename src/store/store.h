@@ -23,16 +23,15 @@ struct store;
 enum store_sync { STORE_FULL, STORE_NORMAL };    /* NORMAL may lose the last commits on power loss, never consistency */
 struct store_options {
   enum store_sync sync;
-  bool read_only;                                /* no write statement; the file must exist */
-  bool must_exist;                               /* a missing file is E_NOT_FOUND instead of created */
-  bool any_schema;                               /* open whatever the schema version is: migrate, check, reset only */
+  bool read_only;                                /* no write statement */
+  bool any_schema;                               /* open whatever the schema version is, and create a missing file: for migrate, check and reset */
   int busy_timeout_ms;                           /* 0 = 30 s */
   int cache_kib;                                 /* page cache limit, grown on use; 0 = 65536, or 2048 when read_only */
   int64_t max_bytes;                             /* 0 = no limit; the file may not grow over it (E_NO_SPACE) */
 };
 /* sqlite:////abs/path, sqlite:///relative; Airflow's `?query` part is ignored. Other schemes: E_UNSUPPORTED by name. A newer
- * schema than this program's, an older one (says: run `airflow db migrate`), and a foreign file are refused unless
- * any_schema; an empty new file has version 0 and counts as older. opt NULL = defaults. */
+ * schema than this program's and an older one (says: run `airflow db migrate`) are E_STORE, a missing file is E_NOT_FOUND, all
+ * but with any_schema. A file of another program (Airflow's own too) is always refused. opt NULL = defaults. */
 int store_open(const char *sql_alchemy_conn, const struct store_options *opt, struct store **ret, struct err *err);
 void store_close(struct store *s);               /* an open transaction is rolled back; NULL is fine */
 void store_closep(struct store **s);
@@ -68,9 +67,9 @@ int store_insert_values(struct store *s, enum sql_id id, const struct val *v, si
 
 /* A cursor on the caller's stack: `CLEANUP(rows_close) struct rows r = {0};`. Text and blobs hold until the next
  * rows_next or rows_close. Statements may run while a cursor is open; do not commit or roll back under one. */
-struct rows { struct store *store; void *stmt; int slot; bool first; };
+struct rows { struct store *store; void *stmt; int slot; };
 int store_query_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct rows *ret, struct err *err);
-int store_one_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct rows *ret, struct err *err); /* positioned on the only row; E_NOT_FOUND without one */
+int store_one_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct rows *ret, struct err *err); /* already on the only row: no rows_next; E_NOT_FOUND without one */
 /* SQL text put together from constant tables (list endpoints): values only ever by `?`. Read-only statements. */
 int store_query_text(struct store *s, const char *sql, const struct val *v, size_t n, struct rows *ret, struct err *err);
 int rows_next(struct rows *r, struct err *err);  /* 1: there is a row, 0: the end, <0: error */

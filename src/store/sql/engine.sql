@@ -16,18 +16,17 @@ SELECT b.path, f.stamp FROM dag_file f JOIN bundle b ON b.name = f.bundle WHERE 
 SELECT id FROM dag_run WHERE dag_id = ? AND state IN ('success', 'failed') AND logical_date IS NOT NULL ORDER BY logical_date DESC LIMIT 1
 -- name: engine_run_db_id
 SELECT id, version FROM dag_run WHERE dag_id = ? AND run_id = ?
--- name: engine_decision
-INSERT INTO decision (at, dag_run, task_id, map_index, reason, text) VALUES (?, ?, ?, ?, ?, ?)
 -- name: engine_consumed_events
 SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, e.source_map_index, e.timestamp, e.partition_key
 FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ? ORDER BY e.timestamp, e.id
--- a run takes the events of its DAG's assets that no earlier run of the DAG has taken: run, dag_id, until
--- name: engine_consume_events
-INSERT INTO dag_run_asset_event (dag_run, event)
-SELECT ?1, e.id FROM asset_event e JOIN dag_schedule_asset s ON s.asset = e.asset AND s.dag_id = ?2
-WHERE e.timestamp <= ?3 AND e.timestamp > COALESCE((SELECT max(p.run_after) FROM dag_run p WHERE p.dag_id = ?2 AND p.run_type = 'asset_triggered'
-  AND p.id <> ?1), 0) ON CONFLICT DO NOTHING
--- name: engine_asset_queue_clear
-DELETE FROM asset_dag_queue WHERE dag_id = ? AND created <= ?
 -- name: engine_asset_queue_list
 SELECT q.dag_id, a.name, a.uri, q.created FROM asset_dag_queue q JOIN asset a ON a.id = q.asset ORDER BY q.created
+-- name: engine_pools
+SELECT name, slots, include_deferred FROM pool ORDER BY name
+-- name: engine_run_of_date
+SELECT id FROM dag_run WHERE dag_id = ? AND logical_date = ?
+-- name: engine_rendered_map_index
+UPDATE task_instance SET rendered_map_index = ?2 WHERE id = ?1
+-- the asset-triggered run before this one: dag_id, this run
+-- name: engine_asset_run_before
+SELECT max(run_after) FROM dag_run WHERE dag_id = ? AND run_type = 'asset_triggered' AND id <> ?

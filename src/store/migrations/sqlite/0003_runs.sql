@@ -34,6 +34,7 @@ CREATE TABLE task_try (
   maxrss_kb INTEGER, exit_status INTEGER, oom INTEGER, retry_reason TEXT, external_executor_id TEXT, context_carrier TEXT,
   PRIMARY KEY (dag_run, task_id, map_index, try_number)
 ) STRICT;
+CREATE INDEX task_try_ti ON task_try (ti);
 
 CREATE TABLE task_reschedule (
   id INTEGER PRIMARY KEY AUTOINCREMENT, ti BLOB NOT NULL, try_number INTEGER NOT NULL, start_date INTEGER NOT NULL,
