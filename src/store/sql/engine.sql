@@ -30,3 +30,5 @@ UPDATE task_instance SET rendered_map_index = ?2 WHERE id = ?1
 -- the asset-triggered run before this one: dag_id, this run
 -- name: engine_asset_run_before
 SELECT max(run_after) FROM dag_run WHERE dag_id = ? AND run_type = 'asset_triggered' AND id <> ?
+-- name: engine_trigger_count
+SELECT count(*) FROM "trigger"

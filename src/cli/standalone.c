@@ -1,0 +1,161 @@
+/* `standalone`: starts the roles, restarts one that died, ends them in order. Holds nothing else. */
+#include "base/crypto.h"
+#include "cli/cli.h"
+#include "cli/roles.h"
+#include "config/config.h"
+#include "loop/log.h"
+#include "loop/loop.h"
+#include "store/store.h"
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BACKOFF_MAX USEC_SEC
+#define LIVED_LONG (5 * USEC_SEC)
+#define STOP_PATIENCE (4 * USEC_SEC)       /* then a second SIGTERM, then SIGKILL: out within 10 s */
+
+struct role {
+  const char *words, *more;      /* the command that is the role, and one argument */
+  int pid;
+  usec_t started, backoff;
+  struct source *child, *timer;
+  struct standalone *all;
+};
+struct standalone {
+  struct loop *loop;
+  struct role roles[4];
+  struct source *patience;
+  int stopping;                  /* 0 running, 1 the supervisor is ending its children, 2 the roles too, 3 killed */
+};
+enum { SUPERVISOR, API_SERVER, SCHEDULER, DAG_PROCESSOR };
+
+static void role_start(struct role *r);
+
+static size_t roles_alive(const struct standalone *s)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < ARRAY_LEN(s->roles); i++) n += s->roles[i].pid > 0;
+  return n;
+}
+
+static void signal_roles(struct standalone *s, size_t from, int signo)
+{
+  for (size_t i = from; i < ARRAY_LEN(s->roles); i++)
+    if (s->roles[i].pid > 0) kill(s->roles[i].pid, signo);
+}
+
+/* The scheduler and the others leave only after the supervisor has: the ends of the tries are still written down. */
+static void stop_step(struct standalone *s)
+{
+  s->stopping++;
+  if (s->stopping == 1 && s->roles[SUPERVISOR].pid > 0) kill(s->roles[SUPERVISOR].pid, SIGTERM);
+  else if (s->stopping == 1) s->stopping = 2;
+  if (s->stopping == 2) {
+    if (s->roles[SUPERVISOR].pid > 0) kill(s->roles[SUPERVISOR].pid, SIGTERM);
+    signal_roles(s, API_SERVER, SIGTERM);
+  }
+  if (s->stopping >= 3) signal_roles(s, 0, SIGKILL);
+  if (!roles_alive(s)) loop_stop(s->loop);
+  else timer_in(s->patience, s->stopping == 2 ? 2 * USEC_SEC : STOP_PATIENCE);
+}
+
+static void on_patience(void *arg)
+{
+  stop_step(arg);
+}
+
+static void on_stop_signal(void *arg, int signo, int sender_pid)
+{
+  struct standalone *s = arg;
+  (void)sender_pid;
+  if (!s->stopping) log_info("%s: stopping", signo == SIGINT ? "Ctrl-C" : "told to stop");
+  stop_step(s);
+}
+
+static void on_restart(void *arg)
+{
+  role_start(arg);
+}
+
+static void on_role_exit(void *arg, int pid, int status, const struct rusage *ru)
+{
+  struct role *r = arg;
+  struct standalone *s = r->all;
+  (void)ru;
+  r->pid = 0;
+  r->child = NULL;
+  if (s->stopping) {
+    if (r == &s->roles[SUPERVISOR] && s->stopping == 1) stop_step(s);
+    if (!roles_alive(s)) loop_stop(s->loop);
+    return;
+  }
+  if (loop_monotonic() - r->started > LIVED_LONG) r->backoff = 0;
+  if (WIFSIGNALED(status)) log_warning("%s (pid %d) was ended by signal %d; starting it again", r->words, pid, WTERMSIG(status));
+  else log_warning("%s (pid %d) left with status %d; starting it again", r->words, pid, WEXITSTATUS(status));
+  timer_in(r->timer, r->backoff);
+  r->backoff = r->backoff ? r->backoff * 2 : 50 * USEC_MSEC;
+  if (r->backoff > BACKOFF_MAX) r->backoff = BACKOFF_MAX;
+}
+
+static void role_start(struct role *r)
+{
+  char *argv[4] = {"airflow", NULL, NULL, NULL};
+  size_t n = 1;
+  CLEANUP(freep) char *words = xstrdup(r->words);
+  CLEANUP(freep) char *more = xstrdup(r->more);
+  argv[n++] = words;
+  if (more) argv[n++] = more;
+  posix_spawnattr_t attr;
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_init(&attr);
+  posix_spawnattr_setsigmask(&attr, &none);
+  posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);   /* own group: Ctrl-C reaches us alone */
+  int bad = posix_spawn(&r->pid, "/proc/self/exe", NULL, &attr, argv, environ);
+  posix_spawnattr_destroy(&attr);
+  r->started = loop_monotonic();
+  CLEANUP(err_clear) struct err e = {0};
+  if (!bad && !loop_child(r->all->loop, r->pid, on_role_exit, r, &r->child, &e)) return;
+  log_error("cannot start %s: %s", r->words, bad ? strerror(bad) : err_text(&e));
+  r->pid = 0;
+  timer_in(r->timer, BACKOFF_MAX);
+}
+
+static int prepare(struct standalone *s, struct err *err)
+{
+  static const char *const words[] = {"supervisor", "api-server", "scheduler", "dag-processor"};
+  int r = loop_new(&s->loop, err);
+  if (r < 0) return r;
+  loop_signal(s->loop, SIGINT, on_stop_signal, s);
+  loop_signal(s->loop, SIGTERM, on_stop_signal, s);
+  s->patience = loop_timer(s->loop, on_patience, s);
+  for (size_t i = 0; i < ARRAY_LEN(s->roles); i++) {
+    s->roles[i] = (struct role){.words = words[i], .all = s};
+    s->roles[i].timer = loop_timer(s->loop, on_restart, &s->roles[i]);
+  }
+  return 0;
+}
+
+int cmd_standalone(struct cli *c)
+{
+  struct config *cfg = cli_config(c);
+  if (!cfg) return 1;
+  log_open("standalone", LOG_INFO);
+  CLEANUP(err_clear) struct err e = {0};
+  if (role_prepare_home(cfg, &e) < 0) return cli_fail(c, &e, "cannot prepare %s", config_home(cfg));
+  char parent[16];
+  snprintf(parent, sizeof parent, "%d", getpid());
+  setenv("UPDRAFT_PARENT", parent, 1);
+  struct standalone s = {0};
+  if (prepare(&s, &e) < 0) return cli_fail(c, &e, "cannot start");
+  if (cli_has(c, "--i-know")) s.roles[API_SERVER].more = "--i-know";
+  for (size_t i = 0; i < ARRAY_LEN(s.roles); i++) role_start(&s.roles[i]);
+  int r = loop_run(s.loop, &e);
+  loop_free(s.loop);
+  return r < 0 ? cli_fail(c, &e, "the event loop failed") : 0;
+}

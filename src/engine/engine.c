@@ -1,0 +1,404 @@
+/* The scheduler role: start, one wake-up, stop. */
+#include "engine/internal.h"
+#include "engine/lease.h"
+#include "processor/processor.h"
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* ---- one wake-up: steps, one transaction, then the deeds ---- */
+
+void engine_fail(struct engine *e, const struct err *err, const char *doing)
+{
+  if (e->failed) return;
+  e->failed = true;
+  log_error("%s: %s; this process leaves, what was committed stays", doing, err_text(err));
+  if (e->loop) loop_stop(e->loop);
+}
+
+int engine_write(struct engine *e, struct err *err)
+{
+  if (e->in_batch) return 0;
+  int r = store_begin_fenced(e->db, &e->lease, err);
+  e->in_batch = r == 0;
+  return r;
+}
+
+void engine_after(struct engine *e, const struct after *a)
+{
+  vec_push(&e->after, *a);
+}
+
+static void after_ti(struct engine *e, enum after_kind kind, const struct task_instance *ti, const char *text)
+{
+  struct after a = {.kind = kind, .ti = ti->id, .try_number = ti->try_number, .data = xstrdup(text)};
+  engine_after(e, &a);
+}
+
+static int take_save(struct engine *e, const struct action *a, usec_t now, struct err *err)
+{
+  switch (a->kind) {
+  case ACT_SAVE_RUN: return store_save_run(e->db, a->run, now, err);
+  case ACT_SAVE_TI: return store_save_ti(e->db, a->ti, now, err);
+  case ACT_ARCHIVE_TRY: return store_archive_try(e->db, a->ti, now, err);
+  case ACT_FORGET_XCOMS: return store_forget_xcoms(e->db, a->ti, err);
+  case ACT_DELETE_RUN: return store_delete_run(e->db, a->number, err);
+  case ACT_SAVE_DAG: {
+    struct run_info next;
+    dag_state_next(a->dag, &next);
+    return store_save_dag_next(e->db, dag_state_id(a->dag), dag_state_paused(a->dag), &next, err);
+  }
+  case ACT_DECISION:
+    return store_run(e->db, SQL_decision_add, err, v_time(now), a->run ? v_int(a->run->id) : v_null(),
+                     v_text(a->ti ? a->ti->run->dag->tasks[a->ti->task].task_id : NULL), a->ti ? v_int(a->ti->map_index) : v_null(),
+                     v_text(a->ti ? reason_name(a->ti->why) : a->run ? reason_name(a->run->why) : NULL), v_text(a->text));
+  case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
+  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_ASK_TIMETABLE: case ACT_REPLY:
+    return 0;
+  }
+  return 0;
+}
+
+static void take_deed(struct engine *e, const struct action *a)
+{
+  switch (a->kind) {
+  case ACT_SPAWN: engine_queue_spawn(e, a->ti); break;
+  case ACT_KILL: after_ti(e, AFTER_KILL, a->ti, a->text); break;
+  case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti); break;
+  case ACT_CALLBACK: engine_run_callback(e, a->run, a->code == RUN_FAILED); break;
+  case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;
+  case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
+  case ACT_REPLY: engine_core_reply(e, a); break;
+  case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
+  case ACT_ASSET_RUN: case ACT_DECISION: break;
+  }
+}
+
+void engine_step(struct engine *e, struct event *ev)
+{
+  engine_step_at(e, ev, loop_now());
+}
+
+void engine_step_at(struct engine *e, struct event *ev, usec_t now)
+{
+  if (e->failed) return;
+  ev->now = now;
+  actions_reset(&e->acts);
+  core_step(e->core, ev, &e->acts);
+  CLEANUP(err_clear) struct err err = {0};
+  for (size_t i = 0; i < e->acts.n; i++) {
+    if (engine_write(e, &err) < 0 || take_save(e, &e->acts.at[i], ev->now, &err) < 0) {
+      engine_fail(e, &err, "writing down what was decided");
+      return;
+    }
+    take_deed(e, &e->acts.at[i]);
+  }
+}
+
+/* Without a supervisor at hand nothing is written: the next welcome finds the queued ones that have no child. */
+void engine_queue_spawn(struct engine *e, struct task_instance *ti)
+{
+  if (e->headless || !e->welcomed || e->failed) return;
+  CLEANUP(err_clear) struct err err = {0};
+  const struct dag_task *task = &ti->run->dag->tasks[ti->task];
+  struct child *c = child_new(e, e->next_child++, task->direct ? EXEC_DIRECT : EXEC_TASK, &ti->id, ti->try_number);
+  if (engine_write(e, &err) < 0 || store_save_token(e->db, &ti->id, ti->try_number, e->boot_id, (int64_t)c->id, &err) < 0 ||
+      (task->direct && engine_direct_rendered(e, ti, &err) < 0)) {
+    engine_fail(e, &err, "writing a start token");
+    return;
+  }
+  struct after a = {.kind = AFTER_SPAWN, .child = c->id, .ti = ti->id, .try_number = ti->try_number};
+  engine_after(e, &a);
+}
+
+static void perform_spawn(struct engine *e, const struct after *a)
+{
+  struct task_instance *ti = core_find_ti(e->core, &a->ti);
+  struct child *c = child_find(e, a->child);
+  if (!c) return;
+  if (!ti || ti->try_number != a->try_number || ti->state != TI_QUEUED) {
+    child_drop(e, c);
+    return;
+  }
+  CLEANUP(err_clear) struct err err = {0};
+  int r = engine_spawn(e, c, ti, &err);
+  if (r == 0) return;
+  child_drop(e, c);
+  if (r == E_CLOSED) return;                         /* never sent: the next welcome starts it */
+  log_error("cannot start a task: %s", err_text(&err));
+  struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {a->ti, a->try_number}, .outcome = OUT_NOT_STARTED, .when = loop_now(),
+                     .not_before = USEC_NONE, .trigger_timeout = USEC_NONE, .detail = err_text(&err)}};
+  engine_step(e, &ev);
+}
+
+static void perform(struct engine *e, struct after *a)
+{
+  struct child *c;
+  switch (a->kind) {
+  case AFTER_SPAWN: perform_spawn(e, a); break;
+  case AFTER_KILL:
+    if (!e->headless && (c = child_of_try(e, &a->ti, a->try_number))) {
+      c->kill_why = "ended by the scheduler";
+      exec_kill(e->exec, c->id, config_seconds(e->cfg, OPT_core_killed_task_cleanup_time), a->data ? a->data : c->kill_why);
+    }
+    break;
+  case AFTER_MASK: {
+    const char *value = a->data;
+    exec_mask(e->exec, a->child, &value, 1);
+    break;
+  }
+  case AFTER_ANSWER: exec_answer(e->exec, a->child, a->data, a->n); break;
+  case AFTER_ACK: exec_ack(e->exec, a->child); break;
+  case AFTER_WAKE: wake_send(a->data); break;
+  }
+}
+
+/* Deeds may lead to further steps (a task that could not be started): commit again until nothing is left. */
+void engine_flush(struct engine *e)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  while (!e->failed && (e->in_batch || e->after.n)) {
+    if (e->in_batch) {
+      e->in_batch = false;
+      if (store_commit(e->db, &err) < 0) {
+        engine_fail(e, &err, "committing");
+        break;
+      }
+    }
+    typeof(e->after) now = e->after;
+    memset(&e->after, 0, sizeof e->after);
+    for (size_t i = 0; i < now.n; i++) {
+      perform(e, &now.at[i]);
+      free(now.at[i].data);
+    }
+    vec_clear(&now);
+  }
+  if (!e->headless) engine_arm(e);
+}
+
+/* ---- clock ---- */
+
+void engine_arm(struct engine *e)
+{
+  usec_t at = core_next_timer(e->core);
+  if (at == USEC_NONE) timer_at(e->timer, USEC_NONE);
+  else {
+    usec_t now = loop_now();
+    timer_in(e->timer, at > now ? at - now : 0);
+  }
+}
+
+static void on_timer(void *arg)
+{
+  struct event ev = {.kind = EV_TIME};
+  engine_step(arg, &ev);
+}
+
+static void on_beat(void *arg)
+{
+  struct engine *e = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  usec_t now = loop_now();
+  engine_flush(e);
+  if (e->failed) return;
+  int r = store_lease_renew(e->db, &e->lease, now, LEASE_TTL, &err);
+  if (r == E_FENCED) engine_fail(e, &err, "another scheduler has taken over");
+  else if (r < 0) log_warning("the lease could not be renewed, trying again: %s", err_text(&err));
+  else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
+}
+
+/* ---- wakes from others ---- */
+
+static void on_wake(void *arg)
+{
+  struct engine *e = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  if (engine_load_dags(e, &err) < 0 || engine_load_pools(e, &err) < 0 || engine_inbox(e, &err) < 0) engine_fail(e, &err, "reading what changed");
+}
+
+static void on_stop(void *arg, int signo, int pid)
+{
+  struct engine *e = arg;
+  (void)signo, (void)pid;
+  e->stopping = true;
+  loop_stop(e->loop);
+}
+
+/* ---- start and stop ---- */
+
+static int job_begin(struct engine *e, struct err *err)
+{
+  return store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
+                      v_int(getpid()), v_text("LocalExecutor"), v_time(loop_now()), v_null());
+}
+
+static void fill_identity(struct engine *e)
+{
+  if (gethostname(e->hostname, sizeof e->hostname - 1)) snprintf(e->hostname, sizeof e->hostname, "localhost");
+  struct passwd *pw = getpwuid(getuid());
+  e->unixname = pw ? xstrdup(pw->pw_name) : xasprintf("%d", (int)getuid());
+  e->log_root = xstrdup(config_str(e->cfg, OPT_logging_base_log_folder));
+}
+
+static void fill_core_config(struct engine *e, struct core_config *cc, int64_t next_run)
+{
+  *cc = (struct core_config){
+    .parallelism = (int)config_int(e->cfg, OPT_core_parallelism),
+    .max_active_runs_default = (int)config_int(e->cfg, OPT_core_max_active_runs_per_dag),
+    .max_active_tasks_default = (int)config_int(e->cfg, OPT_core_max_active_tasks_per_dag),
+    .max_map_length = (int)config_int(e->cfg, OPT_core_max_map_length),
+    .task_queued_timeout = config_seconds(e->cfg, OPT_scheduler_task_queued_timeout),
+    .catchup_by_default_set = config_source(e->cfg, OPT_scheduler_catchup_by_default) > FROM_DEFAULT,
+    .catchup_by_default = config_bool(e->cfg, OPT_scheduler_catchup_by_default),
+    .next_run_db_id = next_run,
+  };
+  random_bytes(&cc->seed, sizeof cc->seed);
+}
+
+static int prepare(struct engine *e, struct err *err)
+{
+  fill_identity(e);
+  int64_t next_run;
+  int r = fernet_new(config_str(e->cfg, OPT_core_fernet_key), &e->fernet, err);
+  if (r < 0 || (r = store_next_run_id(e->db, &next_run, err)) < 0) return r;
+  struct core_config cc;
+  fill_core_config(e, &cc, next_run);
+  e->core = core_new(&cc);
+  e->next_child = (uint64_t)loop_now();              /* never used before on this home, also after a crash */
+  return engine_restore(e, err);
+}
+
+static void engine_release(struct engine *e)
+{
+  triggers_free(e);
+  hosts_free(e);
+  exec_client_free(e->exec);
+  core_free(e->core);
+  fernet_free(e->fernet);
+  map_each(&e->dags, d) dag_unref(d->value);
+  map_each(&e->versions, d) dag_unref(d->value);
+  map_each(&e->children, c) free(c->value);
+  map_clear(&e->dags);
+  map_clear(&e->versions);
+  map_clear(&e->children);
+  map_clear(&e->tries);
+  engine_forget(e);
+  actions_clear(&e->acts);
+  vec_clear(&e->after);
+  buf_clear(&e->scratch);
+  free(e->unixname);
+  free(e->log_root);
+}
+
+static int connect_all(struct engine *e, struct err *err)
+{
+  const char *home = config_home(e->cfg);
+  CLEANUP(freep) char *wake = xasprintf("%s/.updraft/scheduler.wake", home);
+  CLEANUP(buf_clear) struct buf socket = {0};
+  int r = wake_listen(e->loop, wake, on_wake, e, err);
+  if (r < 0 || (r = exec_supervisor_socket(home, &socket)) < 0) return r;
+  r = exec_client_new(e->loop, socket.data, "task", &engine_exec_callbacks, e, &e->exec, err);
+  if (r < 0) return r;
+  e->timer = loop_timer(e->loop, on_timer, e);
+  e->beat = loop_timer(e->loop, on_beat, e);
+  timer_every(e->beat, LEASE_RENEW);
+  loop_on_idle(e->loop, (timer_fn)engine_flush, e);
+  return triggers_new(e, err);
+}
+
+struct lease_wait { struct loop *loop; struct store *db; struct lease *lease; bool told, stopped, failed; };
+
+static void try_lease(void *arg)
+{
+  struct lease_wait *w = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  int r = lease_acquire(w->db, "scheduler", loop_now(), w->lease, &err);
+  if (r == 0) { loop_stop(w->loop); return; }
+  if (r != E_CONFLICT && r != E_BUSY) {
+    log_error("taking the lease: %s", err_text(&err));
+    w->failed = true;
+    loop_stop(w->loop);
+  } else if (!w->told) {
+    w->told = true;
+    log_info("another scheduler runs, this one waits to take over: %s", err_text(&err));
+  }
+}
+
+static void stop_waiting(void *arg, int signo, int pid)
+{
+  struct lease_wait *w = arg;
+  (void)signo, (void)pid;
+  w->stopped = true;
+  loop_stop(w->loop);
+}
+
+/* 0 with the lease in hand, 1 when told to leave before. */
+static int wait_for_lease(struct engine *e, struct err *err)
+{
+  struct lease_wait w = {.loop = e->loop, .db = e->db, .lease = &e->lease};
+  struct source *retry = loop_timer(e->loop, try_lease, &w);
+  struct source *term = loop_signal(e->loop, SIGTERM, stop_waiting, &w), *intr = loop_signal(e->loop, SIGINT, stop_waiting, &w);
+  try_lease(&w);
+  int r = 0;
+  if (!e->lease.fence && !w.failed) {
+    timer_every(retry, USEC_SEC);
+    r = loop_run(e->loop, err);
+  }
+  source_free(retry);
+  source_free(term);
+  source_free(intr);
+  if (r < 0) return r;
+  return w.failed ? err_set(err, E_STORE, "the lease could not be taken") : w.stopped && !e->lease.fence ? 1 : 0;
+}
+
+static int serve(struct engine *e, const struct engine_options *o, struct err *err)
+{
+  loop_signal(e->loop, SIGTERM, on_stop, e);
+  loop_signal(e->loop, SIGINT, on_stop, e);
+  int r = prepare(e, err);
+  if (r < 0 || (r = connect_all(e, err)) < 0 || (r = job_begin(e, err)) < 0) return r;
+  if (o->hosts_processor && (r = processor_host(e->cfg, e->db, e->loop, &e->processor, err)) < 0) return r;
+  on_wake(e);
+  engine_flush(e);
+  log_info("ready: %zu runs, %zu task instances in hand", core_live_runs(e->core), core_live_tis(e->core));
+  if (!e->failed) r = loop_run(e->loop, err);
+  engine_flush(e);
+  processor_free(e->processor);
+  if (e->failed) return r < 0 ? r : err_set(err, E_STORE, "it could not go on");
+  store_run(e->db, SQL_job_end, NULL, v_int(e->job_id), v_time(loop_now()), v_text("success"));
+  return store_lease_release(e->db, &e->lease, err);
+}
+
+int engine_main(const struct engine_options *o)
+{
+  struct engine e = {.cfg = o->cfg};
+  CLEANUP(err_clear) struct err err = {0};
+  struct store_options so = {.sync = str_case_eq(config_str(o->cfg, OPT_updraft_store_synchronous), "NORMAL") ? STORE_NORMAL : STORE_FULL};
+  int r = store_open(config_str(o->cfg, OPT_database_sql_alchemy_conn), &so, &e.db, &err);
+  if (r == 0) r = loop_new(&e.loop, &err);
+  if (r == 0) r = wait_for_lease(&e, &err);
+  if (r == 0) r = serve(&e, o, &err);
+  if (r < 0) log_error("%s", err_text(&err));
+  engine_release(&e);
+  loop_free(e.loop);
+  store_close(e.db);
+  return r < 0;
+}
+
+int engine_apply_inbox(const struct config *cfg, struct store *db, struct err *err)
+{
+  struct engine e = {.cfg = cfg, .db = db, .headless = true};
+  int r = lease_acquire(db, "scheduler", loop_now(), &e.lease, err);
+  if (r < 0) return r == E_CONFLICT ? E_BUSY : r;
+  r = prepare(&e, err);
+  if (r == 0) r = engine_inbox(&e, err);
+  engine_flush(&e);
+  if (r == 0 && e.failed) r = err_set(err, E_STORE, "the database failed while the commands were applied");
+  store_lease_release(db, &e.lease, NULL);
+  engine_release(&e);
+  return r;
+}

@@ -1,0 +1,18 @@
+/* engine: the scheduler role. Joins core, store and exec: restores what the store says, feeds events to the core, commits
+ * what it decided in one transaction a wake-up, and only then performs it. Owns the lease `scheduler` while it runs. */
+#pragma once
+#include "base/base.h"
+
+struct config;
+struct store;
+
+struct engine_options {
+  const struct config *cfg;
+  bool hosts_processor;        /* run the DAG processor in this process unless a live one holds its lease */
+};
+/* Runs until SIGTERM or SIGINT; returns the exit status. Waits for the lease when another scheduler holds it, and says who. */
+int engine_main(const struct engine_options *o);
+
+/* Applies the waiting commands without starting anything: for a role that finds no scheduler (docs/ARCHITECTURE.md, "Who
+ * writes what"). Takes the lease for that moment; E_BUSY when a scheduler holds it after all. */
+int engine_apply_inbox(const struct config *cfg, struct store *db, struct err *err);

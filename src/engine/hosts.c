@@ -1,0 +1,168 @@
+/* Questions to the Python host: custom timetables and callbacks. One child, started with the first question; for the core an
+ * answer is an event. A question that is not answered in time delays its DAG alone and says so. */
+#include "engine/requests.h"
+#include "base/msgpack.h"
+#include "base/time.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define UNPROMPTED 4294967295u
+#define ASK_DEADLINE (30 * USEC_SEC)
+
+struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; };
+struct python_host { struct child *child; bool ready; int64_t next; VEC(struct ask) asks; struct source *timer; };
+
+static void ask_drop(struct python_host *h, size_t i)
+{
+  free(h->asks.at[i].dag_id);
+  json_decref(h->asks.at[i].body);
+  memmove(&h->asks.at[i], &h->asks.at[i + 1], (h->asks.n - i - 1) * sizeof *h->asks.at);
+  h->asks.n--;
+}
+
+static void send_waiting(struct engine *e)
+{
+  struct python_host *h = e->host;
+  for (size_t i = 0; i < h->asks.n; i++) {
+    if (h->asks.at[i].sent) continue;
+    CLEANUP(json_decrefp) json_t *frame = json_pack("[I,O]", (json_int_t)UNPROMPTED, h->asks.at[i].body);
+    struct buf out = {0};
+    msgpack_write(&out, frame);
+    struct after a = {.kind = AFTER_ANSWER, .child = h->child->id, .n = out.len};
+    a.data = buf_steal(&out);
+    engine_after(e, &a);
+    h->asks.at[i].sent = true;
+  }
+}
+
+static void on_deadline(void *arg)
+{
+  struct engine *e = arg;
+  struct python_host *h = e->host;
+  usec_t now = loop_monotonic();
+  for (size_t i = 0; i < h->asks.n;) {
+    if (h->asks.at[i].until > now) { i++; continue; }
+    log_warning("DAG %s: its Python code has not answered within %lld s (%s); it is asked again at its next change", h->asks.at[i].dag_id,
+                (long long)(ASK_DEADLINE / USEC_SEC), jg_str(h->asks.at[i].body, "what", ""));
+    ask_drop(h, i);
+  }
+  if (h->asks.n) timer_in(h->timer, USEC_SEC);
+}
+
+static void start_host(struct engine *e)
+{
+  struct python_host *h = e->host;
+  CLEANUP(freep) char *log = xasprintf("%s/host/host.log", e->log_root);
+  struct exec_spawn s = {.kind = EXEC_HOST, .token = "python-host", .umask = -1, .log_path = log};
+  h->child = child_new(e, e->next_child++, EXEC_HOST, NULL, 0);
+  if (exec_spawn(e->exec, h->child->id, &s) == 0) return;
+  child_drop(e, h->child);
+  h->child = NULL;
+}
+
+static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *body)
+{
+  if (e->headless) { json_decref(body); return; }
+  if (!e->host) {
+    e->host = xcalloc(1, sizeof *e->host);
+    e->host->timer = loop_timer(e->loop, on_deadline, e);
+  }
+  struct python_host *h = e->host;
+  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .until = loop_monotonic() + ASK_DEADLINE};
+  json_object_set_new(body, "type", json_string("Ask"));
+  json_object_set_new(body, "ask", json_integer(a.id));
+  vec_push(&h->asks, a);
+  timer_in(h->timer, USEC_SEC);
+  if (!h->child && e->welcomed) start_host(e);
+  else if (h->ready) send_waiting(e);
+}
+
+static json_t *file_json(struct engine *e, const struct dag *dag)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_one(e->db, SQL_bundle_get, &r, NULL, v_text(dag->bundle_name));
+  return json_pack("{s:s?,s:s?,s:s?}", "bundle", dag->bundle_name, "bundle_path", x == 0 ? row_text(&r, 3) : NULL, "rel", dag->relative_fileloc);
+}
+
+void engine_run_callback(struct engine *e, struct dag_run *run, bool failed)
+{
+  if (!(failed ? run->dag->has_failure_callback : run->dag->has_success_callback)) return;
+  ask(e, run->dag->dag_id, false,
+      json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o}}", "what", "dag_callback", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run_id", run->run_id,
+                "failed", failed, "msg", failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run)));
+}
+
+void engine_ti_callback(struct engine *e, struct task_instance *ti)
+{
+  ask(e, ti->run->dag->dag_id, false,
+      json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
+                "msg", ti->why_detail ? ti->why_detail : "it ended outside its process", "context", startup_context(e, ti)));
+}
+
+void engine_ask_timetable(struct engine *e, struct dag_state *d)
+{
+  struct dag *dag = dag_state_dag(d);
+  struct run_info last;
+  dag_state_last(d, &last);
+  ask(e, dag->dag_id, true,
+      json_pack("{s:s,s:o,s:s,s:{s:o,s:o,s:o,s:o},s:o,s:o,s:b,s:o}", "what", "timetable_next", "file", file_json(e, dag), "dag_id", dag->dag_id, "last", "logical_date",
+                json_time(last.logical_date), "start", json_time(last.interval_start), "end", json_time(last.interval_end), "run_after", json_time(last.run_after),
+                "earliest", json_time(dag->start_date), "latest", json_time(dag->end_date), "catchup", dag->catchup, "now", json_time(loop_now())));
+}
+
+static usec_t time_at(const json_t *o, const char *key)
+{
+  usec_t t = USEC_NONE;
+  const char *s = jg_str(o, key, NULL);
+  if (s && time_parse(s, &t) < 0) t = USEC_NONE;
+  return t;
+}
+
+static void answered(struct engine *e, const json_t *body)
+{
+  struct python_host *h = e->host;
+  for (size_t i = 0; i < h->asks.n; i++) {
+    struct ask *a = &h->asks.at[i];
+    if (a->id != jg_int(body, "ask", -1)) continue;
+    const char *error = jg_str(body, "error", NULL);
+    if (error) log_warning("DAG %s: %s: %s", a->dag_id, jg_str(a->body, "what", ""), error);
+    if (a->timetable) {
+      const json_t *run = jg(jg(body, "result"), "run");
+      struct event ev = {.kind = EV_TIMETABLE_ANSWER, .timetable = {.dag_id = a->dag_id, .found = run != NULL, .info = {time_at(run, "logical_date"),
+                         time_at(run, "start"), time_at(run, "end"), time_at(run, "run_after")}}};
+      engine_step(e, &ev);
+    }
+    ask_drop(h, i);
+    return;
+  }
+}
+
+bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id)
+{
+  const char *type = jg_str(body, "type", "");
+  if (!e->host || c != e->host->child) return false;
+  if (streq(type, "UpdraftHostReady")) { e->host->ready = true; send_waiting(e); }
+  else if (streq(type, "Answer")) answered(e, body);
+  else return false;
+  engine_acknowledge(e, c, id);
+  return true;
+}
+
+/* What it was asked and has not answered goes to the next one. */
+void hosts_exit(struct engine *e, struct child *c)
+{
+  if (!e->host || c != e->host->child) return;
+  e->host->child = NULL;
+  e->host->ready = false;
+  for (size_t i = 0; i < e->host->asks.n; i++) e->host->asks.at[i].sent = false;
+  if (e->host->asks.n && e->welcomed && !e->stopping) start_host(e);
+}
+
+void hosts_free(struct engine *e)
+{
+  if (!e->host) return;
+  while (e->host->asks.n) ask_drop(e->host, e->host->asks.n - 1);
+  vec_clear(&e->host->asks);
+  free(e->host);
+  e->host = NULL;
+}

@@ -1,0 +1,128 @@
+/* Between the files of the engine. One thread, one loop; everything hangs on struct engine. */
+#pragma once
+#include "base/crypto.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "core/core.h"
+#include "engine/engine.h"
+#include "exec/client.h"
+#include "loop/log.h"
+#include "loop/loop.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+/* A process of ours at the supervisor: a try, or a host of triggers or questions. */
+struct child {
+  uint64_t id;
+  enum exec_kind kind;
+  struct uuid ti;                     /* zero for hosts */
+  int try_number;
+  char token[64];                     /* "<ti id>/<try>" */
+  bool terminal;                      /* it said how it ended; its exit adds nothing */
+  bool direct_push;                   /* direct bash: the last line becomes the XCom */
+  const char *kill_why;               /* set when we ended it: static text */
+  int pid; int64_t start_ticks;       /* 0 until STARTED */
+  bool listed;                        /* the last welcome knew it */
+  int skip_codes[8]; size_t n_skip_codes;
+};
+
+/* What waits for the commit. Kept by value: core structs may move on before it. */
+enum after_kind { AFTER_SPAWN, AFTER_KILL, AFTER_ANSWER, AFTER_ACK, AFTER_WAKE, AFTER_MASK };
+struct after { enum after_kind kind; uint64_t child; struct uuid ti; int try_number; char *data; size_t n; };
+
+struct engine {
+  const struct config *cfg;
+  struct store *db;
+  struct loop *loop;
+  struct core *core;
+  struct exec_client *exec;
+  struct fernet *fernet;
+  struct lease lease;
+  struct actions acts;
+  struct map dags;                    /* dag_id -> struct dag*, the newest version (a reference) */
+  struct map seen, pools;             /* what the core was last told of each DAG and pool (restore.c) */
+  uint64_t round;
+  struct map versions;                /* version id text -> struct dag* that live runs still use (a reference) */
+  struct map children;                /* child id text -> struct child* */
+  struct map tries;                   /* token -> struct child* */
+  VEC(struct after) after;
+  char boot_id[64];                   /* of the supervisor; "" until the first welcome */
+  uint64_t next_child;
+  bool headless, failed, welcomed, stopping;
+  int64_t job_id;
+  struct source *timer, *beat;
+  char hostname[256];
+  char *log_root, *unixname;
+  struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
+  struct python_host *host;           /* hosts.c; NULL until something was asked */
+  struct processor *processor;
+  struct buf scratch;
+  bool in_batch, replied;
+};
+
+/* engine.c */
+void engine_step(struct engine *e, struct event *ev);              /* feeds the core and takes what it decided into the open batch */
+void engine_step_at(struct engine *e, struct event *ev, usec_t now); /* the same for something that happened at `now` */
+int engine_write(struct engine *e, struct err *err);               /* makes sure that the fenced transaction is open */
+void engine_fail(struct engine *e, const struct err *err, const char *doing);   /* the store failed: this process cannot go on */
+void engine_after(struct engine *e, const struct after *a);
+void engine_queue_spawn(struct engine *e, struct task_instance *ti); /* token into the batch, the spawn after it */
+void engine_flush(struct engine *e);                               /* commit, then perform; the loop's idle hook */
+void engine_arm(struct engine *e);                                 /* the timer at the core's next moment */
+
+/* restore.c */
+int engine_restore(struct engine *e, struct err *err);             /* DAGs, pools, live runs; then EV_START */
+int engine_load_run(struct engine *e, int64_t run_db_id, struct err *err);      /* an ended run, for clear and mark; live already is fine */
+int engine_load_dags(struct engine *e, struct err *err);           /* DAGs that changed since dag_seq */
+struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struct uuid *version, struct err *err);   /* borrowed; NULL with err */
+int engine_load_pools(struct engine *e, struct err *err);
+void engine_forget(struct engine *e);
+
+/* inbox.c */
+int engine_inbox(struct engine *e, struct err *err);               /* all waiting commands, in order */
+int engine_reply(struct engine *e, int64_t command, int code, const char *detail, const json_t *result, struct err *err);
+void engine_core_reply(struct engine *e, const struct action *a);  /* ACT_REPLY */
+int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int64_t cookie, struct err *err);
+
+/* children.c */
+struct child *child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);
+void child_lost(struct engine *e, struct child *c, const char *why);           /* EV_LOST and forgotten */
+struct child *child_find(const struct engine *e, uint64_t id);
+struct child *child_of_try(const struct engine *e, const struct uuid *ti, int try_number);
+void child_drop(struct engine *e, struct child *c);
+extern const struct exec_callbacks engine_exec_callbacks;
+
+/* spawn.c */
+int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, struct err *err);   /* E_CLOSED: not sent */
+void engine_warm(struct engine *e, const struct dag *dag);
+void engine_log_path(struct engine *e, const struct task_instance *ti, struct buf *ret);
+json_t *startup_context(struct engine *e, struct task_instance *ti);        /* ti_context of StartupDetails */
+json_t *json_time(usec_t t);                                       /* new reference: RFC 3339 or null */
+json_t *ti_json(struct engine *e, const struct task_instance *ti);
+int engine_direct_rendered(struct engine *e, const struct task_instance *ti, struct err *err);
+json_t *dag_run_json(struct engine *e, const struct dag_run *run);
+
+/* requests.c: what a child asks */
+void engine_request(struct engine *e, struct child *c, const void *frame, size_t n);
+void engine_acknowledge(struct engine *e, struct child *c, int64_t id);   /* [id] */
+void requests_core_reply(struct engine *e, const struct action *a);   /* the core answered a TriggerDagRun of a task */
+
+/* assets.c */
+int engine_asset_run(struct engine *e, struct dag_run *run, struct err *err);  /* a run consumes its DAG's queued asset events */
+int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *events, struct err *err);
+
+/* hosts.c: what the Python host answers or does for us */
+void engine_run_callback(struct engine *e, struct dag_run *run, bool failed);
+void engine_ti_callback(struct engine *e, struct task_instance *ti);
+void engine_ask_timetable(struct engine *e, struct dag_state *d);
+bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
+void hosts_exit(struct engine *e, struct child *c);
+void hosts_free(struct engine *e);
+
+/* triggers.c: deferred tasks */
+void triggers_cancel(struct engine *e, const struct task_instance *ti);
+int triggers_new(struct engine *e, struct err *err);
+void triggers_free(struct engine *e);
+void triggers_wake(struct engine *e);                              /* rows in `trigger` changed: start the host if there is work */
+bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);   /* true when it was one of the host's own */
+void triggers_exit(struct engine *e, struct child *c);

@@ -1,0 +1,9 @@
+/* lease: a role's lease, taken over at once when its holder was a process of this host that is gone. */
+#pragma once
+#include "store/store.h"
+#define LEASE_TTL (10 * USEC_SEC)
+#define LEASE_RENEW (3 * USEC_SEC)
+/* owner text is "HOST/PID/START_TICKS". E_CONFLICT: somebody alive holds it; err names who. */
+int lease_acquire(struct store *db, const char *name, usec_t now, struct lease *ret, struct err *err);
+/* true when a live holder has the lease; its owner text in ret_owner (64 bytes, may be NULL) */
+bool lease_is_held(struct store *db, const char *name, usec_t now, char *ret_owner);

@@ -1,0 +1,236 @@
+/* From the store into the core: DAGs and their versions, pools, live runs; at start, and when something changed. */
+#include "engine/internal.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was last told to the core about a DAG. */
+struct seen_dag { struct uuid version; usec_t updated; bool paused, stale; uint64_t round; };
+struct seen_pool { int slots; bool include_deferred; uint64_t round; };
+
+static int compile(struct engine *e, const struct uuid *version, struct dag **ret, struct err *err)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_one(e->db, SQL_engine_version, &r, err, v_uuid(version));
+  if (x < 0) return x;
+  CLEANUP(json_decrefp) json_t *data = NULL;
+  CLEANUP(json_decrefp) json_t *side = NULL;
+  x = json_read(row_text(&r, 0), row_size(&r, 0), &data, err);
+  if (x == 0 && !row_null(&r, 1)) x = json_read(row_text(&r, 1), row_size(&r, 1), &side, err);
+  if (x < 0) return x;
+  struct dag_meta meta = {.version_number = (int)row_int(&r, 2), .bundle_name = row_text(&r, 3), .bundle_version = row_text(&r, 4),
+                          .fileloc = row_text(&r, 5), .relative_fileloc = row_text(&r, 6), .version_id = *version};
+  x = dag_compile(data, config_bool(e->cfg, OPT_updraft_bash_direct) ? side : NULL, &meta, ret, err);
+  if (x == 0) {
+    data = NULL;                                     /* dag_compile took both */
+    if (config_bool(e->cfg, OPT_updraft_bash_direct)) side = NULL;
+  }
+  return x;
+}
+
+struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struct uuid *version, struct err *err)
+{
+  char key[37];
+  struct dag *newest = map_get(&e->dags, dag_id), *d;
+  if (newest && uuid_eq(&newest->version_id, version)) return newest;
+  uuid_format(version, key);
+  if ((d = map_get(&e->versions, key))) return d;
+  if (compile(e, version, &d, err) < 0) {
+    err_context(err, "DAG %s, version %s", dag_id, key);
+    return NULL;
+  }
+  map_put(&e->versions, key, d);
+  return d;
+}
+
+/* ---- DAGs ---- */
+
+static void tell_state(struct engine *e, const struct rows *r)
+{
+  struct event ev = {.kind = EV_DAG_STATE, .dag_state = {.dag_id = row_text(r, 0), .paused = row_bool(r, 1), .stale = row_bool(r, 2),
+                     .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8)}};
+  engine_step(e, &ev);
+}
+
+static void take_version(struct engine *e, const char *dag_id, const struct uuid *version)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  struct dag *dag;
+  if (compile(e, version, &dag, &err) < 0) {
+    log_error("DAG %s cannot be scheduled: %s", dag_id, err_text(&err));
+    return;
+  }
+  struct dag *old = map_put(&e->dags, dag_id, dag);
+  struct event ev = {.kind = EV_DAG, .dag = dag};
+  engine_step(e, &ev);
+  dag_unref(old);
+}
+
+static void look_at(struct engine *e, const struct rows *r, uint64_t round)
+{
+  const char *dag_id = row_text(r, 0);
+  struct seen_dag *seen = map_get(&e->seen, dag_id);
+  struct uuid version;
+  row_uuid(r, 3, &version);
+  bool fresh = !seen;
+  if (!seen) map_put(&e->seen, dag_id, seen = xcalloc(1, sizeof *seen));
+  seen->round = round;
+  bool changed = fresh || !uuid_eq(&version, &seen->version) || seen->updated != row_time(r, 4);
+  bool state = fresh || seen->paused != row_bool(r, 1) || seen->stale != row_bool(r, 2);
+  *seen = (struct seen_dag){version, row_time(r, 4), row_bool(r, 1), row_bool(r, 2), round};
+  if (fresh) tell_state(e, r);                       /* first, so that a paused DAG never starts a run */
+  if (changed) take_version(e, dag_id, &version);
+  if (state && !fresh) tell_state(e, r);
+}
+
+/* DAGs that were deleted: seen before, not in this round. */
+static void forget_gone(struct engine *e, uint64_t round)
+{
+  map_each(&e->seen, entry) {
+    struct seen_dag *seen = entry->value;
+    if (seen->round == round) continue;
+    struct event ev = {.kind = EV_DAG_GONE, .dag_id = entry->key};
+    engine_step(e, &ev);
+    dag_unref(map_del(&e->dags, entry->key));
+    free(map_del(&e->seen, entry->key));
+  }
+}
+
+int engine_load_dags(struct engine *e, struct err *err)
+{
+  uint64_t round = ++e->round;
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query_values(e->db, SQL_engine_dags, NULL, 0, &r, err);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) look_at(e, &r, round);
+  rows_close(&r);
+  if (x == 0) forget_gone(e, round);
+  return x;
+}
+
+/* ---- pools ---- */
+
+int engine_load_pools(struct engine *e, struct err *err)
+{
+  uint64_t round = ++e->round;
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query_values(e->db, SQL_engine_pools, NULL, 0, &r, err);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    struct seen_pool *seen = map_get(&e->pools, row_text(&r, 0));
+    struct seen_pool now = {(int)row_int(&r, 1), row_bool(&r, 2), round};
+    bool same = seen && seen->slots == now.slots && seen->include_deferred == now.include_deferred;
+    if (!seen) map_put(&e->pools, row_text(&r, 0), seen = xcalloc(1, sizeof *seen));
+    *seen = now;
+    if (same) continue;
+    struct event ev = {.kind = EV_POOL, .pool = {row_text(&r, 0), now.slots, now.include_deferred}};
+    engine_step(e, &ev);
+  }
+  if (x < 0) return x;
+  map_each(&e->pools, entry) {
+    struct seen_pool *seen = entry->value;
+    if (seen->round == round) continue;
+    struct event ev = {.kind = EV_POOL, .pool = {entry->key, INT_MIN, false}};
+    engine_step(e, &ev);
+    free(map_del(&e->pools, entry->key));
+  }
+  return 0;
+}
+
+/* ---- runs ---- */
+
+struct restoring { struct engine *e; struct err *err; const char *dag_id; char *run_id; bool live; };
+
+static int restore_ti(void *arg, const struct ti_row *row)
+{
+  struct restoring *x = arg;
+  struct engine *e = x->e;
+  struct event ev = {.kind = EV_RESTORE_TI, .ti = {x->dag_id, x->run_id, row->task_id, &row->ti}};
+  engine_step(e, &ev);
+  if (!x->live || !row->boot_id || !row->child || !ti_state_active(row->ti.state)) return 0;
+  struct child *c = child_new(e, (uint64_t)row->child, EXEC_TASK, &row->ti.id, row->ti.try_number);
+  c->pid = row->ti.pid;
+  c->start_ticks = row->start_ticks;
+  snprintf(e->boot_id, sizeof e->boot_id, "%s", row->boot_id);       /* a welcome with another one looks for survivors */
+  return 0;
+}
+
+static int restore_length(void *arg, const struct uuid *ti, int try_number, const char *key, int64_t length)
+{
+  struct restoring *x = arg;
+  struct event ev = {.kind = EV_RESTORE_MAP_LENGTH, .length = {{*ti, try_number}, key, length}};
+  engine_step(x->e, &ev);
+  return 0;
+}
+
+static int restore_run(void *arg, const struct run_row *row)
+{
+  struct restoring *x = arg;
+  struct engine *e = x->e;
+  struct dag *dag = engine_dag_version(e, row->dag_id, &row->version, x->err);
+  if (!dag) {
+    log_error("run %s of %s stays as it is: %s", row->run.run_id, row->dag_id, err_text(x->err));
+    err_clear(x->err);
+    return 0;
+  }
+  struct dag_run run = row->run;
+  run.dag = dag;
+  struct event ev = {.kind = EV_RESTORE_RUN, .run = {row->dag_id, row->version, &run}};
+  engine_step(e, &ev);
+  struct restoring inner = {e, x->err, row->dag_id, xstrdup(row->run.run_id), x->live};
+  int r = store_load_tis(e->db, row->run.id, restore_ti, &inner, x->err);
+  if (r == 0) r = store_load_map_lengths(e->db, row->run.id, restore_length, &inner, x->err);
+  free(inner.run_id);
+  return r;
+}
+
+int engine_load_run(struct engine *e, int64_t run_db_id, struct err *err)
+{
+  struct restoring x = {.e = e, .err = err};
+  return store_load_run(e->db, run_db_id, restore_run, &x, err);
+}
+
+/* depends_on_past and wait_for_downstream look at the run before: it has to be in hand even when it has ended. */
+static int restore_last_ended(struct engine *e, struct err *err)
+{
+  map_each(&e->dags, entry) {
+    struct dag *dag = entry->value;
+    if (!dag->has_depends_on_past && !dag->max_consecutive_failed_dag_runs) continue;
+    int64_t id;
+    int r = store_get_int(e->db, SQL_engine_last_ended_run, 0, &id, err, v_text(dag->dag_id));
+    if (r == 0 && id) r = engine_load_run(e, id, err);
+    if (r < 0) return r;
+  }
+  return 0;
+}
+
+static int restore_asset_queue(struct engine *e, struct err *err)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query_values(e->db, SQL_engine_asset_queue_list, NULL, 0, &r, err);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    struct event ev = {.kind = EV_ASSET, .asset = {.name = row_text(&r, 1), .uri = row_text(&r, 2), .dag_id = row_text(&r, 0)}};
+    engine_step(e, &ev);
+  }
+  return x;
+}
+
+int engine_restore(struct engine *e, struct err *err)
+{
+  int r = engine_load_pools(e, err);
+  if (r == 0) r = engine_load_dags(e, err);
+  if (r == 0) r = restore_last_ended(e, err);
+  struct restoring x = {.e = e, .err = err, .live = true};
+  if (r == 0) r = store_load_live_runs(e->db, restore_run, &x, err);
+  if (r == 0) r = restore_asset_queue(e, err);
+  if (r < 0 || e->headless) return r;
+  struct event ev = {.kind = EV_START};
+  engine_step(e, &ev);
+  return e->failed ? err_set(err, E_STORE, "the first look at the store could not be written down") : 0;
+}
+
+void engine_forget(struct engine *e)
+{
+  map_each(&e->seen, entry) free(entry->value);
+  map_each(&e->pools, entry) free(entry->value);
+  map_clear(&e->seen);
+  map_clear(&e->pools);
+}

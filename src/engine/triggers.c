@@ -1,0 +1,203 @@
+/* Deferred tasks: rows of `trigger` run in one Python host, which tells us at once when one fires. */
+#include "engine/requests.h"
+#include "base/msgpack.h"
+#include "base/time.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define UNPROMPTED 4294967295u
+#define RESTART_AFTER (USEC_SEC / 4)
+
+struct trigger_host {
+  struct child *child;                /* NULL: not running */
+  bool ready;
+  struct map known;                   /* trigger ids that the host was given, as text */
+  struct source *again;               /* start it again after it died */
+};
+
+static void id_text(int64_t id, char ret[24]) { snprintf(ret, 24, "%lld", (long long)id); }
+
+static void send_to(struct engine *e, struct child *c, json_t *body)
+{
+  CLEANUP(json_decrefp) json_t *frame = json_pack("[I,o]", (json_int_t)UNPROMPTED, body);
+  struct buf out = {0};
+  msgpack_write(&out, frame);
+  struct after a = {.kind = AFTER_ANSWER, .child = c->id, .n = out.len};
+  a.data = buf_steal(&out);
+  engine_after(e, &a);
+}
+
+static int start_host(struct engine *e)
+{
+  struct trigger_host *h = e->triggers;
+  struct exec_spawn s = {.kind = EXEC_TRIGGER, .token = "trigger-host", .umask = -1};
+  CLEANUP(freep) char *log = xasprintf("%s/triggerer/host.log", e->log_root);
+  s.log_path = log;
+  h->child = child_new(e, e->next_child++, EXEC_TRIGGER, NULL, 0);
+  int r = exec_spawn(e->exec, h->child->id, &s);
+  if (r < 0) {
+    child_drop(e, h->child);
+    h->child = NULL;
+  }
+  return r;
+}
+
+static json_t *create_entry(struct engine *e, const struct rows *r, const struct task_instance *ti)
+{
+  struct buf plain = {0};
+  CLEANUP(err_clear) struct err err = {0};
+  if (fernet_decrypt(e->fernet, row_text(r, 2), &plain, &err) < 0) {
+    log_error("the arguments of trigger %lld cannot be read: %s", (long long)row_int(r, 0), err_text(&err));
+    return NULL;
+  }
+  json_t *kwargs = NULL;
+  if (json_read(plain.data, plain.len, &kwargs, NULL) < 0) kwargs = json_string(plain.data);
+  buf_clear(&plain);
+  return json_pack("{s:I,s:s,s:o,s:o,s:s?}", "id", (json_int_t)row_int(r, 0), "classpath", row_text(r, 1), "kwargs", kwargs, "ti", ti_json(e, ti), "queue", row_text(r, 7));
+}
+
+/* Gives the host what it does not have yet. A row whose task no longer waits goes. */
+static int give_work(struct engine *e, struct err *err)
+{
+  struct trigger_host *h = e->triggers;
+  json_t *create = json_array();
+  VEC(int64_t) orphans = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query_values(e->db, SQL_trigger_list, NULL, 0, &r, err);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    char key[24];
+    struct uuid id;
+    row_uuid(&r, 5, &id);
+    const struct task_instance *ti = core_find_ti(e->core, &id);
+    if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != row_int(&r, 0)) { vec_push(&orphans, row_int(&r, 0)); continue; }
+    id_text(row_int(&r, 0), key);
+    if (map_get(&h->known, key)) continue;
+    json_t *entry = create_entry(e, &r, ti);
+    if (entry) { json_array_append_new(create, entry); map_put(&h->known, key, h); }
+  }
+  rows_close(&r);
+  if (x == 0 && orphans.n) x = engine_write(e, err);
+  for (size_t i = 0; x == 0 && i < orphans.n; i++) x = store_run(e->db, SQL_trigger_delete, err, v_int(orphans.at[i]));
+  vec_clear(&orphans);
+  if (json_array_size(create)) send_to(e, h->child, json_pack("{s:s,s:o,s:[]}", "type", "UpdraftTriggerSync", "to_create", create, "to_cancel"));
+  else json_decref(create);
+  return x;
+}
+
+void triggers_wake(struct engine *e)
+{
+  struct trigger_host *h = e->triggers;
+  CLEANUP(err_clear) struct err err = {0};
+  int64_t n;
+  if (e->headless || !h || !e->welcomed || e->failed) return;
+  if (!h->child) {
+    if (store_get_int_values(e->db, SQL_engine_trigger_count, NULL, 0, 0, &n, &err) < 0) engine_fail(e, &err, "counting triggers");
+    else if (n) start_host(e);
+  } else if (h->ready && give_work(e, &err) < 0) engine_fail(e, &err, "reading triggers");
+}
+
+void triggers_cancel(struct engine *e, const struct task_instance *ti)
+{
+  char key[24];
+  CLEANUP(err_clear) struct err err = {0};
+  id_text(ti->trigger_id, key);
+  if (engine_write(e, &err) < 0 || store_run(e->db, SQL_trigger_delete_of_ti, &err, v_uuid(&ti->id)) < 0) { engine_fail(e, &err, "dropping a trigger"); return; }
+  if (!e->triggers || !map_del(&e->triggers->known, key) || !e->triggers->ready) return;
+  send_to(e, e->triggers->child, json_pack("{s:s,s:[],s:[I]}", "type", "UpdraftTriggerSync", "to_create", "to_cancel", (json_int_t)ti->trigger_id));
+}
+
+/* ---- what the host says ---- */
+
+static json_t *object_from(const char *text)
+{
+  json_t *v = NULL;
+  return text && json_read(text, strlen(text), &v, NULL) == 0 && json_is_object(v) ? v : (json_decref(v), json_object());
+}
+
+static void end_directly(struct engine *e, const struct task_instance *ti, const char *state)
+{
+  enum ti_outcome out = streq(state, "success") ? OUT_SUCCESS : streq(state, "skipped") ? OUT_SKIPPED : OUT_FAIL_NO_RETRY;
+  struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {ti->id, ti->try_number}, .outcome = out, .when = loop_now(), .not_before = USEC_NONE,
+                     .trigger_timeout = USEC_NONE, .detail = "its trigger ended it"}};
+  engine_step(e, &ev);
+}
+
+static void resume(struct engine *e, const struct task_instance *ti, const json_t *body)
+{
+  const char *failure = jg_str(body, "failure", NULL);
+  CLEANUP(json_decrefp) json_t *kwargs = failure ? json_pack("{s:s,s:s}", "error", "Trigger failure", "traceback", failure) : object_from(ti->next_kwargs);
+  if (!failure) json_object_set(kwargs, "event", json_object_get(body, "event") ? json_object_get(body, "event") : json_null());
+  CLEANUP(freep) char *text = json_dumps(kwargs, JSON_COMPACT);
+  struct event ev = {.kind = EV_TRIGGER_FIRED, .fired = {.ref = {ti->id, ti->try_number}, .next_kwargs = text, .failed = failure != NULL}};
+  engine_step(e, &ev);
+}
+
+static int fired(struct engine *e, const json_t *body, struct err *err)
+{
+  int64_t id = jg_int(body, "trigger_id", 0);
+  char key[24];
+  struct uuid ti_id;
+  id_text(id, key);
+  map_del(&e->triggers->known, key);
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_one(e->db, SQL_trigger_get, &r, err, v_int(id));
+  if (x == E_NOT_FOUND) { err_clear(err); return 0; }    /* cancelled meanwhile, or told twice */
+  if (x < 0) return x;
+  row_uuid(&r, 5, &ti_id);
+  rows_close(&r);
+  x = engine_write(e, err);
+  if (x == 0) x = store_run(e->db, SQL_trigger_delete, err, v_int(id));
+  if (x < 0) return x;
+  const struct task_instance *ti = core_find_ti(e->core, &ti_id);
+  if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != id) return 0;
+  const char *end = jg_str(body, "end_state", NULL);
+  if (end) end_directly(e, ti, end);
+  else resume(e, ti, body);
+  return 0;
+}
+
+bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64_t id)
+{
+  struct trigger_host *h = e->triggers;
+  const char *type = jg_str(body, "type", "");
+  if (!h || c != h->child) return hosts_frame(e, c, body, id);
+  CLEANUP(err_clear) struct err err = {0};
+  int r = 0;
+  if (streq(type, "UpdraftTriggerReady")) {
+    h->ready = true;
+    map_clear(&h->known);
+    r = give_work(e, &err);
+  } else if (streq(type, "UpdraftTriggerEvent")) r = fired(e, body, &err);
+  else return false;
+  if (r < 0) engine_fail(e, &err, "taking what a trigger said");
+  else engine_acknowledge(e, c, id);
+  return true;
+}
+
+void triggers_exit(struct engine *e, struct child *c)
+{
+  struct trigger_host *h = e->triggers;
+  if (!h || c != h->child) { hosts_exit(e, c); return; }
+  h->child = NULL;
+  h->ready = false;
+  map_clear(&h->known);
+  if (!e->stopping) timer_in(h->again, RESTART_AFTER);
+}
+
+static void on_again(void *arg) { triggers_wake(arg); }
+
+int triggers_new(struct engine *e, struct err *err)
+{
+  (void)err;
+  e->triggers = xcalloc(1, sizeof *e->triggers);
+  e->triggers->again = loop_timer(e->loop, on_again, e);
+  return 0;
+}
+
+void triggers_free(struct engine *e)
+{
+  if (!e->triggers) return;
+  map_clear(&e->triggers->known);
+  free(e->triggers);
+  e->triggers = NULL;
+}

@@ -1,0 +1,51 @@
+#!/bin/bash
+# setup.sh [build|test|all]: installs what is missing and builds. Does nothing, quickly, when nothing is missing.
+#   build  compiler, libraries, the virtual environment with Airflow's task side, the program in build/
+#   test   besides: what the tests drive (clang, a browser-less set)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+WHAT=${1:-build}
+AIRFLOW_VERSION=3.3.2
+BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
+  libsqlite3-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
+TEST_PACKAGES="libcmocka-dev clang-16 libclang-rt-16-dev sqlite3 curl jq"
+say() { printf '%s\n' "$*" >&2; }
+
+missing_packages() {
+  local p
+  for p in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null)" = "ii " ] || printf '%s ' "$p"
+  done
+}
+install_packages() {
+  local need
+  need=$(missing_packages "$@")
+  [ -z "$need" ] && return 0
+  [ "$(id -u)" = 0 ] || { say "These Debian packages are missing: $need"; say "Install them as root: apt-get install $need"; exit 1; }
+  say "Installing Debian packages: $need"
+  # The lists may be old or absent: fetch them only when they are needed.
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need >.cache/apt.log 2>&1 ||
+    { apt-get update -qq >.cache/apt.log 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need >>.cache/apt.log 2>&1; } ||
+    { tail -5 .cache/apt.log >&2; say "apt-get could not install: $need (the whole log is .cache/apt.log)"; exit 1; }
+}
+make_venv() {
+  local stamp=".venv/.updraft-$AIRFLOW_VERSION"
+  [ -e "$stamp" ] && return 0
+  say "Making .venv with apache-airflow $AIRFLOW_VERSION and its standard provider (once; a few minutes at most)"
+  unset PYTHONDONTWRITEBYTECODE
+  [ -x .cache/uv/bin/uv ] || { /usr/bin/python3 -m venv .cache/uv && .cache/uv/bin/pip install -q --disable-pip-version-check uv; }
+  [ -x .venv/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .venv
+  .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
+  touch "$stamp"
+}
+build_program() {
+  [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }
+  ninja -C build >.cache/build.log 2>&1 || { grep -E 'error|FAILED' .cache/build.log | head -20 >&2; say "The build failed; the whole log is .cache/build.log"; exit 1; }
+}
+
+mkdir -p .cache
+install_packages $BUILD_PACKAGES
+[ "$WHAT" = build ] || install_packages $TEST_PACKAGES
+make_venv & VENV=$!
+build_program
+wait $VENV || { say "The virtual environment could not be made; the lines above say why"; exit 1; }
