@@ -106,9 +106,9 @@ ask("trigger no body", "POST", MANUAL)
 ask("trigger not json", "POST", MANUAL, "logical_date=", Content_Type="application/x-www-form-urlencoded")
 ask("trigger text", "POST", MANUAL, '"x"')
 
-gets("tasks", TIS, "order_by=task_id&order_by=map_index", "limit=2&order_by=task_id", "state=failed&order_by=task_id", "state=failed&state=skipped&order_by=task_id", "state=bad", "state=none", "task_id=good", "task_id=bad&task_id=good&order_by=task_id",
-     "pool=default_pool&limit=0", "pool=other", "queue=default&limit=0", "operator=EmptyOperator&order_by=task_id", "map_index=1", "map_index=-1&limit=0", "task_display_name_pattern=displayed", "duration_gte=0&limit=0",
-     "logical_date_gte=2015-06-02T00:00:00Z", "order_by=bad", "order_by=-map_index&limit=1", "executor=x", "version_number=1&limit=0", "try_number=2&order_by=task_id", "limit=x")
+gets("tasks", TIS, "", "order_by=task_id", "limit=2", "limit=2&offset=3", "state=failed", "state=failed&state=skipped", "state=bad", "state=none", "task_id=good", "task_id=bad&task_id=good",
+     "pool=default_pool&limit=0", "pool=other", "queue=default&limit=0", "operator=EmptyOperator", "map_index=1", "map_index=-1&limit=0", "task_display_name_pattern=displayed", "duration_gte=0&limit=0",
+     "logical_date_gte=2015-06-02T00:00:00Z", "order_by=bad", "order_by=-map_index&limit=1", "executor=x", "version_number=1&limit=0", "try_number=2", "order_by=state&order_by=id", "order_by=-start_date&limit=0", "limit=x")
 gets("tasks of all", DAGS + "/~/dagRuns/~/taskInstances", "dag_id_pattern=api_outcomes&limit=0", "state=upstream_failed&limit=0", "task_id=good&order_by=run_after")
 gets("tasks of all runs", RUNS + "/~/taskInstances", "task_id=again&order_by=run_after")
 gets("tasks of unknown run", RUNS + "/nowhere/taskInstances", "")

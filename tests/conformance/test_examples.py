@@ -18,6 +18,7 @@ from observe import Normaliser  # noqa: E402
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(HERE, "..", "..", "build", "bin", "airflow"))
 RECORDING = os.path.join(HERE, "recordings", "examples.json")
 COUNT = 88
+BUNDLE = "example_dags"  # the providers' own examples are bundles beside it
 NOT_COMPARED = ("last_parsed_time", "last_parse_duration", "file_token", "fileloc")
 SEEN = {}
 
@@ -27,9 +28,9 @@ def observe(program, home, extra):
     empty = os.path.join(home, "dags")
     os.makedirs(empty, exist_ok=True)
     with Server(program, os.path.join(home, "home"), empty, {"AIRFLOW__CORE__LOAD_EXAMPLES": "True", **extra}) as server:
-        count = lambda: server.api.get("/api/v2/dags?limit=1")["total_entries"]
+        count = lambda: server.api.get(f"/api/v2/dags?limit=1&bundle_name={BUNDLE}")["total_entries"]
         server.wait(f"{COUNT} example DAGs", lambda: count() >= COUNT, count)
-        dags, norm = server.pages("/api/v2/dags?order_by=dag_id", "dags"), Normaliser(server)
+        dags, norm = server.pages(f"/api/v2/dags?order_by=dag_id&bundle_name={BUNDLE}", "dags"), Normaliser(server)
         tasks = in_parallel([lambda d=d: task_ids(server, d["dag_id"]) for d in dags], 2)
     for found in tasks:
         if isinstance(found, Exception):

@@ -58,7 +58,7 @@ with DAG("v_bash", schedule=None, start_date=START):
     bash("many_lines", "seq 1 5")
     bash("long_line", "head -c 5000 /dev/zero | tr '\\0' x; echo")
     bash("nothing_pushed", "echo out", do_xcom_push=False)
-    bash("env_only", "echo ${ONLY}-${HOME:-unset}", env={"ONLY": "1"})
+    bash("env_only", "echo ${ONLY}-${HOME:-unset}", env={"ONLY": "1", "SHLVL": "1"})  # without SHLVL bash takes a socket on stdin for rshd
     bash("env_append", "echo $ONLY; test -n \"$HOME\" && echo has home", env={"ONLY": "{{ params.none | default('t') }}"}, append_env=True)
     bash("context_env", "env | grep ^AIRFLOW_CTX_ | grep -v -e RUN_ID -e TRY | sort")
     bash("directory", "pwd", cwd="/usr")
