@@ -40,7 +40,7 @@ static void replace_text(struct err *e, char *text)
 	free(old);
 }
 
-static char *format_text(const char *fmt, va_list ap)
+static PRINTF_LIKE(1, 0) char *format_text(const char *fmt, va_list ap)
 {
 	struct buf b = {0};
 	buf_vprintf(&b, fmt, ap);
