@@ -113,7 +113,17 @@ static void lint_gone(struct lint *l, const struct gone_option *g, const char *v
 	    arena_printf(&l->arena, "Airflow %s no longer has it: %s", g->since, g->why));
 }
 
-static void lint_name(struct lint *l, const char *section, const char *key, const char *value, const char *where)
+/* An earlier name that another value outdid: its own row is due here, as the winner's comes with its option. */
+static void lint_outdone(const struct config *c, struct lint *l, const struct old_name *old, const char *where)
+{
+	const struct option_info *info = option_info(old->option);
+	if (c->values[old->option].old != old)
+		row(l, LINT_OLD_NAME, old->section, old->key, where,
+		    arena_printf(&l->arena, "called [%s] %s since Airflow %s; not read, because %s counts more", info->section, info->key, old->since,
+		                 config_where(c, old->option)));
+}
+
+static void lint_name(const struct config *c, struct lint *l, const char *section, const char *key, const char *value, const char *where)
 {
 	int o = option_find(section, key);
 	if (o >= 0) {
@@ -123,10 +133,13 @@ static void lint_name(struct lint *l, const char *section, const char *key, cons
 		return;
 	}
 	const struct gone_option *g = gone_find(section, key);
+	const struct old_name *old = old_name_find(section, key);
 	const char *reason = other_section(section), *meant = nearest(section, key);
-	if (old_name_find(section, key) || is_companion(section, key) || str_case_eq(key, "airflow_home"))
+	if (is_companion(section, key) || str_case_eq(key, "airflow_home"))
 		return;
-	if (g)
+	if (old)
+		lint_outdone(c, l, old, where);
+	else if (g)
 		lint_gone(l, g, value, where);
 	else if (reason)
 		row(l, LINT_ACCEPTED, section, key, where, arena_printf(&l->arena, "has no effect here: %s", reason));
@@ -142,7 +155,7 @@ static void lint_file(const struct config *c, struct lint *l)
 		const struct ini_section *s = c->ini.sections.at[i];
 		for (size_t k = 0; k < s->entries.n; k++) {
 			const struct ini_entry *e = &s->entries.at[k];
-			lint_name(l, s->name, e->key, e->value, arena_printf(&l->arena, "%s line %d", e->path, e->line));
+			lint_name(c, l, s->name, e->key, e->value, arena_printf(&l->arena, "%s line %d", e->path, e->line));
 		}
 	}
 }
@@ -182,7 +195,7 @@ static void lint_variables(const struct config *c, struct lint *l)
 		lower(section);
 		lower(key);
 		const char *known = section_of_variable(section);
-		lint_name(l, known ? known : section, key, equals + 1, where);
+		lint_name(c, l, known ? known : section, key, equals + 1, where);
 	}
 }
 

@@ -1,7 +1,7 @@
 """Our reading of airflow.cfg and the environment against Airflow's own, case by case (config_cases.py).
 
-    test_config.py                       compares with the recorded answers (recordings/config.json)
-    test_config.py --record PYTHON       asks the Airflow of that Python and writes the recording anew
+    test_config.py                       compares with the recorded answers (recordings/config.json, config_table.json)
+    test_config.py --record PYTHON       asks the Airflow of that Python and writes the recordings anew
 
 CONFIG_PROBE names our program (tests/unit/config_probe of the build folder)."""
 import json
@@ -12,10 +12,14 @@ import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tools"))
 from config_cases import CASES
+from options_from_airflow import table
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 RECORDING = HERE / "recordings" / "config.json"
+TABLE = HERE / "recordings" / "config_table.json"
 HOME = "/nonexistent/home"
 ERROR = {"error": True}
 
@@ -62,6 +66,20 @@ for line in sys.stdin:
 '''
 
 
+# What Airflow knows by name: its options (with default and secrecy) and every earlier name its own tools mention.
+ASK_TABLE = r'''
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from options_from_airflow import airflow_options
+from airflow.configuration import AirflowConfigParser
+from airflow.cli.commands.config_command import CONFIGS_CHANGES
+old = {(s, k) for s, k, _ in AirflowConfigParser.deprecated_options.values()}
+old |= {(c.config.section, c.config.option) for c in CONFIGS_CHANGES if c.renamed_to or (c.was_removed and c.remove_if_equals is None)}
+options = [[s, k, default, secret] for (s, k), (default, secret, _) in airflow_options().items()]
+print("\nANSWER " + json.dumps({"options": options, "old_names": sorted(old)}))
+'''
+
+
 def prepare(case, folder):
     """Writes the case's airflow.cfg below folder and gives its environment."""
     home = Path(folder) / "airflow"
@@ -92,8 +110,18 @@ def ask_airflow(python):
         return {case["name"]: masked(answer, home) for case, answer, home in zip(CASES, answers, homes)}
 
 
+def ask_table(python):
+    with tempfile.TemporaryDirectory() as folder:
+        start = {"PATH": os.environ["PATH"], "HOME": folder, "AIRFLOW_HOME": folder}
+        out = subprocess.run([python, "-c", ASK_TABLE, str(ROOT / "tools")], env=start, text=True, capture_output=True)
+        answers = [line[7:] for line in out.stdout.splitlines() if line.startswith("ANSWER ")]
+        return json.loads(answers[0]) if answers else sys.exit(f"Airflow did not answer:\n{out.stderr}")
+
+
 def record(python):
     answers = ask_airflow(python)
+    table = ask_table(python)
+    TABLE.write_text("{\n" + ",\n".join(f'"{part}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for part, rows in table.items()) + "\n}\n")
     RECORDING.parent.mkdir(exist_ok=True)
     RECORDING.write_text(json.dumps(answers, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     print(f"{len(answers)} cases recorded in {RECORDING}")
@@ -131,6 +159,34 @@ class Config(unittest.TestCase):
         for case in CASES:
             with self.subTest(case["name"]):
                 self.compare(case, recorded[case["name"]])
+
+
+class Table(unittest.TestCase):
+    maxDiff = None
+
+    def test_options(self):
+        """Every option of Airflow is in our table, with its default."""
+        ours = table(ROOT / "src" / "tables" / "options.def")
+        recorded = json.loads(TABLE.read_text())["options"]
+        self.assertGreater(len(recorded), 300)
+        for section, key, default, secret in recorded:
+            with self.subTest(f"[{section}] {key}"):
+                self.assertEqual(ours.get((section, key)), (default, secret))
+
+    def test_old_names(self):
+        """Lint has a word on every earlier name that Airflow knows, and calls none unknown."""
+        names = json.loads(TABLE.read_text())["old_names"]
+        self.assertGreater(len(names), 100)
+        sections = sorted({section for section, _ in names})
+        cfg = "".join(f"[{s}]\n" + "".join(f"{k} = 1\n" for t, k in names if t == s) for s in sections)
+        with tempfile.TemporaryDirectory() as folder:
+            _, env = prepare({"cfg": cfg, "env": {}}, folder)
+            out = subprocess.run([os.environ["CONFIG_PROBE"], "--lint"], env=env, text=True, capture_output=True)
+        rows = [line.split("\t") for line in out.stdout.splitlines()]
+        self.assertEqual([row for row in rows if row[0] == "unknown"], [])
+        told = {(section, key) for _, section, key, _ in rows}
+        silent = [tuple(name) for name in names if tuple(name) not in told]
+        self.assertEqual(silent, [], out.stderr)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
  *   config_probe section/key ...   one JSON object: value by name, null where there is none; "int section/key" (bool, float,
  *                                  list) reads an option of the table as that type
  *   config_probe --check           what config_check says; exit status 1 when it refuses
+ *   config_probe --lint            the rows of config_lint: kind, section, key and text, parted by tabs
  *   config_probe --time N          loads N times and prints the mean in microseconds */
 #include "base/json.h"
 #include "config/config.h"
@@ -79,6 +80,16 @@ static int print_values(const struct config *c, char **names, int n)
 	return 0;
 }
 
+static int print_lint(const struct config *c)
+{
+	struct lint l = {0};
+	config_lint(c, &l);
+	for (size_t i = 0; i < l.n; i++)
+		printf("%s\t%s\t%s\t%s\n", lint_kind_name(l.at[i].kind), l.at[i].section, l.at[i].key, l.at[i].text);
+	lint_clear(&l);
+	return 0;
+}
+
 static int print_time(long n)
 {
 	struct timespec a, b;
@@ -104,5 +115,7 @@ int main(int argc, char **argv)
 		return fail(&e);
 	if (argc > 1 && streq(argv[1], "--check"))
 		return config_check(c, &e) < 0 ? fail(&e) : 0;
+	if (argc > 1 && streq(argv[1], "--lint"))
+		return print_lint(c);
 	return print_values(c, argv + 1, argc - 1);
 }
