@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from updraft import sdk_private
+from updraft import bytecode, sdk_private
 
 CONTROL_FD = 3
 PACKET_LIMIT = 1 << 18
@@ -166,6 +166,11 @@ def _join(*texts: str | None) -> str | None:
 
 def main() -> NoReturn:
     began = time.monotonic()
+    import setproctitle
+
+    # The first call finds the room for titles behind argv, which it cannot once the environment changed.
+    setproctitle.setproctitle("updraft forge")
+    bytecode.settle_first()
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
     forge = Forge(control)

@@ -16,7 +16,11 @@ from updraft import child, direct, legacy, sdk_private
 from updraft.watch import Watch
 
 # A frame above this is refused here, with a sentence, rather than by whoever reads it.
-RESULT_LIMIT = int(os.environ.get("UPDRAFT_PARSE_RESULT_LIMIT", 64 << 20))
+RESULT_LIMIT = 64 << 20
+
+
+def _limit() -> int:
+    return int(os.environ.get("UPDRAFT_PARSE_RESULT_LIMIT", RESULT_LIMIT))
 
 
 def _hide_channel() -> None:
@@ -62,19 +66,19 @@ def _too_large(request: Any, frame: bytes) -> Any:
     return sdk_private.parse_result_with_error(
         request,
         f"The serialized DAGs of this file take {len(frame) / 1048576:.0f} MiB; at most "
-        f"{RESULT_LIMIT >> 20} MiB are accepted. Put large data into files or Variables that the tasks "
+        f"{_limit() >> 20} MiB are accepted. Put large data into files or Variables that the tasks "
         "read when they run, not into the DAG.",
     )
 
 
 def _answer(channel: Any, request: Any, record: dict[str, Any], result: Any) -> None:
     frame = sdk_private.encode_message(channel, result)
-    if len(frame) > RESULT_LIMIT:
+    if len(frame) > _limit():
         result = _too_large(request, frame)
         record["dags"] = {}
         frame = b""
     record_frame = sdk_private.encode(channel, record)
-    if len(record_frame) > RESULT_LIMIT:
+    if len(record_frame) > _limit():
         record["dags"] = {dag_id: {**facts, "direct": {}} for dag_id, facts in record["dags"].items()}
         record_frame = sdk_private.encode(channel, record)
     sdk_private.exchange(channel, record_frame)
