@@ -1,0 +1,108 @@
+#include <dirent.h>
+#include <unistd.h>
+#include "store_test.h"
+
+static char *sqlite_url(const char *dir)
+{
+	return xasprintf("sqlite:///%s/airflow.db", dir);
+}
+
+const struct backend_case backends[] = { { "sqlite", sqlite_url } };
+const size_t backend_count = ARRAY_LEN(backends);
+
+int fixture_up(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof *f);
+	f->backend = *state;
+	snprintf(f->dir, sizeof f->dir, "/tmp/store-test-XXXXXX");
+	if (!mkdtemp(f->dir))
+		return -1;
+	f->url = f->backend->new_url(f->dir);
+	*state = f;
+	const struct store_options o = { .any_schema = true, .sync = STORE_NORMAL };
+	if (store_open(f->url, &o, &f->store, &f->err) < 0 || store_migrate(f->store, NULL, NULL, &f->err) < 0) {
+		print_error("%s\n", err_text(&f->err));
+		return -1;
+	}
+	return 0;
+}
+
+static void remove_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	while (d && (e = readdir(d)))
+		unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+int fixture_down(void **state)
+{
+	struct fixture *f = *state;
+	store_close(f->store);
+	err_clear(&f->err);
+	remove_files(f->dir);
+	free(f->url);
+	free(f);
+	return 0;
+}
+
+struct store *open_again(struct fixture *f, const struct store_options *o)
+{
+	struct store *s = NULL;
+	assert_ok(f, store_open(f->url, o, &s, &f->err));
+	return s;
+}
+
+int run_over_backends(const char *suite, size_t n, const struct store_test *from)
+{
+	int failed = 0;
+	struct CMUnitTest *tests = xcalloc(n, sizeof *tests);
+	for (size_t b = 0; b < backend_count; b++) {
+		struct backend_case chosen = backends[b];
+		for (size_t i = 0; i < n; i++)
+			tests[i] = (struct CMUnitTest){ from[i].name, from[i].fn, fixture_up, fixture_down, &chosen };
+		CLEANUP(freep) char *name = xasprintf("%s on %s", suite, chosen.name);
+		failed += _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+	}
+	free(tests);
+	return failed;
+}
+
+void tiny_dag_init(struct tiny_dag *t, const char *dag_id, uint32_t n_tasks)
+{
+	assert(n_tasks <= ARRAY_LEN(t->tasks));
+	*t = (struct tiny_dag){ .dag = { .refs = 1, .dag_id = dag_id, .bundle_name = "dags-folder", .bundle_version = "v9", .version_number = 1 } };
+	t->dag.version_id = uuid_of(1000);
+	t->dag.tasks = t->tasks;
+	t->dag.n_tasks = n_tasks;
+	for (uint32_t i = 0; i < n_tasks; i++) {
+		t->names[i][0] = (char)('a' + i);
+		t->tasks[i] = (struct dag_task){ .task_id = t->names[i], .pool = "default_pool", .queue = "default", .task_type = "BashOperator",
+						 .owner = "me", .pool_slots = 1, .priority_weight = 1, .group = NO_INDEX, .mapped_group = NO_INDEX };
+	}
+}
+
+struct dag_run tiny_run(struct tiny_dag *t, int64_t id, const char *run_id)
+{
+	return (struct dag_run){ .id = id, .run_id = run_id, .dag = &t->dag, .type = RUN_MANUAL, .state = RUN_RUNNING, .logical_date = USEC_NONE,
+		.interval_start = USEC_NONE, .interval_end = USEC_NONE, .run_after = 1000 * id, .queued_at = USEC_NONE, .start_date = USEC_NONE,
+		.end_date = USEC_NONE, .last_decision = USEC_NONE, .is_new = true };
+}
+
+struct task_instance tiny_ti(struct dag_run *run, uint32_t task, int map_index)
+{
+	return (struct task_instance){ .id = uuid_of(run->id * 1000000 + task * 10000 + map_index + 1), .run = run, .task = task,
+		.map_index = map_index, .state = TI_NONE, .scheduled_at = USEC_NONE, .queued_at = USEC_NONE, .start_date = USEC_NONE,
+		.end_date = USEC_NONE, .not_before = USEC_NONE, .first_start = USEC_NONE, .pool = "default_pool", .pool_slots = 1,
+		.priority_weight = 1, .is_new = true };
+}
+
+struct uuid uuid_of(int64_t n)
+{
+	struct uuid u = { { 0x01 } };
+	memcpy(u.b + 8, &n, sizeof n);
+	return u;
+}
