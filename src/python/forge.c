@@ -17,7 +17,7 @@ struct forge_link {
 	const struct forge_callbacks *cb; void *arg;
 	struct packet *first, **last;
 	char *in;
-	bool *freed;                            /* set while packets are handled: a callback may free the link */
+	bool handling, dead;                    /* a callback may free the link while its packets are handled */
 };
 
 static void packet_free(struct packet *p)
@@ -92,6 +92,8 @@ void forge_link_fork(struct forge_link *f, uint64_t id, const struct forge_fork 
 	jw_kstr(&w, "user", r->user);
 	jw_kstr(&w, "token", r->token);
 	jw_kstr(&w, "title", r->title);
+	if (r->umask >= 0)
+		jw_kint(&w, "umask", r->umask);
 	if (r->spare)
 		jw_kbool(&w, "spare", true);
 	jw_end_object(&w);
@@ -131,7 +133,7 @@ static usec_t seconds(const json_t *o, const char *key)
 static void take_exit(struct forge_link *f, const json_t *o)
 {
 	struct forge_exit e = {
-		.pid = (int)jg_int(o, "exit", 0), .status = (int)jg_int(o, "status", -1), .at = seconds(o, "at"),
+		.pid = (int)jg_int(o, "exit", 0), .status = (int)jg_int(o, "status", -1), .at = jg_int(o, "at", 0),
 		.utime = seconds(o, "utime"), .stime = seconds(o, "stime"), .maxrss_kb = jg_int(o, "maxrss_kb", 0),
 	};
 	if (e.at <= 0)
@@ -148,12 +150,14 @@ static void take(struct forge_link *f, const json_t *o)
 		f->cb->holder(f->arg, jg_bool(holder, "clean", false), jg_str(holder, "why_not", ""));
 	else if (jg(o, "exit"))
 		take_exit(f, o);
-	else if (jg(o, "id"))
+	else if (!jg(o, "id"))
+		f->cb->failed(f->arg, jg_str(o, "error", "an unknown message"));
+	else
 		f->cb->forked(f->arg, (uint64_t)jg_int(o, "id", 0), (int)jg_int(o, "pid", 0), jg_str(o, "error", NULL));
 }
 
 /* false: the link is gone, by EOF or because a callback freed it */
-static bool receive_one(struct forge_link *f, bool *freed)
+static bool receive_one(struct forge_link *f)
 {
 	size_t nfds = 0;
 	int n = fd_recv(f->fd, f->in, PACKET_BYTES, NULL, &nfds);
@@ -171,22 +175,32 @@ static bool receive_one(struct forge_link *f, bool *freed)
 		take(f, o);
 	err_clear(&err);
 	json_decref(o);
-	return !*freed;
+	return !f->dead;
+}
+
+static void destroy(struct forge_link *f)
+{
+	for (struct packet *p = f->first, *next; p; p = next) {
+		next = p->next;
+		packet_free(p);
+	}
+	free(f->in);
+	free(f);
 }
 
 static void on_socket(void *arg, int fd, uint32_t events)
 {
 	struct forge_link *f = arg;
 	(void)fd;
-	bool freed = false;
-	f->freed = &freed;
+	f->handling = true;
 	if (events & EPOLLOUT)
 		send_queued(f);
 	for (int i = 0; i < PACKETS_A_TURN && events & (EPOLLIN | EPOLLHUP | EPOLLERR); i++)
-		if (!receive_one(f, &freed))
+		if (!receive_one(f))
 			break;
-	if (!freed)
-		f->freed = NULL;
+	f->handling = false;
+	if (f->dead)
+		destroy(f);
 }
 
 /* ---- life ---- */
@@ -205,14 +219,9 @@ void forge_link_free(struct forge_link *f)
 {
 	if (!f)
 		return;
-	if (f->freed)
-		*f->freed = true;
 	source_free(f->watch);
 	close(f->fd);
-	for (struct packet *p = f->first, *next; p; p = next) {
-		next = p->next;
-		packet_free(p);
-	}
-	free(f->in);
-	free(f);
+	f->dead = true;
+	if (!f->handling)
+		destroy(f);
 }

@@ -13,6 +13,7 @@ struct forge_callbacks {
   void (*holder)(void *arg, bool clean, const char *why_not);                   /* a holder's first word */
   void (*forked)(void *arg, uint64_t id, int pid, const char *error);           /* pid 0: error says why */
   void (*exited)(void *arg, const struct forge_exit *e);
+  void (*failed)(void *arg, const char *text);                                  /* it cannot start, and says why; then it leaves */
   void (*gone)(void *arg, const char *why);                                     /* EOF or a broken packet; free the link */
 };
 
@@ -22,6 +23,7 @@ struct forge_fork {
   const char *kind;                                    /* "task", "parse", "trigger", "host" */
   const char *const *env_names, *const *env_values; size_t nenv;
   const char *user, *token, *title;                    /* NULL is sent as null */
+  int umask;                                           /* -1: unchanged */
   bool spare;                                          /* waits for an UpdraftAssign frame before anything else */
 };
 
