@@ -247,7 +247,7 @@ static json_t *read_value(struct reader *r)
 
 int msgpack_read(const void *p, size_t n, json_t **ret, struct err *err)
 {
-	struct reader r = { .start = p, .at = p, .end = (const uint8_t *)p + n, .err = err };
+	struct reader r = { .start = p, .at = p, .end = n ? (const uint8_t *)p + n : p, .err = err };
 	json_t *v = read_value(&r);
 	if (v && r.at != r.end) {
 		fail(&r, E_PROTOCOL, "something follows the message");

@@ -31,9 +31,11 @@ usec_t civil_to_usec(const struct civil *c)
 
 void usec_to_civil(usec_t t, struct civil *ret)
 {
-	int64_t days = floor_div(t, USEC_DAY);
-	int64_t rest = t - days * USEC_DAY;
-	days += 719468;
+	int64_t days = t / USEC_DAY + 719468, rest = t % USEC_DAY;
+	if (rest < 0) {
+		rest += USEC_DAY;
+		days--;
+	}
 	int64_t era = floor_div(days, 146097);
 	int64_t day_of_era = days - era * 146097;
 	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
