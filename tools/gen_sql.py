@@ -8,8 +8,7 @@ A statement file is a list of blocks:
 
 Where the two databases must differ, the block has parts that begin with `-- sqlite` and `-- postgres`. `-- define: NAME`
 begins a text that later statements of the same file insert with {NAME}. A comment right before a name goes into the
-generated header. Every
-statement is prepared against the migrated schema, so that a wrong table or column stops the build.
+generated header. Every statement is prepared against the migrated schema: a wrong table or column stops the build.
 
     gen_sql.py ids    OUT.h FILES...      enum sql_id
     gen_sql.py table  OUT.c FILES...      texts of statements and migrations

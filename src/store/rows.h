@@ -38,5 +38,6 @@ int store_save_usage(struct store *s, const struct uuid *ti, int try_number, con
  * text or NULL. dag->version_id and version_number are the new row's. */
 struct version_texts { const char *hash, *data, *side, *source; };
 int store_save_version(struct store *s, const struct dag *dag, const struct version_texts *t, usec_t now, struct err *err);
+int store_save_version_tasks(struct store *s, const struct dag *dag, struct err *err);                 /* a version replaced in place: its tasks anew */
 /* small pieces of retention: at most `limit` ended runs older than `before`; ret_deleted: how many. Own transaction. */
 int store_retention(struct store *s, const struct lease *lease, usec_t before, int limit, int *ret_deleted, struct err *err);

@@ -1,5 +1,6 @@
 /* sqlite: statements and transactions. A named statement is prepared once; while its cursor is open, a second use of
  * the same name gets a statement of its own. */
+#include <errno.h>
 #include "store/sqlite.h"
 
 static struct sqlite_db *db_of(const struct rows *r)
@@ -112,6 +113,7 @@ static const char *name_of(const struct rows *r)
 
 static int next(struct rows *r, struct err *err)
 {
+	errno = 0;
 	switch (sqlite3_step(r->stmt)) {
 	case SQLITE_ROW: return 1;
 	case SQLITE_DONE: return 0;
@@ -163,6 +165,7 @@ static int control(struct sqlite_db *db, int which, struct err *err)
 	static const char *const text[CTL_COUNT] = { "BEGIN IMMEDIATE", "BEGIN", "COMMIT", "ROLLBACK" };
 	if (!db->ctl[which] && sqlite3_prepare_v3(db->h, text[which], -1, SQLITE_PREPARE_PERSISTENT, &db->ctl[which], NULL) != SQLITE_OK)
 		return sqlite_fail(db, sqlite3_extended_errcode(db->h), text[which], err);
+	errno = 0;
 	int rc = sqlite3_step(db->ctl[which]);
 	int code = rc == SQLITE_DONE ? 0 : sqlite_fail(db, sqlite3_extended_errcode(db->h), text[which], err);
 	sqlite3_reset(db->ctl[which]);

@@ -10,7 +10,9 @@ static int no_space(const struct sqlite_db *db, struct err *err)
 
 static int io_error(const struct sqlite_db *db, const char *doing, struct err *err)
 {
-	int os = sqlite3_system_errno(db->h);
+	int left = errno, os = sqlite3_system_errno(db->h);
+	if (!os)                                 /* SQLite forgets it when the COMMIT itself failed */
+		os = left;
 	if (os == ENOSPC || os == EDQUOT || os == EFBIG)
 		return no_space(db, err);
 	const char *why = os ? strerrordesc_np(os) : NULL;

@@ -22,6 +22,14 @@ static int save_source(struct store *s, const char *source, char ret_hash[65], s
 	return store_run(s, SQL_dag_code_put, err, v_text(ret_hash), v_text(source));
 }
 
+int store_save_version_tasks(struct store *s, const struct dag *dag, struct err *err)
+{
+	int rc = store_run(s, SQL_dag_version_tasks_clear, err, v_uuid(&dag->version_id));
+	for (uint32_t i = 0; rc == 0 && i < dag->n_tasks; i++)
+		rc = save_task(s, dag, &dag->tasks[i], err);
+	return rc;
+}
+
 int store_save_version(struct store *s, const struct dag *dag, const struct version_texts *t, usec_t now, struct err *err)
 {
 	char hash[65] = "";

@@ -32,3 +32,16 @@ UPDATE task_instance SET rendered_map_index = ?2 WHERE id = ?1
 SELECT max(run_after) FROM dag_run WHERE dag_id = ? AND run_type = 'asset_triggered' AND id <> ?
 -- name: engine_trigger_count
 SELECT count(*) FROM "trigger"
+-- name: engine_ti_delete
+DELETE FROM task_instance WHERE id = ?
+-- name: engine_ti_remove
+UPDATE task_instance SET state = 'removed', updated = ?2 WHERE id = ?1
+-- what branches and short circuits of a run decided
+-- name: engine_skips_of_run
+SELECT t.id, t.try_number, x.value FROM xcom x JOIN task_instance t ON t.dag_run = x.dag_run AND t.task_id = x.task_id AND t.map_index = x.map_index
+WHERE x.dag_run = ? AND x.key = 'skipmixin_key'
+-- every active bundle's files as they were last parsed
+-- name: processor_files
+SELECT rel, stamp, last_parsed, parse_duration, depends, dags, errors FROM dag_file WHERE bundle = ? ORDER BY rel
+-- name: processor_side
+SELECT side FROM dag_version WHERE id = ?
