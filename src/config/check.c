@@ -1,4 +1,5 @@
-/* check: everything that stops a start, at once: wrong values, refusals, and what reading the file left open. */
+/* check: everything that stops a start, at once: wrong values, refusals, and what reading the file left open. Lint shows
+ * the same complaints as rows. */
 #include "config/internal.h"
 #include "base/crypto.h"
 #include <string.h>
@@ -6,14 +7,13 @@
 
 #define SHOWN_MAX 120      /* bytes of a value that a message shows */
 
-struct report { const struct config *c; struct arena arena; struct buf text; size_t n; };
+struct report { const struct config *c; struct arena arena; complaint_fn tell; void *arg; };
 
-static void complain(struct report *r, const char *section, const char *key, const char *value, const char *where, const char *text)
+static void complain(struct report *r, enum lint_kind kind, const char *section, const char *key, const char *value, const char *where,
+                     const char *text)
 {
-	buf_printf(&r->text, "%s[%s] %s", r->n++ ? "\n" : "", section, key);
-	if (value)
-		buf_printf(&r->text, " = %.*s%s", SHOWN_MAX, value, strlen(value) > SHOWN_MAX ? "..." : "");
-	buf_printf(&r->text, " (%s): %s", where, text);
+	struct lint_row row = {kind, section, key, where, text};
+	r->tell(r->arg, &row, value);
 }
 
 /* Secrets are not repeated in messages. */
@@ -54,7 +54,7 @@ static void check_fernet_key(struct report *r)
 	struct fernet *f = NULL;
 	struct err e = {0};
 	if (*key && !is_substitution(key) && fernet_new(key, &f, &e) < 0)
-		complain(r, "core", "fernet_key", "< hidden >", config_where(r->c, o),
+		complain(r, LINT_WRONG, "core", "fernet_key", "< hidden >", config_where(r->c, o),
 		         "it is no Fernet key; allowed are 32 bytes in URL-safe base64 (44 characters), or several of them separated by commas");
 	fernet_free(f);
 	err_clear(&e);
@@ -68,7 +68,8 @@ static void check_refusal(struct report *r, enum option o, const char *value)
 		return;
 	if (initial && *initial && value_served(initial, info->type, value))
 		return;
-	complain(r, info->section, info->key, shown(info, value), config_where(r->c, o), arena_printf(&r->arena, "not served: %s", info->why));
+	complain(r, LINT_REFUSED, info->section, info->key, shown(info, value), config_where(r->c, o),
+	         arena_printf(&r->arena, "not served: %s", info->why));
 }
 
 static void check_option(struct report *r, enum option o)
@@ -78,14 +79,15 @@ static void check_option(struct report *r, enum option o)
 	if (v->source <= FROM_DEFAULT || !v->text)
 		return;
 	if (info->secret && is_substitution(v->text)) {
-		complain(r, info->section, info->key, v->text, config_where(r->c, o), substitution_advice(r, o, v->text));
+		complain(r, LINT_WRONG, info->section, info->key, v->text, config_where(r->c, o), substitution_advice(r, o, v->text));
 		return;
 	}
 	if (info->handling == OPTION_ACCEPTED)
 		return;
 	const char *allowed = value_wrong(info, v->text, &r->arena);
 	if (allowed)
-		complain(r, info->section, info->key, shown(info, v->text), config_where(r->c, o), arena_printf(&r->arena, "allowed is %s", allowed));
+		complain(r, LINT_WRONG, info->section, info->key, shown(info, v->text), config_where(r->c, o),
+		         arena_printf(&r->arena, "allowed is %s", allowed));
 	else if (info->handling == OPTION_REFUSED)
 		check_refusal(r, o, v->text);
 }
@@ -101,7 +103,7 @@ static void check_users(struct report *r)
 		for (char *p = role; *p; p++)
 			*p = (char)(*p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
 		if (!colon || colon == users.at[i] || !*role || !value_served(roles, OPTION_TEXT, role))
-			complain(r, "core", "simple_auth_manager_users", users.at[i], config_where(r->c, OPT_core_simple_auth_manager_users),
+			complain(r, LINT_WRONG, "core", "simple_auth_manager_users", users.at[i], config_where(r->c, OPT_core_simple_auth_manager_users),
 			         "allowed is name:role, where the role is viewer, user, op or admin; several are separated by commas");
 	}
 	config_list_clear(&users);
@@ -114,7 +116,7 @@ static void check_home(struct report *r, const struct ini_section *s, const stru
 	CLEANUP(buf_clear) struct buf home = {0};
 	if (expand(&r->c->env, e->value, &home, NULL) == 0 && streq(home.data ? home.data : "", config_home(r->c)))
 		return;
-	complain(r, s->name, e->key, e->value, where,
+	complain(r, LINT_WRONG, s->name, e->key, e->value, where,
 	         arena_printf(&r->arena, "AIRFLOW_HOME is %s; set the environment variable AIRFLOW_HOME and remove this line", config_home(r->c)));
 }
 
@@ -122,7 +124,7 @@ static void check_gone(struct report *r, const char *section, const char *key, c
 {
 	const struct gone_option *g = gone_find(section, key);
 	if (g && g->handling == OPTION_REFUSED && *value && !value_served(g->served, OPTION_TEXT, value))
-		complain(r, section, key, value, where, arena_printf(&r->arena, "not served: %s", g->why));
+		complain(r, LINT_REFUSED, section, key, value, where, arena_printf(&r->arena, "not served: %s", g->why));
 }
 
 static void check_entry(struct report *r, const struct ini_section *s, const struct ini_entry *e)
@@ -132,7 +134,7 @@ static void check_entry(struct report *r, const struct ini_section *s, const str
 	if (streq(s->name, "core") && streq(e->key, "airflow_home"))
 		check_home(r, s, e, where);
 	else if (o >= 0 && (!streq(option_info((enum option)o)->section, s->name) || !streq(option_info((enum option)o)->key, e->key)))
-		complain(r, s->name, e->key, NULL, where,
+		complain(r, LINT_WRONG, s->name, e->key, NULL, where,
 		         arena_printf(&r->arena, "names are written in lower case: [%s] %s", option_info((enum option)o)->section, option_info((enum option)o)->key));
 	else if (o < 0)
 		check_gone(r, s->name, e->key, e->value, where);
@@ -159,12 +161,12 @@ static void check_gone_variables(struct report *r)
 	}
 }
 
-int config_check(const struct config *c, struct err *err)
+void config_complaints(const struct config *c, complaint_fn tell, void *arg)
 {
-	struct report r = {.c = c};
+	struct report r = {.c = c, .tell = tell, .arg = arg};
 	for (size_t i = 0; i < c->problems.n; i++) {
 		const struct problem *p = &c->problems.at[i];
-		complain(&r, p->section, p->key, NULL, p->where, p->text);
+		complain(&r, LINT_WRONG, p->section, p->key, NULL, p->where, p->text);
 	}
 	for (int o = 0; o < OPT_COUNT; o++)
 		check_option(&r, (enum option)o);
@@ -172,13 +174,32 @@ int config_check(const struct config *c, struct err *err)
 	check_users(&r);
 	check_file(&r);
 	check_gone_variables(&r);
-	int code = 0;
-	if (r.n == 1)
-		code = err_set(err, E_CONFIG, "the configuration cannot be used: %s", r.text.data);
-	else if (r.n)
-		code = err_set(err, E_CONFIG, "the configuration cannot be used, for %zu reasons:\n%s", r.n, r.text.data);
-	buf_clear(&r.text);
 	arena_clear(&r.arena);
+}
+
+/* ---- as one error ---- */
+
+struct summary { struct buf text; size_t n; };
+
+static void add_line(void *arg, const struct lint_row *row, const char *value)
+{
+	struct summary *s = arg;
+	buf_printf(&s->text, "%s[%s] %s", s->n++ ? "\n" : "", row->section, row->key);
+	if (value)
+		buf_printf(&s->text, " = %.*s%s", SHOWN_MAX, value, strlen(value) > SHOWN_MAX ? "..." : "");
+	buf_printf(&s->text, " (%s): %s", row->where, row->text);
+}
+
+int config_check(const struct config *c, struct err *err)
+{
+	struct summary s = {0};
+	int code = 0;
+	config_complaints(c, add_line, &s);
+	if (s.n == 1)
+		code = err_set(err, E_CONFIG, "the configuration cannot be used: %s", s.text.data);
+	else if (s.n)
+		code = err_set(err, E_CONFIG, "the configuration cannot be used, for %zu reasons:\n%s", s.n, s.text.data);
+	buf_clear(&s.text);
 	return code;
 }
 

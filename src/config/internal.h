@@ -70,3 +70,8 @@ bool value_served(const char *served, enum option_type type, const char *text);
 const char *value_wrong(const struct option_info *o, const char *text, struct arena *a);
 /* The default with %% and $AIRFLOW_HOME resolved; NULL if there is none. */
 const char *default_value(const struct config *c, enum option o, struct arena *a);
+
+/* ---- what stops a start (check.c) ---- */
+/* value: what was set, NULL where it says nothing; secrets are hidden. Texts hold during the call. */
+typedef void (*complaint_fn)(void *arg, const struct lint_row *row, const char *value);
+void config_complaints(const struct config *c, complaint_fn tell, void *arg);

@@ -26,31 +26,17 @@ static void row(struct lint *l, enum lint_kind kind, const char *section, const 
 	vec_push(l, r);
 }
 
-static void lint_problems(const struct config *c, struct lint *l)
+static void add_complaint(void *arg, const struct lint_row *r, const char *value)
 {
-	for (size_t i = 0; i < c->problems.n; i++) {
-		const struct problem *p = &c->problems.at[i];
-		row(l, LINT_WRONG, p->section, p->key, p->where, arena_strdup(&l->arena, p->text));
-	}
+	struct lint *l = arg;
+	row(l, r->kind, r->section, r->key, r->where,
+	    value ? arena_printf(&l->arena, "%s: %s", value, r->text) : arena_strdup(&l->arena, r->text));
 }
 
 static bool is_default(const struct config *c, enum option o, struct lint *l)
 {
 	const char *initial = default_value(c, o, &l->arena), *text = config_str(c, o);
 	return initial ? same_value(option_info(o)->type, initial, text) : !*text;
-}
-
-static void lint_value(const struct config *c, enum option o, struct lint *l)
-{
-	const struct option_info *info = option_info(o);
-	const char *text = config_str(c, o), *where = config_where(c, o), *allowed = value_wrong(info, text, &l->arena);
-	if (allowed)
-		row(l, info->handling == OPTION_ACCEPTED ? LINT_ACCEPTED : LINT_WRONG, info->section, info->key, where,
-		    arena_printf(&l->arena, "allowed is %s", allowed));
-	else if (info->handling == OPTION_ACCEPTED)
-		row(l, LINT_ACCEPTED, info->section, info->key, where, arena_printf(&l->arena, "has no effect here: %s", info->why));
-	else if (info->handling == OPTION_REFUSED && *text && !value_served(info->served, info->type, text))
-		row(l, LINT_REFUSED, info->section, info->key, where, arena_printf(&l->arena, "not served: %s", info->why));
 }
 
 static void lint_option(const struct config *c, enum option o, struct lint *l)
@@ -66,8 +52,8 @@ static void lint_option(const struct config *c, enum option o, struct lint *l)
 		row(l, LINT_CHANGED_DEFAULT, info->section, info->key, config_where(c, o),
 		    info->secret ? "its form is outdated and was replaced; postgresql:// is the present one"
 		                 : arena_printf(&l->arena, "%s is outdated; %s counts instead", c->changed_from[o], v->text));
-	if (v->text && !is_default(c, o, l))
-		lint_value(c, o, l);
+	if (info->handling == OPTION_ACCEPTED && v->text && !is_default(c, o, l))
+		row(l, LINT_ACCEPTED, info->section, info->key, config_where(c, o), info->why);
 }
 
 /* ---- names that no option took ---- */
@@ -109,8 +95,8 @@ static bool is_companion(const char *section, const char *key)
 static void lint_gone(struct lint *l, const struct gone_option *g, const char *value, const char *where)
 {
 	bool refused = g->handling == OPTION_REFUSED && *value && !value_served(g->served, OPTION_TEXT, value);
-	row(l, refused ? LINT_REFUSED : LINT_GONE, g->section, g->key, where,
-	    arena_printf(&l->arena, "Airflow %s no longer has it: %s", g->since, g->why));
+	if (!refused)       /* refusals are complaints, and told already */
+		row(l, LINT_GONE, g->section, g->key, where, arena_printf(&l->arena, "Airflow %s no longer has it: %s", g->since, g->why));
 }
 
 /* An earlier name that another value outdid: its own row is due here, as the winner's comes with its option. */
@@ -125,13 +111,8 @@ static void lint_outdone(const struct config *c, struct lint *l, const struct ol
 
 static void lint_name(const struct config *c, struct lint *l, const char *section, const char *key, const char *value, const char *where)
 {
-	int o = option_find(section, key);
-	if (o >= 0) {
-		const struct option_info *info = option_info((enum option)o);
-		if (!streq(info->section, section) || !streq(info->key, key))
-			row(l, LINT_WRONG, section, key, where, arena_printf(&l->arena, "names are written in lower case: [%s] %s", info->section, info->key));
+	if (option_find(section, key) >= 0)
 		return;
-	}
 	const struct gone_option *g = gone_find(section, key);
 	const struct old_name *old = old_name_find(section, key);
 	const char *reason = other_section(section), *meant = nearest(section, key);
@@ -142,7 +123,7 @@ static void lint_name(const struct config *c, struct lint *l, const char *sectio
 	else if (g)
 		lint_gone(l, g, value, where);
 	else if (reason)
-		row(l, LINT_ACCEPTED, section, key, where, arena_printf(&l->arena, "has no effect here: %s", reason));
+		row(l, LINT_ACCEPTED, section, key, where, reason);
 	else if (meant)
 		row(l, LINT_UNKNOWN, section, key, where, arena_printf(&l->arena, "no option is called so; did you mean %s?", meant));
 	else if (section_find(section))
@@ -201,7 +182,7 @@ static void lint_variables(const struct config *c, struct lint *l)
 
 void config_lint(const struct config *c, struct lint *ret)
 {
-	lint_problems(c, ret);
+	config_complaints(c, add_complaint, ret);
 	for (int o = 0; o < OPT_COUNT; o++)
 		lint_option(c, (enum option)o, ret);
 	lint_file(c, ret);
