@@ -17,7 +17,7 @@ from observe import Normaliser  # noqa: E402
 
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(HERE, "..", "..", "build", "bin", "airflow"))
 RECORDING = os.path.join(HERE, "recordings", "examples.json")
-COUNT = 88
+COUNT = 90
 BUNDLE = "example_dags"  # the providers' own examples are bundles beside it
 NOT_COMPARED = ("last_parsed_time", "last_parse_duration", "file_token", "fileloc")
 SEEN = {}
