@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from updraft import bytecode, sdk_private
+from updraft import bytecode, memory, sdk_private
 
 CONTROL_FD = 3
 PACKET_LIMIT = 1 << 18
@@ -75,6 +75,7 @@ class Forge:
                 "utime": usage.ru_utime,
                 "stime": usage.ru_stime,
                 "maxrss_kb": usage.ru_maxrss,
+                "minflt": usage.ru_minflt,
                 "at": int(time.time() * 1_000_000),
             })  # fmt: skip
 
@@ -191,6 +192,7 @@ def main() -> NoReturn:
         raise
     _forget_own_path()
     freeze()
+    memory.use_huge_pages()
     versions["warning"] = _join(versions["warning"], _thread_warning())
     warm_ms = round((time.monotonic() - began) * 1000)
     forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, **versions}})

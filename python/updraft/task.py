@@ -7,4 +7,5 @@ from updraft import legacy, sdk_private
 
 def main() -> None:
     legacy.install_runtime()
+    sdk_private.leave_quietly_unless_started()
     sdk_private.run_task()
