@@ -69,7 +69,7 @@ static size_t expand_name(const struct environment *e, const char *text, struct 
 
 static void expand_names(const struct environment *e, const char *text, struct buf *out)
 {
-	while (*text) {
+	while (*text && out->len <= VALUE_MAX) {      /* expand() refuses what is longer */
 		size_t plain = strcspn(text, "$");
 		buf_add(out, text, plain);
 		text += plain;

@@ -16,7 +16,7 @@ static void look_at(const struct ini *ini, const struct ini_section *s, const st
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static char *const vars[] = {"HOME=/h", "A=$B", "B=${A}x", NULL};
+	char home[] = "HOME=/h", a[] = "A=$B", b[] = "B=${A}x", *const vars[] = {home, a, b, NULL};
 	CLEANUP(freep) char *text = fuzz_text(data, size);
 	struct ini ini = {0};
 	struct environment env = {0};
