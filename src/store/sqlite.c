@@ -1,6 +1,7 @@
 /* sqlite: statements and transactions. A named statement is prepared once; while its cursor is open, a second use of
  * the same name gets a statement of its own. */
 #include <errno.h>
+#include <malloc.h>
 #include "store/sqlite.h"
 
 static struct sqlite_db *db_of(const struct rows *r)
@@ -198,6 +199,7 @@ static int script(void *db, const char *name, const char *text, struct err *err)
 static void idle(void *p)
 {
 	sqlite3_db_release_memory(((struct sqlite_db *)p)->h);
+	malloc_trim(0);                          /* the cache's pages lie scattered in the heap */
 }
 
 const struct backend sqlite_backend = {

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "store/backend.h"
 #include "store_test.h"
 
 static void urls_are_understood(void **state)
@@ -229,10 +230,43 @@ static void settings_are_the_designed_ones(void **state)
 	}
 }
 
+/* tables that grow with history, and the names that statements give them */
+static bool scans_history(const char *plan)
+{
+	static const char *const tables[] = { "dag_run", "task_instance", "task_try", "xcom", "rendered_fields", "map_length", "decision", "log",
+		"asset_event", "task_reschedule", "r", "t", "x", "e", "n" };
+	if (!str_starts(plan, "SCAN ") || strstr(plan, "_live"))
+		return false;
+	const char *name = plan + 5;
+	size_t n = strcspn(name, " ");
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (strlen(tables[i]) == n && !strncmp(tables[i], name, n))
+			return true;
+	return false;
+}
+
+static void no_statement_walks_the_history(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *h;
+	assert_int_equal(sqlite3_open(store_path(f->store), &h), SQLITE_OK);
+	for (int i = 0; i < SQL_COUNT; i++) {
+		CLEANUP(freep) char *sql = xasprintf("EXPLAIN QUERY PLAN %s", sql_table[i].sqlite);
+		sqlite3_stmt *st;
+		assert_int_equal(sqlite3_prepare_v2(h, sql, -1, &st, NULL), SQLITE_OK);
+		while (sqlite3_step(st) == SQLITE_ROW)
+			if (scans_history((const char *)sqlite3_column_text(st, 3)))
+				fail_msg("%s: %s", sql_table[i].name, (const char *)sqlite3_column_text(st, 3));
+		sqlite3_finalize(st);
+	}
+	sqlite3_close(h);
+}
+
 static const struct store_test tests[] = {
 	T(urls_are_understood), T(a_password_is_not_repeated), T(migrations_count_as_they_go_and_keep_data), T(a_newer_schema_is_refused),
 	T(a_missing_file_is_not_made_in_passing), T(a_database_of_others_is_left_alone), T(a_text_file_is_no_database),
 	T(a_damaged_file_is_named), T(reset_starts_anew), T(check_finds_orphans), T(settings_are_the_designed_ones),
+	T(no_statement_walks_the_history),
 };
 
 int main(void)
