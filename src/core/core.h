@@ -62,8 +62,11 @@ enum event_kind {
   EV_ASSET,            /* asset uri/name got an event */
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */
   EV_TIMETABLE_ANSWER, /* dag_id, info: the Python host answered for a custom timetable */
+  EV_RESTORE_DAG_VERSION, /* dag: an older version that runs about to be restored were made with (a reference is taken) */
+  EV_RESTORE_SKIPS,    /* skip: what a finished branch or short circuit had decided (its XCom skipmixin_key); nothing is changed */
 };
-enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKIPPED, OUT_DEFERRED, OUT_RESCHEDULE, OUT_NOT_STARTED };
+enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKIPPED, OUT_DEFERRED, OUT_RESCHEDULE, OUT_NOT_STARTED,
+                  OUT_AWAITING_INPUT };   /* parked for a human: next_method, next_kwargs, trigger_timeout; EV_TRIGGER_FIRED resumes */
 
 struct ti_ref { struct uuid id; int try_number; };     /* a reference to a past try is ignored (stale messages) */
 struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t logical_date, interval_start, interval_end, run_after;
@@ -76,14 +79,15 @@ struct event {
   int64_t cookie;                                  /* comes back in ACT_REPLY */
   union {
     struct dag *dag;
-    struct { const char *dag_id; bool paused, stale; usec_t next_logical, next_start, next_end, next_after; } dag_state;
+    struct { const char *dag_id; bool paused, stale; usec_t next_logical, next_start, next_end, next_after;
+             bool has_last; struct run_info last; } dag_state;   /* last: the scheduled or backfill run with the latest logical date; next_* matter before EV_START only */
     const char *dag_id;
     struct { const char *name; int slots; bool include_deferred; } pool;
     struct { const char *dag_id; struct uuid version; const struct dag_run *row; } run;
     struct { const char *dag_id, *run_id, *task_id; const struct task_instance *row; } ti;
     struct { struct ti_ref ref; int pid; const char *hostname, *unixname; } started;
     struct { struct ti_ref ref; enum ti_outcome outcome; usec_t when, not_before; const char *rendered_map_index, *detail, *next_method, *next_kwargs;
-             int64_t trigger_id; usec_t trigger_timeout; } done;
+             int64_t trigger_id; usec_t trigger_timeout; } done;   /* when 0: now; not_before: retry (a policy's) or reschedule; trigger_timeout: the moment; both 0 or USEC_NONE = not given */
     struct { struct ti_ref ref; const char *key; int64_t length; } length;
     struct { struct ti_ref ref; const char *const *task_ids; const int *map_indices; uint32_t n; } skip;
     struct { struct ti_ref ref; const char *next_kwargs; bool failed; } fired;
@@ -91,7 +95,7 @@ struct event {
     struct { struct selection sel; enum ti_state state; enum run_state run_state; bool is_run; } mark;
     struct selection clear;
     struct { const char *dag_id, *run_id; } run_ref;
-    struct { const char *name, *uri; int64_t event_id; } asset;
+    struct { const char *name, *uri; int64_t event_id; const char *dag_id; } asset;   /* dag_id: only this DAG's queue (restore); NULL = all that want it */
     struct { const char *dag_id; bool found; struct run_info info; } timetable;
   };
 };
@@ -100,7 +104,8 @@ struct event {
 enum action_kind {
   ACT_SAVE_RUN,        /* run: insert (is_new) or update */
   ACT_SAVE_TI,         /* ti: insert (is_new) or update */
-  ACT_ARCHIVE_TRY,     /* ti: copy the ended try into the history before it is reused (retry, clear) */
+  ACT_ARCHIVE_TRY,     /* ti: copy the ended try into the history before it is reused (clear: comes before the save; retry:
+                        * after it). code: the state to record, number: its try. The id of an instance never changes */
   ACT_FORGET_XCOMS,    /* ti: a new try begins: its XComs go (Airflow's rule) */
   ACT_DELETE_RUN,      /* run_db_id */
   ACT_SAVE_DAG,        /* dag state: next run fields, paused by max_consecutive_failed */
@@ -112,11 +117,13 @@ enum action_kind {
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
   ACT_ASSET_RUN,       /* run consumed queued asset events of its DAG */
   ACT_REPLY,           /* cookie, code (0 or error id), text, run: result of a request event */
-  ACT_DECISION,        /* text for the decision log: run or ti, reason */
+  ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */
+  ACT_REMOVE_TI,       /* run, text: id of a task instance whose task left the DAG: its state becomes removed */
+  ACT_DELETE_TI,       /* run, text: id of a placeholder that its expansion made superfluous */
 };
 struct action {
   enum action_kind kind;
-  struct dag_run *run; struct task_instance *ti; struct dag_state *dag; int64_t number; int code; const char *text;
+  struct dag_run *run; struct task_instance *ti; struct dag_state *dag; int64_t number, cookie; int code; const char *text;
 };
 struct actions { struct action *at; size_t n, cap; struct arena arena; };   /* reset by the caller between steps */
 void actions_reset(struct actions *a);
@@ -146,4 +153,11 @@ struct dag *dag_state_dag(const struct dag_state *d);
 bool core_try_should_retry(const struct task_instance *ti);             /* would a failure of this try be retried */
 size_t core_live_runs(const struct core *c);
 size_t core_live_tis(const struct core *c);
+/* what a task instance waits for, in full and as of the last step; `detail` is replaced */
+enum reason core_why_ti(const struct core *c, const struct task_instance *ti, struct buf *detail);
+enum reason core_why_run(const struct core *c, const struct dag_run *run, struct buf *detail);
+/* the instances that a clear or mark with this selection would concern; E_NOT_FOUND names the run or task */
+int core_select(struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err);
+void core_each_run(const struct core *c, void (*fn)(void *arg, struct dag_run *run), void *arg);
+int core_task_tis(const struct dag_run *run, uint32_t task, void (*fn)(void *arg, struct task_instance *ti), void *arg);   /* how many */
 void core_each_ti(const struct core *c, void (*fn)(void *arg, struct task_instance *ti), void *arg);

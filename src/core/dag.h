@@ -10,13 +10,21 @@
 
 struct timetable;                              /* core/timetable.h */
 
+/* What a mapped argument iterates over: literals, XComs, and .map(), .zip(), .concat() of those. */
+enum map_arg_kind { MAP_ARG_LITERAL, MAP_ARG_XCOM, MAP_ARG_MAP, MAP_ARG_ZIP, MAP_ARG_ZIP_LONGEST, MAP_ARG_CONCAT };
+struct map_arg { enum map_arg_kind kind;
+  int64_t length;                              /* MAP_ARG_LITERAL */
+  uint32_t task; const char *key;              /* MAP_ARG_XCOM */
+  const struct map_arg *const *args; uint32_t n_args; };
 struct expand_source { const char *param;      /* argument name; NULL for list-of-dicts */
   int64_t literal_length;                      /* >= 0 when known from the file; -1 when it comes from an XCom */
-  uint32_t task; const char *key; };           /* the XCom's task (index) and key, when literal_length is -1 */
-struct expand { bool is_list_of_dicts; const struct expand_source *sources; uint32_t n; const json_t *raw; };
+  uint32_t task; const char *key;              /* the (first) XCom's task (index) and key, when literal_length is -1 */
+  const struct map_arg *arg; };                /* the whole of it */
+struct expand { bool is_list_of_dicts; const struct expand_source *sources; uint32_t n; const json_t *raw;
+  const uint32_t *deps; uint32_t n_deps;       /* tasks whose XComs decide the length */ };
 
-struct dag_group { const char *group_id; uint32_t parent;      /* NO_INDEX at the root */
-  const struct expand *expand;                                  /* NULL: not mapped */ };
+struct dag_group { const char *group_id, *display_name, *tooltip; uint32_t parent;      /* parent NO_INDEX at the root; the root group itself is not listed */
+  const struct expand *expand;                                  /* NULL: not mapped */ const json_t *raw; };
 
 struct dag_task {
   const char *task_id, *operator_name, *task_type, *task_module, *display_name;
@@ -33,7 +41,19 @@ struct dag_task {
   uint32_t mapped_group;                       /* innermost mapped group; NO_INDEX if none */
   const struct expand *expand;                 /* NULL: not itself mapped */
   uint32_t up, n_up, down, n_down;             /* slices of dag.edges_up / edges_down (task indices) */
+  bool needs_expansion;                        /* mapped itself or in a mapped group */
+  bool up_needs_expansion;                     /* one of its direct upstream tasks is */
+  bool can_skip_downstream;                    /* branches and short circuits: their skips are remembered */
+  bool start_from_trigger;
+  uint32_t n_up_setups;                        /* setups among the direct upstream tasks */
+  const uint32_t *setups; uint32_t n_setups;   /* indirect setups that must have succeeded */
+  const uint32_t *scope; uint32_t n_scope;     /* teardown: the tasks between its setups and itself, indirect ones */
+  const uint32_t *map_deps; uint32_t n_map_deps;   /* tasks whose XComs decide how often it is mapped (its own, or of the closest group) */
+  const uint32_t *watchers; uint32_t n_watchers;   /* tasks to look at again, beside the direct downstream ones, when this one ends */
   const json_t *raw;                           /* the task's own serialized object, borrowed from dag.data */
+  const json_t *mapped_raw;                    /* its serialized expand input; NULL if not mapped itself */
+  bool needs_process;                          /* false: an EmptyOperator that succeeds where it stands */
+  bool has_failure_callback, has_retry_callback;
   const json_t *direct;                        /* side record for a bash task that needs no Python; NULL otherwise */
 };
 
@@ -52,6 +72,11 @@ struct dag {
   bool catchup, fail_fast, is_legacy, has_depends_on_past, has_success_callback, has_failure_callback, has_asset_schedule;
   const json_t *asset_condition;               /* tree; NULL if none */
   const json_t *params, *deadline;
+  bool explicit_catchup;                       /* the file says so itself (legacy DAGs) */
+  bool has_mapping, has_setups, has_teardowns, has_task_limits;
+  bool disable_bundle_versioning;
+  usec_t earliest, latest;                     /* of the DAG and its tasks, as the timetable sees them; USEC_NONE = unbounded */
+  const json_t *allowed_run_types;             /* NULL = all */
 };
 
 struct dag_meta { const char *fileloc, *relative_fileloc, *bundle_name, *bundle_version; struct uuid version_id; int version_number; };

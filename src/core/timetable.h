@@ -20,6 +20,10 @@ enum timetable_answer timetable_manual(const struct timetable *t, usec_t run_aft
 const char *timetable_summary(const struct timetable *t);       /* "0 0 * * *", "1 day, 0:00:00", "@once", ... */
 const char *timetable_description(const struct timetable *t);   /* may be "" */
 const char *timetable_type(const struct timetable *t);          /* class path */
+const json_t *timetable_asset_condition(const struct timetable *t);   /* NULL: not scheduled on assets */
+int timetable_active_runs_limit(const struct timetable *t);     /* 0 = none; @continuous: 1 */
+bool timetable_can_be_scheduled(const struct timetable *t);     /* false for schedule=None only */
 bool timetable_is_periodic(const struct timetable *t);
-/* "scheduled__2015-06-01T00:00:00+00:00" and the forms of the other run types, as Airflow 3.3 makes them */
-void run_id_format(enum run_type type, usec_t logical_date, usec_t run_after, const char random6[7], char *ret, size_t n);
+/* random8: eight letters or digits, used when there is no logical date. ret: at least 96 bytes.
+ * "scheduled__2015-06-01T00:00:00+00:00" and the forms of the other run types, as Airflow 3.3 makes them */
+void run_id_format(enum run_type type, usec_t logical_date, usec_t run_after, const char random8[9], char *ret, size_t n);

@@ -1,0 +1,95 @@
+/* assets: runs that start when the assets of a DAG's condition have been updated. */
+#include "core/machine.h"
+
+static const json_t *var_of(const json_t *node)
+{
+	const json_t *var = jg(node, "__var");
+	return var ? var : node;
+}
+
+static bool names(const json_t *node, const char *name, const char *uri)
+{
+	const json_t *v = var_of(node);
+	const char *type = jg_str(node, "__type", ""), *n = jg_str(v, "name", NULL), *u = jg_str(v, "uri", NULL);
+	if (streq(type, "asset"))
+		return u && uri ? streq(u, uri) && (!name || !n || streq(n, name)) : streq(n, name);
+	return streq(type, "asset_ref") && ((n && streq(n, name)) || (u && streq(u, uri)));
+}
+
+static bool mentions(const json_t *node, const char *name, const char *uri, int depth)
+{
+	const json_t *objects = jg(var_of(node), "objects");
+	if (!objects || depth > 100)
+		return names(node, name, uri);
+	for (size_t i = 0; i < json_array_size(objects); i++)
+		if (mentions(json_array_get(objects, i), name, uri, depth + 1))
+			return true;
+	return false;
+}
+
+static bool holds(const json_t *node, const struct dag_state *d, int depth)
+{
+	const json_t *objects = jg(var_of(node), "objects");
+	if (objects && depth <= 100) {
+		bool all = streq(jg_str(node, "__type", ""), "asset_all");
+		for (size_t i = 0; i < json_array_size(objects); i++)
+			if (holds(json_array_get(objects, i), d, depth + 1) != all)
+				return !all;
+		return all;
+	}
+	for (size_t i = 0; i < d->assets.n; i++)
+		if (names(node, d->assets.at[i].name, d->assets.at[i].uri))
+			return true;
+	return false;
+}
+
+static void note(struct dag_state *d, const char *name, const char *uri, usec_t now)
+{
+	for (size_t i = 0; i < d->assets.n; i++)
+		if (streq(d->assets.at[i].name, name) && streq(d->assets.at[i].uri, uri)) {
+			d->assets.at[i].at = now;
+			return;
+		}
+	struct asset_seen seen = { xstrdup(name), xstrdup(uri), now };
+	vec_push(&d->assets, seen);
+}
+
+void assets_event(struct core *c, const struct event *ev)
+{
+	map_each(&c->dags, e) {
+		struct dag_state *d = e->value;
+		if (!d->dag || d->gone || !d->dag->asset_condition || !mentions(d->dag->asset_condition, ev->asset.name, ev->asset.uri, 0))
+			continue;
+		note(d, ev->asset.name, ev->asset.uri, ev->now);
+		mark_dag(c, d);
+	}
+}
+
+void assets_forget(struct dag_state *d)
+{
+	for (size_t i = 0; i < d->assets.n; i++) {
+		free(d->assets.at[i].name);
+		free(d->assets.at[i].uri);
+	}
+	d->assets.n = 0;
+}
+
+void assets_drain(struct core *c, struct dag_state *d)
+{
+	int limit = dag_max_active_runs(c, d);
+	if (!c->started || !d->dag || !d->assets.n || d->paused || d->stale || !d->dag->asset_condition)
+		return;
+	if ((limit && d->n_queued + d->n_running >= (uint32_t)limit) || !holds(d->dag->asset_condition, d, 0))
+		return;
+	usec_t latest = d->assets.at[0].at;
+	for (size_t i = 1; i < d->assets.n; i++)
+		latest = d->assets.at[i].at > latest ? d->assets.at[i].at : latest;
+	char run_id[128], random[9];
+	random_text8(c, random);
+	run_id_format(RUN_ASSET_TRIGGERED, USEC_NONE, latest, random, run_id, sizeof run_id);
+	struct trigger_request rq = { .dag_id = d->dag_id, .run_id = run_id, .type = RUN_ASSET_TRIGGERED, .logical_date = USEC_NONE,
+		.interval_start = USEC_NONE, .interval_end = USEC_NONE, .run_after = latest, .triggered_by = "asset" };
+	struct dag_run *run = run_create(c, d, &rq, c->now);
+	assets_forget(d);
+	act_after(c, (struct action){ .kind = ACT_ASSET_RUN, .run = run, .dag = d });
+}

@@ -1,0 +1,301 @@
+/* ready: looks again at the task instances that an event may have released, and only at those. */
+#include "core/machine.h"
+
+#define SET(s) ((struct ruling){ VERDICT_SET, (s) })
+#define WAIT ((struct ruling){ VERDICT_WAIT, TI_NONE })
+#define RUN ((struct ruling){ VERDICT_RUN, TI_NONE })
+
+/* ---- counting upstream ---- */
+
+static void add_one(struct counts *n, const struct task_instance *ti)
+{
+	n->total++;
+	counts_change(n, ti->state, 1);
+}
+
+static void add_relevant(struct counts *n, const struct task_instance *ti, uint32_t upstream)
+{
+	const struct run_task *rt = &ti->run->p->tasks[upstream];
+	struct index_range r = mapping_relevant(ti, upstream);
+	if (r.all) {
+		counts_add(n, &rt->own);
+		return;
+	}
+	if (rt->one)
+		add_one(n, rt->one);
+	for (int64_t i = r.from < 0 ? 0 : r.from; i < r.to && i < rt->n_mapped; i++)
+		if (rt->mapped[i])
+			add_one(n, rt->mapped[i]);
+}
+
+/* over a list of tasks; without mapping among them each counts as one, whether it has an instance or not */
+static struct counts sum_tasks(const struct task_instance *ti, const uint32_t *tasks, uint32_t n_tasks)
+{
+	const struct dag_run *run = ti->run;
+	struct counts n = {0};
+	bool expansion = false;
+	for (uint32_t i = 0; i < n_tasks; i++) {
+		expansion = expansion || run->dag->tasks[tasks[i]].needs_expansion;
+		if (dag_task_of(ti)->mapped_group == NO_INDEX)
+			counts_add(&n, &run->p->tasks[tasks[i]].own);
+		else
+			add_relevant(&n, ti, tasks[i]);
+	}
+	if (!expansion)
+		n.total = n_tasks;
+	return n;
+}
+
+struct counts ready_upstream(const struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	if (k->mapped_group == NO_INDEX)
+		return run_task_of(ti)->up;
+	return sum_tasks(ti, ti->run->dag->edges_up + k->up, k->n_up);
+}
+
+struct counts ready_setups(const struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	return sum_tasks(ti, k->setups, k->n_setups);
+}
+
+bool ready_scope_done(const struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	if (!k->n_scope)
+		return true;
+	struct counts n = sum_tasks(ti, k->scope, k->n_scope);
+	return counts_done(&n) >= n.total;
+}
+
+/* ---- one dependency each ---- */
+
+static void count_direct_setups(const struct task_instance *ti, struct rule_input *in)
+{
+	const struct dag *d = ti->run->dag;
+	const struct dag_task *k = dag_task_of(ti);
+	for (uint32_t e = 0; e < k->n_up; e++) {
+		uint32_t up = d->edges_up[k->up + e];
+		if (!d->tasks[up].is_setup)
+			continue;
+		struct counts n = sum_tasks(ti, &up, 1);
+		in->setups += k->up_needs_expansion ? n.total : 1;
+		in->setups_success += n.success;
+		in->setups_skipped += n.skipped;
+	}
+}
+
+static struct ruling by_rule(const struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	struct rule_input in = { .rule = k->rule, .up = ready_upstream(ti), .map_index = ti->map_index };
+	if (k->rule == RULE_ALL_DONE_SETUP_SUCCESS && k->n_up_setups)
+		count_direct_setups(ti, &in);
+	struct ruling r = rule_decide(&in);
+	if (r.verdict == VERDICT_RUN && k->is_teardown && !ready_scope_done(ti))
+		return WAIT;
+	return r;
+}
+
+/* a failed or skipped setup decides at once; otherwise all of them must have succeeded */
+static struct ruling by_setups(const struct task_instance *ti)
+{
+	if (!dag_task_of(ti)->n_setups)
+		return RUN;
+	struct counts n = ready_setups(ti);
+	if (n.upstream_failed || n.failed)
+		return SET(TI_UPSTREAM_FAILED);
+	if (n.skipped)
+		return SET(TI_SKIPPED);
+	if (n.removed && n.success && ti->map_index > -1 && (uint32_t)ti->map_index >= n.success)
+		return SET(TI_REMOVED);
+	int64_t missing = (int64_t)n.total - n.success - (ti->map_index > -1 ? n.removed : 0);
+	return missing > 0 ? WAIT : RUN;
+}
+
+/* a branch or short circuit directly upstream decided, in this try of it, not to run this task */
+static bool was_skipped_by_parent(const struct task_instance *ti)
+{
+	const struct dag *d = ti->run->dag;
+	const struct dag_task *k = dag_task_of(ti);
+	for (uint32_t e = 0; e < k->n_up; e++) {
+		uint32_t up = d->edges_up[k->up + e];
+		if (!d->tasks[up].can_skip_downstream)
+			continue;
+		const struct run_task *rt = &ti->run->p->tasks[up];
+		const struct task_instance *parent = rt->one;
+		if (d->tasks[up].expand)
+			parent = ti->map_index >= 0 && (uint32_t)ti->map_index < rt->n_mapped ? rt->mapped[ti->map_index] : NULL;
+		if (!parent || !ti_state_terminal(parent->state))
+			continue;
+		for (uint32_t i = 0; i < parent->p->n_skips; i++)
+			if (parent->p->skips[i].task == ti->task)
+				return true;
+	}
+	return false;
+}
+
+/* what feeds the mapping must have succeeded; an expanded source did */
+static struct ruling by_map_sources(const struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	bool failed = false, skipped = false, other = false;
+	for (uint32_t i = 0; i < k->n_map_deps; i++) {
+		const struct task_instance *source = ti->run->p->tasks[k->map_deps[i]].one;
+		if (!source || !ti_state_terminal(source->state) || source->state == TI_SUCCESS)
+			continue;
+		failed = failed || source->state == TI_FAILED || source->state == TI_UPSTREAM_FAILED;
+		skipped = skipped || source->state == TI_SKIPPED;
+		other = true;
+	}
+	return failed ? SET(TI_UPSTREAM_FAILED) : skipped ? SET(TI_SKIPPED) : other ? WAIT : RUN;
+}
+
+struct ruling ready_ruling(const struct core *c, const struct task_instance *ti, enum reason *ret_why)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	struct ruling setups = RUN, rule = RUN;
+	*ret_why = WHY_TRIGGER_RULE;
+	if (k->n_up && k->rule != RULE_ALWAYS) {
+		setups = k->is_teardown ? RUN : by_setups(ti);
+		if (setups.verdict == VERDICT_SET)
+			return setups;
+		rule = by_rule(ti);
+		if (rule.verdict == VERDICT_SET)
+			return rule;
+	}
+	if (was_skipped_by_parent(ti))
+		return SET(TI_SKIPPED);
+	struct ruling sources = by_map_sources(ti);
+	*ret_why = WHY_MAP_SOURCE;
+	if (sources.verdict == VERDICT_SET)
+		return sources;
+	if (setups.verdict == VERDICT_WAIT || rule.verdict == VERDICT_WAIT || sources.verdict == VERDICT_WAIT) {
+		*ret_why = sources.verdict == VERDICT_WAIT ? WHY_MAP_SOURCE : WHY_UPSTREAM;
+		return WAIT;
+	}
+	if (!past_allows(c, ti, ret_why))
+		return WAIT;
+	if (ti->not_before != USEC_NONE && ti->state != TI_NONE && ti->not_before > c->now) {
+		*ret_why = ti->state == TI_UP_FOR_RETRY ? WHY_RETRY_DELAY : WHY_RESCHEDULE;
+		return WAIT;
+	}
+	*ret_why = WHY_NONE;
+	return RUN;
+}
+
+/* ---- acting on it ---- */
+
+static void begin_try(struct core *c, struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	bool again = ti->state == TI_UP_FOR_RESCHEDULE;
+	if (!again) {
+		ti->try_number++;
+		ti->reschedules = 0;
+		ti->first_start = USEC_NONE;
+	}
+	ti->not_before = USEC_NONE;
+	ti->pool_slots = k->pool_slots;
+	ti->p->pool = pool_get(c, k->pool);
+	ti->pool = ti->p->pool->name;
+	ti->priority_weight = k->effective_weight;
+	freep(&ti->p->skips);
+	ti->p->n_skips = 0;
+	if (ti->map_index < 0)
+		run_task_of(ti)->map_length = -1;
+	if (ti->try_number > 1 || again)
+		act_now(c, (struct action){ .kind = ACT_FORGET_XCOMS, .ti = ti, .run = ti->run });
+}
+
+void ready_schedule(struct core *c, struct task_instance *ti)
+{
+	begin_try(c, ti);
+	if (!dag_task_of(ti)->needs_process) {
+		ti->start_date = ti->end_date = c->now;
+		ti_set_state(c, ti, TI_SUCCESS);
+		return;
+	}
+	ti->scheduled_at = c->now;
+	ti_set_state(c, ti, TI_SCHEDULED);
+}
+
+static void let_run(struct core *c, struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	if (ti->map_index < 0 && k->needs_expansion) {
+		mapping_expand(c, ti);
+		return;
+	}
+	if (k->needs_expansion)
+		mapping_revise(c, ti->run, ti->task);
+	if (!state_schedulable(ti->state))
+		return;
+	if (ti->run->owner->paused)
+		why_update(c, ti, WHY_DAG_PAUSED, NULL);
+	else
+		ready_schedule(c, ti);
+}
+
+static void look_at(struct core *c, struct task_instance *ti)
+{
+	enum reason why;
+	if (!state_schedulable(ti->state) || ti->run->logical_date > c->now)
+		return;
+	struct ruling r = ready_ruling(c, ti, &why);
+	switch (r.verdict) {
+	case VERDICT_WAIT:
+		why_update(c, ti, why, NULL);
+		break;
+	case VERDICT_SET:
+		act_decision(c, ti->run, ti, why, ti_state_name(r.state));
+		ti_end(c, ti, r.state, c->now);
+		break;
+	case VERDICT_RUN:
+		let_run(c, ti);
+		break;
+	}
+}
+
+/* Instances of a task outside mapped groups share their upstream: while the rule waits for all of them, none needs a look. */
+static bool all_wait(const struct dag_run *run, uint32_t task)
+{
+	const struct run_task *rt = &run->p->tasks[task];
+	const struct dag_task *k = &run->dag->tasks[task];
+	if (rt->n_mapped < 2 || rt->one || k->mapped_group != NO_INDEX || k->n_setups || k->is_teardown || k->n_up_setups)
+		return false;
+	for (uint32_t e = 0; e < k->n_up; e++)
+		if (run->dag->tasks[run->dag->edges_up[k->up + e]].can_skip_downstream)
+			return false;
+	for (uint32_t i = 0; i < k->n_map_deps; i++)
+		if (run->p->tasks[k->map_deps[i]].one)
+			return false;
+	struct rule_input in = { .rule = k->rule, .up = rt->up, .map_index = -1 };
+	return k->n_up && rule_decide(&in).verdict == VERDICT_WAIT;
+}
+
+static void look_at_task(struct core *c, struct dag_run *run, uint32_t task)
+{
+	struct run_task *rt = &run->p->tasks[task];
+	rt->dirty = false;
+	if (run->state != RUN_RUNNING || run->p->dead || all_wait(run, task))
+		return;
+	each_ti(rt, ti)
+		look_at(c, ti);
+}
+
+void ready_drain(struct core *c)
+{
+	while (c->work.n || c->ti_work.n) {
+		if (c->ti_work.n) {
+			struct task_instance *ti = c->ti_work.at[--c->ti_work.n];
+			ti->p->dirty = false;
+			if (ti->run->state == RUN_RUNNING && !ti->run->p->dead)
+				look_at(c, ti);
+			continue;
+		}
+		struct work w = c->work.at[--c->work.n];
+		look_at_task(c, w.run, w.task);
+	}
+}
