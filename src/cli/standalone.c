@@ -1,11 +1,9 @@
 /* `standalone`: starts the roles, restarts one that died, ends them in order. Holds nothing else. */
-#include "base/crypto.h"
 #include "cli/cli.h"
 #include "cli/roles.h"
 #include "config/config.h"
 #include "loop/log.h"
 #include "loop/loop.h"
-#include "store/store.h"
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
@@ -104,7 +102,7 @@ static void on_role_exit(void *arg, int pid, int status, const struct rusage *ru
 
 static void role_start(struct role *r)
 {
-  char *argv[4] = {"airflow", NULL, NULL, NULL};
+  char program[] = "airflow", *argv[4] = {program, NULL, NULL, NULL};
   size_t n = 1;
   CLEANUP(freep) char *words = xstrdup(r->words);
   CLEANUP(freep) char *more = xstrdup(r->more);

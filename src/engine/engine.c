@@ -1,7 +1,6 @@
 /* The scheduler role: start, one wake-up, stop. */
 #include "engine/internal.h"
-#include "engine/lease.h"
-#include "processor/processor.h"
+#include "exec/lease.h"
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -39,6 +38,14 @@ static void after_ti(struct engine *e, enum after_kind kind, const struct task_i
   engine_after(e, &a);
 }
 
+static int take_ti_by_id(struct engine *e, const struct action *a, usec_t now, struct err *err)
+{
+  struct uuid id;
+  if (uuid_parse(a->text, &id) < 0) return err_set(err, E_INVALID, "'%s' is no id of a task instance", a->text);
+  if (a->kind == ACT_DELETE_TI) return store_run(e->db, SQL_engine_ti_delete, err, v_uuid(&id));
+  return store_run(e->db, SQL_engine_ti_remove, err, v_uuid(&id), v_time(now));
+}
+
 static int take_save(struct engine *e, const struct action *a, usec_t now, struct err *err)
 {
   switch (a->kind) {
@@ -55,8 +62,9 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
   case ACT_DECISION:
     return store_run(e->db, SQL_decision_add, err, v_time(now), a->run ? v_int(a->run->id) : v_null(),
                      v_text(a->ti ? a->ti->run->dag->tasks[a->ti->task].task_id : NULL), a->ti ? v_int(a->ti->map_index) : v_null(),
-                     v_text(a->ti ? reason_name(a->ti->why) : a->run ? reason_name(a->run->why) : NULL), v_text(a->text));
+                     v_text(reason_name((enum reason)a->code)), v_text(a->text));
   case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
+  case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
   case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_ASK_TIMETABLE: case ACT_REPLY:
     return 0;
   }
@@ -74,7 +82,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
   case ACT_REPLY: engine_core_reply(e, a); break;
   case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
-  case ACT_ASSET_RUN: case ACT_DECISION: break;
+  case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: break;
   }
 }
 
@@ -208,7 +216,9 @@ static void on_beat(void *arg)
   int r = store_lease_renew(e->db, &e->lease, now, LEASE_TTL, &err);
   if (r == E_FENCED) engine_fail(e, &err, "another scheduler has taken over");
   else if (r < 0) log_warning("the lease could not be renewed, trying again: %s", err_text(&err));
-  else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
+  else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0 ||
+           store_run(e->db, SQL_job_beat, &err, v_int(e->trigger_job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
+  hosted_look(e);
 }
 
 /* ---- wakes from others ---- */
@@ -232,8 +242,10 @@ static void on_stop(void *arg, int signo, int pid)
 
 static int job_begin(struct engine *e, struct err *err)
 {
-  return store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
-                      v_int(getpid()), v_text("LocalExecutor"), v_time(loop_now()), v_null());
+  int r = store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
+                       v_int(getpid()), v_text("LocalExecutor"), v_time(loop_now()), v_null());
+  return r < 0 ? r : store_insert(e->db, SQL_job_start, &e->trigger_job_id, err, v_text("TriggererJob"), v_text(e->hostname), v_text(e->unixname),
+                                  v_int(getpid()), v_null(), v_time(loop_now()), v_null());
 }
 
 static void fill_identity(struct engine *e)
@@ -361,15 +373,17 @@ static int serve(struct engine *e, const struct engine_options *o, struct err *e
   loop_signal(e->loop, SIGINT, on_stop, e);
   int r = prepare(e, err);
   if (r < 0 || (r = connect_all(e, err)) < 0 || (r = job_begin(e, err)) < 0) return r;
-  if (o->hosts_processor && (r = processor_host(e->cfg, e->db, e->loop, &e->processor, err)) < 0) return r;
+  e->hosts_processor = o->hosts_processor;
   on_wake(e);
   engine_flush(e);
+  hosted_look(e);
   log_info("ready: %zu runs, %zu task instances in hand", core_live_runs(e->core), core_live_tis(e->core));
   if (!e->failed) r = loop_run(e->loop, err);
   engine_flush(e);
-  processor_free(e->processor);
+  hosted_stop(e);
   if (e->failed) return r < 0 ? r : err_set(err, E_STORE, "it could not go on");
   store_run(e->db, SQL_job_end, NULL, v_int(e->job_id), v_time(loop_now()), v_text("success"));
+  store_run(e->db, SQL_job_end, NULL, v_int(e->trigger_job_id), v_time(loop_now()), v_text("success"));
   return store_lease_release(e->db, &e->lease, err);
 }
 

@@ -102,8 +102,10 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti)
 void engine_ask_timetable(struct engine *e, struct dag_state *d)
 {
   struct dag *dag = dag_state_dag(d);
-  struct run_info last;
-  dag_state_last(d, &last);
+  struct run_info last = {USEC_NONE, USEC_NONE, USEC_NONE, USEC_NONE};
+  CLEANUP(rows_close) struct rows r = {0};
+  if (store_one(e->db, SQL_run_last_automatic, &r, NULL, v_text(dag->dag_id)) == 0)
+    last = (struct run_info){row_time(&r, 2), row_time(&r, 3), row_time(&r, 4), row_time(&r, 5)};
   ask(e, dag->dag_id, true,
       json_pack("{s:s,s:o,s:s,s:{s:o,s:o,s:o,s:o},s:o,s:o,s:b,s:o}", "what", "timetable_next", "file", file_json(e, dag), "dag_id", dag->dag_id, "last", "logical_date",
                 json_time(last.logical_date), "start", json_time(last.interval_start), "end", json_time(last.interval_end), "run_after", json_time(last.run_after),

@@ -49,13 +49,14 @@ struct engine {
   char boot_id[64];                   /* of the supervisor; "" until the first welcome */
   uint64_t next_child;
   bool headless, failed, welcomed, stopping;
-  int64_t job_id;
+  int64_t job_id, trigger_job_id;
   struct source *timer, *beat;
   char hostname[256];
   char *log_root, *unixname;
   struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
   struct python_host *host;           /* hosts.c; NULL until something was asked */
-  struct processor *processor;
+  int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
+  bool hosts_processor;
   struct buf scratch;
   bool in_batch, replied;
 };
@@ -118,6 +119,10 @@ void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
 void hosts_exit(struct engine *e, struct child *c);
 void hosts_free(struct engine *e);
+
+/* hosted.c: a DAG processor of our own while there is no other */
+void hosted_look(struct engine *e);
+void hosted_stop(struct engine *e);
 
 /* triggers.c: deferred tasks */
 void triggers_cancel(struct engine *e, const struct task_instance *ti);

@@ -47,8 +47,11 @@ struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struc
 
 static void tell_state(struct engine *e, const struct rows *r)
 {
+  CLEANUP(rows_close) struct rows last = {0};
+  bool has_last = store_one(e->db, SQL_run_last_automatic, &last, NULL, v_text(row_text(r, 0))) == 0;
   struct event ev = {.kind = EV_DAG_STATE, .dag_state = {.dag_id = row_text(r, 0), .paused = row_bool(r, 1), .stale = row_bool(r, 2),
-                     .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8)}};
+                     .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8), .has_last = has_last}};
+  if (has_last) ev.dag_state.last = (struct run_info){row_time(&last, 2), row_time(&last, 3), row_time(&last, 4), row_time(&last, 5)};
   engine_step(e, &ev);
 }
 
@@ -161,6 +164,43 @@ static int restore_length(void *arg, const struct uuid *ti, int try_number, cons
   return 0;
 }
 
+/* What a branch or short circuit of the run had decided is kept by the official code in its XCom skipmixin_key:
+ * {"followed": [..]} or {"skipped": [..]}. */
+static void restore_skip(struct engine *e, const struct uuid *ti, int try_number, const json_t *decided)
+{
+  const json_t *list = jg(decided, "skipped");
+  size_t n = json_array_size(list);
+  if (!n) return;
+  const char **ids = xcalloc(n, sizeof *ids);
+  int *maps = xcalloc(n, sizeof *maps);
+  struct event ev = {.kind = EV_RESTORE_SKIPS, .skip = {.ref = {*ti, try_number}, .task_ids = ids, .map_indices = maps}};
+  for (size_t i = 0; i < n; i++) {
+    const char *id = json_string_value(json_array_get(list, i));
+    if (!id) continue;
+    maps[ev.skip.n] = -1;
+    ids[ev.skip.n++] = id;
+  }
+  engine_step(e, &ev);
+  free(ids);
+  free(maps);
+}
+
+static int restore_skips(struct engine *e, const struct dag *dag, int64_t run, const char *run_id, struct err *err)
+{
+  bool any = false;
+  for (uint32_t i = 0; i < dag->n_tasks && !any; i++) any = dag->tasks[i].can_skip_downstream;
+  if (!any || !core_find_run(e->core, dag->dag_id, run_id)) return 0;
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query(e->db, SQL_engine_skips_of_run, &r, err, v_int(run));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    struct uuid ti;
+    CLEANUP(json_decrefp) json_t *decided = NULL;
+    row_uuid(&r, 0, &ti);
+    if (json_read(row_text(&r, 2), row_size(&r, 2), &decided, NULL) == 0) restore_skip(e, &ti, (int)row_int(&r, 1), decided);
+  }
+  return x;
+}
+
 static int restore_run(void *arg, const struct run_row *row)
 {
   struct restoring *x = arg;
@@ -173,11 +213,14 @@ static int restore_run(void *arg, const struct run_row *row)
   }
   struct dag_run run = row->run;
   run.dag = dag;
+  struct event version = {.kind = EV_RESTORE_DAG_VERSION, .dag = dag};
+  engine_step(e, &version);
   struct event ev = {.kind = EV_RESTORE_RUN, .run = {row->dag_id, row->version, &run}};
   engine_step(e, &ev);
   struct restoring inner = {e, x->err, row->dag_id, xstrdup(row->run.run_id), x->live};
   int r = store_load_tis(e->db, row->run.id, restore_ti, &inner, x->err);
   if (r == 0) r = store_load_map_lengths(e->db, row->run.id, restore_length, &inner, x->err);
+  if (r == 0) r = restore_skips(e, dag, row->run.id, row->run.run_id, x->err);
   free(inner.run_id);
   return r;
 }

@@ -1,4 +1,4 @@
-#include "engine/lease.h"
+#include "exec/lease.h"
 #include "exec/survivors.h"
 #include <stdio.h>
 #include <stdlib.h>

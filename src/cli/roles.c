@@ -1,0 +1,279 @@
+/* The commands that are processes: supervisor, scheduler, api-server, dag-processor, triggerer. */
+#include "cli/roles.h"
+#include "api/api.h"
+#include "cli/cli.h"
+#include "config/config.h"
+#include "engine/engine.h"
+#include "exec/client.h"
+#include "loop/log.h"
+#include "processor/processor.h"
+#include "store/store.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the home ---- */
+
+static int make_dir(const char *path, mode_t mode, struct err *err)
+{
+  if (mkdir(path, mode) == 0 || errno == EEXIST) return 0;
+  return err_errno(err, errno, "making the folder %s", path);
+}
+
+static int write_new(const char *path, const char *text, struct err *err)
+{
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) return errno == EEXIST ? 0 : err_errno(err, errno, "writing %s", path);
+  ssize_t n = write(fd, text, strlen(text));
+  int bad = n < 0 ? errno : 0;
+  close(fd);
+  return bad ? err_errno(err, bad, "writing %s", path) : 0;
+}
+
+int role_prepare_home(const struct config *cfg, struct err *err)
+{
+  unsigned made;
+  int r = config_make_home(cfg, &made, err);
+  CLEANUP(freep) char *run = xasprintf("%s/.updraft", config_home(cfg));
+  CLEANUP(freep) char *ignore = xasprintf("%s/.gitignore", run);
+  if (r == 0) r = make_dir(config_str(cfg, OPT_logging_base_log_folder), 0755, err);
+  if (r == 0) r = make_dir(run, 0700, err);
+  if (r == 0) r = write_new(ignore, "*\n", err);
+  if (r < 0) return r;
+  struct store *db = NULL;
+  struct store_options so = {.any_schema = true};
+  r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &db, err);
+  int version = 0;
+  if (r == 0) r = store_schema_version(db, &version, err);
+  if (r == 0 && version < store_schema_latest()) r = store_migrate(db, NULL, NULL, err);
+  store_close(db);
+  return r;
+}
+
+/* ---- being a role ---- */
+
+static pid_t started_by(void)
+{
+  const char *s = getenv("UPDRAFT_PARENT");
+  return s ? (pid_t)strtol(s, NULL, 10) : 0;
+}
+
+void role_begin(const struct config *cfg, const char *name)
+{
+  enum log_level level = LOG_INFO;
+  log_level_from(config_str(cfg, OPT_logging_logging_level), &level);
+  log_open(name, level);
+  prctl(PR_SET_NAME, name);
+  pid_t parent = started_by();
+  if (!parent) return;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) raise(SIGTERM);              /* it died before we said so */
+}
+
+char *program_file(const char *name)
+{
+  char self[4096];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return xstrdup(name);
+  self[n] = 0;
+  char *slash = strrchr(self, '/');
+  CLEANUP(freep) char *beside = xasprintf("%.*s/%s", (int)(slash - self), self, name);
+  return xstrdup(access(beside, X_OK) == 0 ? beside : self);
+}
+
+/* Where python/updraft lies: in a tree two folders above build/bin, else where it is installed. */
+static char *python_folder(void)
+{
+  static const char *const places[] = {"../../python", "../share/updraft/python", "../lib/updraft/python"};
+  const char *set = getenv("UPDRAFT_PYTHON_PATH");
+  if (set) return xstrdup(set);
+  CLEANUP(freep) char *self = program_file("updraft");
+  char *slash = strrchr(self, '/');
+  for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
+    CLEANUP(freep) char *dir = xasprintf("%.*s/%s", (int)(slash - self), self, places[i]);
+    CLEANUP(freep) char *probe = xasprintf("%s/updraft/forge.py", dir);
+    if (access(probe, R_OK) == 0) return realpath(dir, NULL);
+  }
+  return NULL;
+}
+
+/* ---- the supervisor ---- */
+
+struct environment { VEC(const char *) at; };
+
+static void add_env(void *arg, const char *name, const char *value)
+{
+  struct environment *e = arg;
+  vec_push(&e->at, xasprintf("%s=%s", name, value));
+}
+
+/* The official code in the children sees the bundles that we see. */
+static int add_bundles(const struct config *cfg, struct environment *e, struct err *err)
+{
+  struct bundles b = {0};
+  int r = bundles_load(cfg, &b, err);
+  CLEANUP(json_decrefp) json_t *list = json_array();
+  for (size_t i = 0; i < b.n; i++)
+    json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", b.at[i].name, "classpath", "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs",
+                                          "path", b.at[i].path));
+  CLEANUP(freep) char *text = json_dumps(list, JSON_COMPACT);
+  add_env(e, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", text);
+  bundles_clear(&b);
+  return r;
+}
+
+/* Everything lives as long as the process: it is made once, in a process that then only does this. */
+static int supervisor_setup(const struct config *cfg, struct supervisor_options *o, struct err *err)
+{
+  struct environment e = {0};
+  exec_supervisor_defaults(o);
+  config_export(cfg, add_env, &e);
+  int r = add_bundles(cfg, &e, err);
+  vec_push(&e.at, NULL);
+  o->home = config_home(cfg);
+  o->python = python_program(cfg);
+  o->python_path = python_folder();
+  char *program = program_file("airflow"), *slash = strrchr(program, '/');
+  if (slash) *slash = 0;
+  o->bin_dir = program;
+  o->env = e.at.at;
+  o->max_holders = config_bool(cfg, OPT_updraft_preparse) ? (int)config_int(cfg, OPT_updraft_warm_children) : 0;
+  o->max_spares = (int)config_int(cfg, OPT_updraft_spares);
+  o->kill_grace = config_seconds(cfg, OPT_core_killed_task_cleanup_time);
+  o->new_folder_mode = (int)config_int(cfg, OPT_logging_file_task_handler_new_folder_permissions);
+  o->new_file_mode = (int)config_int(cfg, OPT_logging_file_task_handler_new_file_permissions);
+  o->foreground = true;
+  if (r == 0 && !o->python_path) r = err_set(err, E_NOT_FOUND, "the program's Python part (updraft/forge.py) is not beside it; set UPDRAFT_PYTHON_PATH to its folder");
+  return r;
+}
+
+static int cmd_supervisor(struct cli *c)
+{
+  struct config *cfg = cli_config(c);
+  if (!cfg) return 1;
+  CLEANUP(err_clear) struct err e = {0};
+  struct supervisor_options o;
+  log_open("supervisor", LOG_INFO);
+  prctl(PR_SET_NAME, "supervisor");
+  if (role_prepare_home(cfg, &e) < 0 || supervisor_setup(cfg, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
+  return supervisor_main(&o);
+}
+
+int role_ensure_supervisor(const struct config *cfg, struct err *err)
+{
+  struct supervisor_options o;
+  exec_supervisor_defaults(&o);
+  o.home = config_home(cfg);
+  CLEANUP(freep) char *program = program_file("airflow");
+  const char *const argv[] = {program, "supervisor", NULL};
+  return exec_supervisor_ensure(&o, argv, 10 * USEC_SEC, NULL, err);
+}
+
+/* ---- daemons: -D, --daemon, --pid, --stdout, --stderr, --log-file ---- */
+
+static int redirect(const char *path, int fd, struct err *err)
+{
+  int f = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (f < 0) return err_errno(err, errno, "opening %s", path);
+  dup2(f, fd);
+  close(f);
+  return 0;
+}
+
+static int write_pid(struct cli *c, const char *role, struct err *err)
+{
+  const char *path = cli_value(c, "--pid");
+  CLEANUP(freep) char *own = xasprintf("%s/airflow-%s.pid", cli_home(c), role);
+  if (!path && !cli_has(c, "--daemon")) return 0;
+  int fd = open(path ? path : own, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return err_errno(err, errno, "writing the pid file %s", path ? path : own);
+  dprintf(fd, "%d\n", getpid());
+  close(fd);
+  return 0;
+}
+
+/* Returns in the daemon; the command's own process leaves once the daemon exists. */
+static int daemonize(struct cli *c, const char *role, struct err *err)
+{
+  if (!cli_has(c, "--daemon")) return write_pid(c, role, err);
+  fflush(c->out);
+  pid_t pid = fork();
+  if (pid < 0) return err_errno(err, errno, "starting the daemon");
+  if (pid) _exit(0);
+  setsid();
+  const char *out = cli_value(c, "--stdout"), *bad = cli_value(c, "--stderr"), *log = cli_value(c, "--log-file");
+  CLEANUP(freep) char *own_out = xasprintf("%s/airflow-%s.out", cli_home(c), role);
+  CLEANUP(freep) char *own_err = xasprintf("%s/airflow-%s.err", cli_home(c), role);
+  int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  dup2(null, STDIN_FILENO);
+  close(null);
+  int r = redirect(out ? out : log ? log : own_out, STDOUT_FILENO, err);
+  if (r == 0) r = redirect(log ? log : bad ? bad : own_err, STDERR_FILENO, err);
+  return r < 0 ? r : write_pid(c, role, err);
+}
+
+static struct config *role_start(struct cli *c, const char *role, bool supervised)
+{
+  struct config *cfg = cli_config(c);
+  if (!cfg) return NULL;
+  CLEANUP(err_clear) struct err e = {0};
+  if (role_prepare_home(cfg, &e) < 0 || daemonize(c, role, &e) < 0 || (supervised && !started_by() && role_ensure_supervisor(cfg, &e) < 0)) {
+    cli_fail(c, &e, "cannot start the %s", role);
+    return NULL;
+  }
+  role_begin(cfg, role);
+  return cfg;
+}
+
+static int cmd_scheduler(struct cli *c)
+{
+  struct config *cfg = role_start(c, "scheduler", true);
+  struct engine_options o = {.cfg = cfg, .hosts_processor = !started_by()};
+  return cfg ? engine_main(&o) : 1;
+}
+
+static int cmd_dag_processor(struct cli *c)
+{
+  struct config *cfg = role_start(c, "dag-processor", true);
+  return cfg ? processor_main(cfg, cli_has(c, "--hosted")) : 1;
+}
+
+static int cmd_api_server(struct cli *c)
+{
+  int64_t port = -1;
+  const char *given = cli_value(c, "--port"), *forwarded = getenv("FORWARDED_ALLOW_IPS");
+  if (given && (str_to_int64(given, &port) < 0 || port < 0 || port > 65535)) return cli_usage(c, "--port is %s; it is a number from 0 to 65535", given);
+  struct config *cfg = role_start(c, "api-server", false);
+  if (!cfg) return 1;
+  struct api_options o = {.cfg = cfg, .port = (int)port, .host = cli_value(c, "--host"), .ssl_cert = cli_value(c, "--ssl-cert"), .ssl_key = cli_value(c, "--ssl-key"),
+                          .proxy_headers = cli_has(c, "--proxy-headers") || forwarded, .i_know = cli_has(c, "--i-know"), .apply_inbox = engine_apply_inbox};
+  return api_server_main(&o);
+}
+
+#define DAEMON_ARGS {"--daemon,-D", NULL, "go to the background"}, {"--pid", "FILE", "write the process id there"}, \
+  {"--stdout", "FILE", "where a daemon's output goes"}, {"--stderr", "FILE", "where a daemon's errors go"}, {"--log-file,-l", "FILE", "where a daemon's log goes"}
+static const struct cli_arg scheduler_args[] = {DAEMON_ARGS, {"--num-runs,-n", "N", "accepted, without effect: there is no loop to count"},
+  {"--skip-serve-logs,-s", NULL, "accepted, without effect: logs are served by the API server"}};
+static const struct cli_arg processor_args[] = {DAEMON_ARGS, {"--hosted", NULL, "started by a scheduler; gives way to one of its own"}, {"--bundle-name,-B", "NAME", "accepted; all bundles are served"}};
+static const struct cli_arg api_args[] = {DAEMON_ARGS, {"--port,-p", "PORT", "listen there instead of [api] port"}, {"--host,-H,--hostname", "ADDRESS", "listen there instead of [api] host"},
+  {"--workers,-w", "N", "accepted, without effect: one process serves all"}, {"--ssl-cert", "FILE", "certificate"}, {"--ssl-key", "FILE", "its key"},
+  {"--proxy-headers", NULL, "believe X-Forwarded-*"}, {"--i-know", NULL, "serve without login beyond this machine"}, {"--worker-timeout,-t", "SECONDS", "accepted, without effect"},
+  {"--access-logfile,-A", "FILE", "accepted, without effect"}, {"--debug,-d", NULL, "accepted, without effect"}};
+static const struct cli_arg standalone_args[] = {{"--i-know", NULL, "serve without login beyond this machine"}};
+#define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
+
+const struct cli_command cli_roles[] = {
+  {.words = "standalone", .summary = "Everything on one machine: scheduler, DAG processor, API server", .run = cmd_standalone, ARGS(standalone_args), .examples = "standalone"},
+  {.words = "scheduler", .summary = "The scheduler; hosts a DAG processor and the trigger host while nobody else does", .run = cmd_scheduler, ARGS(scheduler_args),
+   .examples = "scheduler\nscheduler --daemon --pid scheduler.pid"},
+  {.words = "api-server", .aliases = "webserver", .summary = "The REST API and the web pages", .run = cmd_api_server, ARGS(api_args),
+   .examples = "api-server -p 8080\nwebserver -p 8080 --daemon"},
+  {.words = "dag-processor", .summary = "Parses DAG files as they change", .run = cmd_dag_processor, ARGS(processor_args)},
+  {.words = "supervisor", .summary = "Holds the task processes; started by the others when needed", .run = cmd_supervisor, .hidden = true},
+  {0},
+};

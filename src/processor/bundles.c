@@ -1,0 +1,112 @@
+/* Which folders hold DAGs, and which Python parses them. */
+#include "processor/processor.h"
+#include "base/json.h"
+#include "config/config.h"
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOCAL_BUNDLE "airflow.dag_processing.bundles.local.LocalDagBundle"
+
+static void add(struct bundles *b, const char *name, const char *path)
+{
+  struct bundle one = {xstrdup(name), xstrdup(path)};
+  size_t n = strlen(one.path);
+  while (n > 1 && one.path[n - 1] == '/') one.path[--n] = 0;
+  vec_push(b, one);
+}
+
+void bundles_clear(struct bundles *b)
+{
+  for (size_t i = 0; i < b->n; i++) {
+    free(b->at[i].name);
+    free(b->at[i].path);
+  }
+  vec_clear(b);
+}
+
+static int add_configured(const struct config *cfg, const json_t *one, struct bundles *ret, struct err *err)
+{
+  const char *name = jg_str(one, "name", NULL), *class = jg_str(one, "classpath", ""), *path = jg_str(jg(one, "kwargs"), "path", NULL);
+  const char *where = config_where(cfg, OPT_dag_processor_dag_bundle_config_list);
+  if (!name) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): a bundle has no name", where);
+  if (!streq(class, LOCAL_BUNDLE))
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' is a %s; this version serves " LOCAL_BUNDLE " only. Check the "
+                   "repository out into a folder and name that folder as its path", where, name, class);
+  for (size_t i = 0; i < ret->n; i++)
+    if (streq(ret->at[i].name, name)) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): two bundles are called '%s'", where, name);
+  add(ret, name, path ? path : config_str(cfg, OPT_core_dags_folder));
+  return 0;
+}
+
+int bundles_load(const struct config *cfg, struct bundles *ret, struct err *err)
+{
+  CLEANUP(json_decrefp) json_t *list = config_json(cfg, OPT_dag_processor_dag_bundle_config_list);
+  size_t i;
+  json_t *one;
+  json_array_foreach(list, i, one) {
+    int r = add_configured(cfg, one, ret, err);
+    if (r < 0) return r;
+  }
+  if (!ret->n) add(ret, "dags-folder", config_str(cfg, OPT_core_dags_folder));
+  if (!config_bool(cfg, OPT_core_load_examples)) return 0;
+  CLEANUP(freep) char *airflow = python_airflow_folder(cfg);
+  if (!airflow) return 0;                              /* no Airflow, no examples of it */
+  CLEANUP(freep) char *core = xasprintf("%s/example_dags", airflow);
+  CLEANUP(freep) char *standard = xasprintf("%s/providers/standard/example_dags", airflow);
+  if (access(core, R_OK) == 0) add(ret, "example_dags", core);
+  if (access(standard, R_OK) == 0) add(ret, "apache-airflow-providers-standard-example-dags", standard);
+  return 0;
+}
+
+/* ---- Python ---- */
+
+static char *in_venv(const char *dir)
+{
+  char *p = xasprintf("%s/bin/python", dir);
+  if (access(p, X_OK) == 0) return p;
+  free(p);
+  return NULL;
+}
+
+/* build/bin/updraft of a tree: its .venv stands two folders up. An adopted environment's bin/airflow: one up. */
+static char *beside_program(void)
+{
+  char self[4096];
+  ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (n <= 0) return NULL;
+  self[n] = 0;
+  for (int up = 0; up < 3; up++) {
+    char *slash = strrchr(self, '/');
+    if (!slash) return NULL;
+    *slash = 0;
+    CLEANUP(freep) char *venv = xasprintf("%s/.venv", self);
+    char *p = in_venv(venv);
+    if (p) return p;
+  }
+  return NULL;
+}
+
+char *python_program(const struct config *cfg)
+{
+  const char *set = config_str(cfg, OPT_updraft_python), *venv = getenv("VIRTUAL_ENV");
+  char *p;
+  if (*set) return (p = in_venv(set)) ? p : xstrdup(set);
+  if ((p = beside_program())) return p;
+  if (venv && (p = in_venv(venv))) return p;
+  return xstrdup("python3");
+}
+
+char *python_airflow_folder(const struct config *cfg)
+{
+  CLEANUP(freep) char *python = python_program(cfg);
+  char *slash = strrchr(python, '/');
+  if (!slash) return NULL;
+  *slash = 0;
+  CLEANUP(freep) char *pattern = xasprintf("%s/../lib/python3*/site-packages/airflow", python);
+  glob_t g = {0};
+  char *found = glob(pattern, 0, NULL, &g) == 0 && g.gl_pathc ? realpath(g.gl_pathv[0], NULL) : NULL;
+  globfree(&g);
+  return found;
+}

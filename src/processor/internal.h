@@ -1,0 +1,63 @@
+/* Between the files of the processor. */
+#pragma once
+#include "base/crypto.h"
+#include "base/json.h"
+#include "config/config.h"
+#include "exec/client.h"
+#include "loop/log.h"
+#include "loop/loop.h"
+#include "processor/processor.h"
+#include "processor/walk.h"
+#include "store/rows.h"
+#include "store/store.h"
+
+/* One DAG file of a bundle. */
+struct file {
+  struct heap_item due;                 /* wall time of its next parse; in the queue unless it is being parsed */
+  struct bundle_state *bundle;
+  char *rel, stamp[64];
+  usec_t last_parsed, duration;
+  int quiet;                            /* parses in a row that changed nothing */
+  struct map depends;                   /* other files it read: absolute path -> its stamp (malloc'd) */
+  struct parse *parse;                  /* under way; NULL if not */
+  bool again;                           /* it changed while it was being parsed */
+};
+struct bundle_state {
+  struct processor *p;
+  struct bundle bundle;
+  struct map files;                     /* rel -> struct file* */
+  struct walk_result seen;
+  struct map watches;                   /* folder -> struct source* */
+};
+/* A parse child at work. */
+struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; bool killed; };
+
+struct processor {
+  const struct config *cfg;
+  struct store *db;
+  struct loop *loop;
+  struct exec_client *exec;
+  struct fernet *fernet;
+  struct bundle_state *bundles; size_t n_bundles;
+  struct heap queue;
+  VEC(struct parse *) parses;
+  struct lease lease, claim;
+  int64_t job_id;
+  uint64_t next_child;
+  struct source *timer, *beat, *rescan, *debounce;
+  usec_t interval;                      /* min_file_process_interval */
+  int parallel;
+  bool active, welcomed, once, failed, hosted, told;
+  int done, total;
+  processor_progress progress; void *progress_arg;
+};
+
+/* save.c: writes what a parse said, in one transaction. ret_changed: something the scheduler cares about. */
+int parse_save(struct processor *p, struct file *f, const json_t *record, const json_t *result, const char *failure, bool *ret_changed, struct err *err);
+int file_forget(struct processor *p, struct bundle_state *b, const char *rel, struct err *err);       /* the file is gone */
+/* scan.c */
+int scan_all(struct processor *p, struct err *err);
+void file_remember(struct file *f, const json_t *record);            /* what it read: its dependencies */
+void watches_free(struct bundle_state *b);
+void file_free(struct file *f);
+void file_queue(struct processor *p, struct file *f, usec_t at);

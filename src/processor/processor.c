@@ -1,0 +1,453 @@
+/* The DAG processor's life: lease, queue of files, parse children, their ends. */
+#include "processor/internal.h"
+#include "base/msgpack.h"
+#include "base/time.h"
+#include "exec/lease.h"
+#include "processor/secrets.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DUTY 2000          /* parsing again what never changes takes at most 1/2000 of a core */
+#define RETRY (2 * USEC_SEC)
+
+static void pump(struct processor *p);
+
+static void fail(struct processor *p, const struct err *err, const char *doing)
+{
+  if (p->failed) return;
+  p->failed = true;
+  log_error("%s: %s; the DAG processor stops here and is started again", doing, err_text(err));
+  loop_stop(p->loop);
+}
+
+/* ---- one parse ---- */
+
+static void parse_free(struct processor *p, struct parse *x)
+{
+  for (size_t i = 0; i < p->parses.n; i++)
+    if (p->parses.at[i] == x) { p->parses.at[i] = p->parses.at[--p->parses.n]; break; }
+  x->file->parse = NULL;
+  json_decref(x->record);
+  json_decref(x->result);
+  free(x);
+}
+
+static void log_path(struct processor *p, const struct file *f, struct buf *ret)
+{
+  struct civil c;
+  usec_to_civil(loop_now(), &c);
+  buf_printf(ret, "%s/%04d-%02d-%02d/%s/%s.log", config_str(p->cfg, OPT_logging_dag_processor_child_process_log_directory), c.year, c.month, c.day,
+             f->bundle->bundle.name, f->rel);
+}
+
+static int spawn(struct processor *p, struct file *f)
+{
+  const struct bundle *b = &f->bundle->bundle;
+  struct buf log = {0}, first = {0};
+  CLEANUP(freep) char *path = xasprintf("%s/%s", b->path, f->rel);
+  CLEANUP(freep) char *token = xasprintf("parse/%s/%s", b->name, f->rel);
+  CLEANUP(json_decrefp) json_t *frame = json_pack("[i,{s:s,s:s,s:s,s:s,s:[]}]", 0, "type", "DagFileParseRequest", "file", path, "bundle_path", b->path,
+                                                  "bundle_name", b->name, "callback_requests");
+  msgpack_write(&first, frame);
+  log_path(p, f, &log);
+  struct exec_spawn s = {.kind = EXEC_PARSE, .token = token, .log_path = log.data, .umask = -1, .first = first.data, .nfirst = first.len,
+                         .file = {.bundle = b->name, .bundle_path = b->path, .rel = f->rel}};
+  struct parse *x = xcalloc(1, sizeof *x);
+  x->child = p->next_child++;
+  x->file = f;
+  x->started = loop_now();
+  int r = exec_spawn(p->exec, x->child, &s);
+  if (r == 0) {
+    f->parse = x;
+    f->again = false;
+    vec_push(&p->parses, x);
+  } else free(x);
+  buf_clear(&log);
+  buf_clear(&first);
+  return r;
+}
+
+static struct parse *find(struct processor *p, uint64_t child)
+{
+  for (size_t i = 0; i < p->parses.n; i++)
+    if (p->parses.at[i]->child == child) return p->parses.at[i];
+  return NULL;
+}
+
+struct masking { struct processor *p; uint64_t child; };
+
+static void mask(void *arg, const char *value)
+{
+  struct masking *m = arg;
+  exec_mask(m->p->exec, m->child, &value, 1);
+}
+
+static void mask_all(struct masking *m, const json_t *v)
+{
+  const char *k;
+  size_t i;
+  json_t *one;
+  if (json_is_string(v)) mask(m, json_string_value(v));
+  else if (json_is_object(v)) { json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_all(m, one); }
+  else if (json_is_array(v)) { json_array_foreach(v, i, one) mask_all(m, one); }
+}
+
+static void answer(struct processor *p, uint64_t child, int64_t id, json_t *body, const char *error)
+{
+  CLEANUP(json_decrefp) json_t *frame = json_array();
+  struct buf out = {0};
+  json_array_append_new(frame, json_integer(id));
+  if (error) { json_array_append_new(frame, json_null()); json_array_append_new(frame, error_body("GENERIC_ERROR", "reason", error)); json_decref(body); }
+  else if (body) json_array_append_new(frame, body);
+  msgpack_write(&out, frame);
+  exec_answer(p->exec, child, out.data, out.len);
+  buf_clear(&out);
+}
+
+static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
+{
+  struct processor *p = arg;
+  struct parse *x = find(p, child);
+  CLEANUP(json_decrefp) json_t *frame = NULL;
+  CLEANUP(err_clear) struct err err = {0};
+  if (!x) return;
+  if (msgpack_read(data, n, &frame, &err) < 0 || json_array_size(frame) < 2) {
+    exec_kill(p->exec, child, 0, "it broke the protocol");
+    return;
+  }
+  int64_t id = json_integer_value(json_array_get(frame, 0));
+  json_t *body = json_array_get(frame, 1), *ret = NULL;
+  const char *type = jg_str(body, "type", "");
+  struct masking m = {p, child};
+  int r = 0;
+  if (streq(type, "UpdraftParseRecord")) { json_decref(x->record); x->record = json_incref(body); }
+  else if (streq(type, "DagFileParsingResult")) { json_decref(x->result); x->result = json_incref(body); }
+  else if (streq(type, "MaskSecret")) mask_all(&m, jg(body, "value"));
+  else if ((r = secrets_answer(p->db, p->fernet, body, &ret, mask, &m, &err)) == E_METHOD) {
+    ret = error_body("GENERIC_ERROR", "reason", "this cannot be asked while a DAG file is parsed; do it in a task");
+    r = 0;
+  }
+  answer(p, child, id, ret, r < 0 ? err_text(&err) : NULL);
+}
+
+/* When a file is looked at again without having changed: at the interval, rarer when its parse is dear and never says anything new. */
+static usec_t next_look(const struct processor *p, const struct file *f)
+{
+  usec_t wait = p->interval;
+  if (f->quiet >= 2 && f->duration * DUTY > wait) wait = f->duration * DUTY;
+  return loop_now() + wait;
+}
+
+static const char *failure_text(const struct processor *p, const struct parse *x, const struct exec_exit *e, char ret[512])
+{
+  int64_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout);
+  if (x->result) return NULL;
+  if (x->killed) snprintf(ret, 512, "Parsing took longer than %lld seconds and was ended. What runs at the top of the file counts: move it into tasks, or raise "
+                          "[dag_processor] dag_file_processor_timeout.", (long long)limit);
+  else if (e->error) snprintf(ret, 512, "%s", e->error);
+  else if (e->oom) snprintf(ret, 512, "The process that parsed this file was ended by the kernel: out of memory.");
+  else if (e->status < 0) snprintf(ret, 512, "The process that parsed this file was ended by signal %d (%s).", -e->status, strsignal(-e->status));
+  else snprintf(ret, 512, "The process that parsed this file left with exit code %d before it had an answer. Something at the top of the file ends the process "
+                "(sys.exit, os._exit): move it into a task.", e->status);
+  return ret;
+}
+
+static int settle(struct processor *p, struct file *f, struct parse *x, const struct exec_exit *e, struct err *err)
+{
+  char text[512];
+  bool changed = false;
+  f->last_parsed = loop_now();
+  f->duration = x ? f->last_parsed - x->started : 0;
+  int r = store_begin_fenced(p->db, &p->lease, err);
+  if (r == 0) {
+    r = parse_save(p, f, x->record, x->result, failure_text(p, x, e, text), &changed, err);
+    if (r == 0) r = store_commit(p->db, err);
+    else store_rollback(p->db);
+  }
+  if (r < 0) return r;
+  f->quiet = changed ? 0 : f->quiet + 1;
+  if (changed) {
+    CLEANUP(freep) char *wake = xasprintf("%s/.updraft/scheduler.wake", config_home(p->cfg));
+    wake_send(wake);
+  }
+  return 0;
+}
+
+static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
+{
+  struct processor *p = arg;
+  struct parse *x = find(p, child);
+  CLEANUP(err_clear) struct err err = {0};
+  exec_ack(p->exec, child);
+  if (!x) return;
+  struct file *f = x->file;
+  file_remember(f, x->record);
+  int r = settle(p, f, x, e, &err);
+  bool again = f->again;
+  parse_free(p, x);
+  if (r == E_BUSY) { file_queue(p, f, loop_now() + RETRY); log_warning("%s: %s; parsing it again", f->rel, err_text(&err)); }
+  else if (r < 0) { fail(p, &err, "writing down what a file says"); return; }
+  else if (!p->once) file_queue(p, f, again ? loop_now() : next_look(p, f));
+  p->done++;
+  if (p->progress) p->progress(p->progress_arg, p->done, p->total, f->rel);
+  if (again) timer_in(p->debounce, 0);
+  pump(p);
+}
+
+/* ---- the queue ---- */
+
+static void end_overdue(struct processor *p)
+{
+  usec_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout) * USEC_SEC;
+  for (size_t i = 0; i < p->parses.n; i++) {
+    struct parse *x = p->parses.at[i];
+    if (x->killed || loop_now() - x->started < limit) continue;
+    x->killed = true;
+    exec_kill(p->exec, x->child, USEC_SEC, "parsing took too long");
+  }
+}
+
+static usec_t next_moment(struct processor *p)
+{
+  usec_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout) * USEC_SEC, at = USEC_NONE;
+  struct heap_item *top = heap_top(&p->queue);
+  if (top && (int)p->parses.n < p->parallel) at = top->key;
+  for (size_t i = 0; i < p->parses.n; i++)
+    if (!p->parses.at[i]->killed && (at == USEC_NONE || p->parses.at[i]->started + limit < at)) at = p->parses.at[i]->started + limit;
+  return at;
+}
+
+static void pump(struct processor *p)
+{
+  if (!p->active || !p->welcomed || p->failed) return;
+  end_overdue(p);
+  for (struct heap_item *top; (int)p->parses.n < p->parallel && (top = heap_top(&p->queue)) && top->key <= loop_now();) {
+    heap_remove(&p->queue, top);
+    struct file *f = (struct file *)top;              /* due is its first member */
+    if (spawn(p, f) < 0) { heap_put(&p->queue, top, loop_now() + RETRY); break; }
+  }
+  if (p->once && !p->parses.n && !heap_top(&p->queue)) { loop_stop(p->loop); return; }
+  usec_t at = next_moment(p), now = loop_now();
+  if (at == USEC_NONE) timer_at(p->timer, USEC_NONE);
+  else timer_in(p->timer, at > now ? at - now : 0);
+}
+
+static void on_timer(void *arg) { pump(arg); }
+
+static void on_welcome(void *arg, const struct exec_welcome *w)
+{
+  struct processor *p = arg;
+  (void)w;
+  while (p->parses.n) {                                /* parse children do not outlive a lost connection */
+    struct file *f = p->parses.at[0]->file;
+    parse_free(p, p->parses.at[0]);
+    file_queue(p, f, loop_now());
+  }
+  p->welcomed = true;
+  pump(p);
+}
+
+static void on_lost(void *arg, const char *why)
+{
+  struct processor *p = arg;
+  if (p->welcomed) log_warning("the supervisor does not answer (%s); trying again", why);
+  p->welcomed = false;
+}
+
+static void on_notice(void *arg, const char *level, const char *text)
+{
+  enum log_level l = LOG_INFO;
+  (void)arg;
+  log_level_from(level, &l);
+  log_line(l, "supervisor: %s", text);
+}
+
+static const struct exec_callbacks callbacks = {.welcome = on_welcome, .frame = on_frame, .exit = on_exit_of, .lost = on_lost, .notice = on_notice};
+
+/* ---- lease, start, stop ---- */
+
+static void on_rescan(void *arg)
+{
+  struct processor *p = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  if (!p->active) return;
+  int r = scan_all(p, &err);
+  if (r == E_BUSY) timer_in(p->debounce, RETRY);
+  else if (r < 0) fail(p, &err, "looking for DAG files");
+  else pump(p);
+}
+
+static int start_work(struct processor *p, struct err *err)
+{
+  CLEANUP(buf_clear) struct buf socket = {0};
+  char host[256] = "localhost";
+  gethostname(host, sizeof host - 1);
+  exec_supervisor_socket(config_home(p->cfg), &socket);
+  int r = exec_client_new(p->loop, socket.data, "parse", &callbacks, p, &p->exec, err);
+  if (r == 0) r = store_insert(p->db, SQL_job_start, &p->job_id, err, v_text("DagProcessorJob"), v_text(host), v_null(), v_int(getpid()), v_null(),
+                               v_time(loop_now()), v_null());
+  for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
+    r = store_run(p->db, SQL_bundle_put, err, v_text(p->bundles[i].bundle.name), v_null(), v_text(p->bundles[i].bundle.path), v_time(loop_now()));
+  if (r < 0) return r;
+  p->active = true;
+  if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
+  r = scan_all(p, err);
+  p->total = (int)p->queue.n;
+  return r;
+}
+
+/* A processor of its own asks a hosted one to leave by holding the claim; a hosted one leaves when somebody does. */
+static int try_start(struct processor *p, struct err *err)
+{
+  int r = lease_acquire(p->db, "dag-processor", loop_now(), &p->lease, err);
+  if (r == 0) r = start_work(p, err);
+  if (r != E_CONFLICT || p->hosted) return r;
+  if (!p->told) log_info("another DAG processor is at work; this one waits to take over");
+  p->told = true;
+  err_clear(err);
+  int x = lease_acquire(p->db, "dag-processor-claim", loop_now(), &p->claim, err);
+  return x == E_CONFLICT ? E_BUSY : x;
+}
+
+static void on_beat(void *arg)
+{
+  struct processor *p = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  int r;
+  if (!p->active) {
+    r = try_start(p, &err);
+    if (r < 0 && r != E_CONFLICT && r != E_BUSY) fail(p, &err, "starting");
+    return;
+  }
+  if (p->hosted && lease_is_held(p->db, "dag-processor-claim", loop_now(), NULL)) {
+    log_info("a DAG processor of its own has been started; this one leaves the work to it");
+    loop_stop(p->loop);
+    return;
+  }
+  r = store_lease_renew(p->db, &p->lease, loop_now(), LEASE_TTL, &err);
+  if (r == E_FENCED) fail(p, &err, "another DAG processor has taken over");
+  else if (r < 0 || store_run(p->db, SQL_job_beat, &err, v_int(p->job_id), v_time(loop_now())) < 0) log_warning("heartbeat: %s", err_text(&err));
+}
+
+static void processor_free(struct processor *p);
+
+static int processor_new(const struct config *cfg, struct store *db, struct loop *loop, struct processor **ret, struct err *err)
+{
+  struct processor *p = xcalloc(1, sizeof *p);
+  struct bundles b = {0};
+  p->cfg = cfg;
+  p->db = db;
+  p->loop = loop;
+  p->interval = config_seconds(cfg, OPT_dag_processor_min_file_process_interval);
+  p->parallel = (int)config_int(cfg, OPT_dag_processor_parsing_processes);
+  p->next_child = (uint64_t)loop_now() | (uint64_t)1 << 62;     /* apart from the scheduler's numbers */
+  p->timer = loop_timer(loop, on_timer, p);
+  p->beat = loop_timer(loop, on_beat, p);
+  p->rescan = loop_timer(loop, on_rescan, p);
+  p->debounce = loop_timer(loop, on_rescan, p);
+  int r = fernet_new(config_str(cfg, OPT_core_fernet_key), &p->fernet, err);
+  if (r == 0) r = bundles_load(cfg, &b, err);
+  if (r < 0) { bundles_clear(&b); processor_free(p); return r; }
+  p->bundles = xcalloc(b.n, sizeof *p->bundles);
+  p->n_bundles = b.n;
+  for (size_t i = 0; i < b.n; i++) p->bundles[i] = (struct bundle_state){.p = p, .bundle = b.at[i]};
+  vec_clear(&b);                                        /* names and paths moved */
+  *ret = p;
+  return 0;
+}
+
+static void bundle_free(struct bundle_state *b)
+{
+  watches_free(b);
+  map_each(&b->files, e) file_free(e->value);
+  map_clear(&b->files);
+  walk_clear(&b->seen);
+  free(b->bundle.name);
+  free(b->bundle.path);
+}
+
+static void processor_free(struct processor *p)
+{
+  if (!p) return;
+  while (p->parses.n) parse_free(p, p->parses.at[0]);
+  vec_clear(&p->parses);
+  if (p->active && !p->failed) {
+    store_run(p->db, SQL_job_end, NULL, v_int(p->job_id), v_time(loop_now()), v_text("success"));
+    store_lease_release(p->db, &p->lease, NULL);
+  }
+  if (p->claim.fence) store_lease_release(p->db, &p->claim, NULL);
+  exec_client_free(p->exec);
+  for (size_t i = 0; i < p->n_bundles; i++) bundle_free(&p->bundles[i]);
+  free(p->bundles);
+  heap_clear(&p->queue);
+  fernet_free(p->fernet);
+  struct source *all[] = {p->timer, p->beat, p->rescan, p->debounce};
+  for (size_t i = 0; i < ARRAY_LEN(all); i++) source_free(all[i]);
+  free(p);
+}
+
+static void on_stop(void *arg, int signo, int pid)
+{
+  (void)signo, (void)pid;
+  loop_stop(arg);
+}
+
+int processor_main(const struct config *cfg, bool hosted)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  struct store *db = NULL;
+  struct loop *loop = NULL;
+  struct processor *p = NULL;
+  bool failed = false;
+  int r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), NULL, &db, &err);
+  if (r == 0) r = loop_new(&loop, &err);
+  if (r == 0) {
+    loop_signal(loop, SIGTERM, on_stop, loop);
+    loop_signal(loop, SIGINT, on_stop, loop);
+    r = processor_new(cfg, db, loop, &p, &err);
+  }
+  if (r == 0) {
+    p->hosted = hosted;
+    timer_every(p->beat, LEASE_RENEW);
+    on_beat(p);
+  }
+  if (r == 0) r = loop_run(loop, &err);
+  if (r < 0) log_error("%s", err_text(&err));
+  if (p) failed = p->failed;
+  processor_free(p);
+  loop_free(loop);
+  store_close(db);
+  return r < 0 || failed;
+}
+
+static bool ends_with_path(const char *rel, const char *only) { return !only || str_ends(only, rel) || str_ends(rel, only); }
+
+int processor_once(const struct config *cfg, struct store *db, const char *only, processor_progress fn, void *arg, struct err *err)
+{
+  struct loop *loop = NULL;
+  struct processor *p = NULL;
+  int r = loop_new(&loop, err);
+  if (r == 0) r = processor_new(cfg, db, loop, &p, err);
+  if (r == 0) {
+    p->once = true;
+    p->progress = fn;
+    p->progress_arg = arg;
+    r = lease_acquire(db, "dag-processor", loop_now(), &p->lease, err);
+  }
+  if (r == 0) r = start_work(p, err);
+  for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
+    map_each(&p->bundles[i].files, e) {
+      struct file *f = e->value;
+      if (ends_with_path(f->rel, only)) file_queue(p, f, loop_now());
+      else heap_remove(&p->queue, &f->due);
+    }
+  if (r == 0) p->total = (int)p->queue.n;
+  if (r == 0 && p->total) r = loop_run(loop, err);
+  if (r == 0 && p->failed) r = err_set(err, E_STORE, "the files could not all be parsed");
+  processor_free(p);
+  loop_free(loop);
+  return r;
+}
