@@ -490,6 +490,66 @@ def frame_length(header: bytes) -> int:
     return struct.unpack(">I", header)[0]
 
 
+# ---------------------------------------------------------------- triggers
+
+
+def trigger_classes() -> tuple[type, type, Any]:
+    from airflow.jobs import triggerer_job_runner as module
+
+    return module.TriggerRunner, module.TriggerCommsDecoder, module.messages
+
+
+async def open_trigger_channel(comms_class: type, messages: Any) -> Any:
+    """Open the channel on descriptor 0, take the first frame, and start reading."""
+    import asyncio
+    import socket
+
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0))
+    channel = comms_class(async_writer=writer, async_reader=reader)
+    set_comms(channel)
+    first = channel._from_frame(await channel._aread_frame())
+    if not isinstance(first, messages.StartTriggerer):
+        raise RuntimeError(f"the first frame must be a StartTriggerer, it was {type(first).__name__}")
+    await channel.start_reader()
+    return channel
+
+
+def close_trigger_channel(channel: Any) -> None:
+    channel._reader_task.cancel()
+    channel._async_writer.close()
+
+
+async def trigger_request(channel: Any, body: dict[str, Any]) -> Any:
+    """Send a body of ours and wait for the answering frame."""
+    import asyncio
+
+    frame = _comms()._RequestFrame(id=next(channel.id_counter), body=body)
+    channel._pending[frame.id] = answer = asyncio.get_running_loop().create_future()
+    channel._async_writer.write(frame.as_bytes())
+    return await answer
+
+
+def run_trigger_from(item: dict[str, Any]) -> Any:
+    """Make the official RunTrigger of one entry of to_create; `kwargs` may come as an object."""
+    import json
+
+    from airflow.executors.workloads import RunTrigger
+
+    fields = dict(item)
+    if "kwargs" in fields:
+        fields["encrypted_kwargs"] = json.dumps(fields.pop("kwargs") or {})
+    return RunTrigger.model_validate(fields)
+
+
+def trigger_event_as_json(event: Any) -> dict[str, Any]:
+    """An event as the store keeps it: what the payload becomes in next_kwargs, or a state and XComs."""
+    from airflow.sdk.serde import serialize
+
+    if hasattr(event, "task_instance_state"):
+        return {"task_instance_state": str(event.task_instance_state.value), "xcoms": event.xcoms}
+    return {"payload": serialize(event.payload)}
+
+
 # ---------------------------------------------------------------- what a Bash task would need Python for
 
 
