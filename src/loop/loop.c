@@ -179,11 +179,16 @@ static void rearm_periodic(struct source *s, usec_t now)
 	heap_put(&s->loop->timers, &s->at, s->at.key + (missed + 1) * s->period);
 }
 
+static bool timers_due(const struct loop *l)
+{
+	const struct heap_item *top = heap_top(&l->timers);
+	return top && top->key <= loop_monotonic();
+}
+
 /* All that are due are taken out first, so that a callback which arms a timer in the past cannot hold up the loop. */
 static void run_timers(struct loop *l)
 {
 	usec_t now = loop_monotonic();
-	l->armed_at = USEC_NONE;
 	__typeof__(l->due) due = l->due;   /* a nested turn uses its own */
 	memset(&l->due, 0, sizeof l->due);
 	due.n = 0;
@@ -205,6 +210,11 @@ static void run_timers(struct loop *l)
 	vec_clear(&l->due);
 	l->due.at = due.at;
 	l->due.cap = due.cap;
+}
+
+static void timer_fd_fired(struct loop *l)
+{
+	l->armed_at = USEC_NONE;   /* the timers themselves run at the end of the batch */
 }
 
 /* ---- the loop ---- */
@@ -232,25 +242,43 @@ static void leave_callbacks(struct loop *l)
 {
 	if (l->on_idle)
 		l->on_idle(l->idle_arg);
-	arm(l);
 	if (--l->depth == 0)
 		bury(l);
 }
 
-int loop_turn(struct loop *l, int timeout_ms, struct err *err)
+static void dispatch_batch(struct loop *l, const struct epoll_event *events, int n)
 {
-	struct epoll_event events[BATCH];
-	int n = epoll_wait(l->epoll_fd, events, BATCH, timeout_ms);
-	if (n < 0 && errno != EINTR)
-		return err_errno(err, errno, "the event loop cannot wait (epoll_wait)");
 	l->depth++;
 	for (int i = 0; i < n; i++) {
 		struct source *s = events[i].data.ptr;
 		if (!s->dead)
 			dispatch(s, events[i].events);
 	}
+	if (timers_due(l))
+		run_timers(l);
 	leave_callbacks(l);
+}
+
+/* A timer that is due already costs no system call: the wait is a glance then. */
+static int wait_and_dispatch(struct loop *l, int timeout_ms, struct err *err)
+{
+	struct epoll_event events[BATCH];
+	if (timers_due(l))
+		timeout_ms = 0;
+	else
+		arm(l);
+	int n = epoll_wait(l->epoll_fd, events, BATCH, timeout_ms);
+	if (n < 0 && errno != EINTR)
+		return err_errno(err, errno, "the event loop cannot wait (epoll_wait)");
+	dispatch_batch(l, events, n);
 	return 0;
+}
+
+int loop_turn(struct loop *l, int timeout_ms, struct err *err)
+{
+	int r = wait_and_dispatch(l, timeout_ms, err);
+	arm(l);   /* whoever polls loop_epoll_fd between turns must see the next timer */
+	return r;
 }
 
 int loop_run(struct loop *l, struct err *err)
@@ -259,7 +287,8 @@ int loop_run(struct loop *l, struct err *err)
 	l->depth++;
 	leave_callbacks(l);
 	while (!l->stop && r == 0)
-		r = loop_turn(l, -1, err);
+		r = wait_and_dispatch(l, -1, err);
+	arm(l);
 	l->stop = false;
 	return r;
 }
@@ -278,7 +307,7 @@ int loop_new(struct loop **ret, struct err *err)
 	int r = l->timer_fd < 0 ? -errno : 0;
 	if (r == 0) {
 		struct source *s = source_new(l, SOURCE_INTERNAL, NULL);
-		s->on_internal = run_timers;
+		s->on_internal = timer_fd_fired;
 		s->owns_fd = true;
 		r = source_watch(s, l->timer_fd, EPOLLIN | EPOLLET);   /* edge: setting it anew clears it, no read needed */
 	}
