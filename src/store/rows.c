@@ -39,9 +39,8 @@ static int update_run(struct store *s, const struct dag_run *r, usec_t now, stru
 		v_why(r->why), v_text(r->why_detail), v_text(r->conf), v_int(now));
 }
 
-int store_save_run(struct store *s, const struct dag_run *run, usec_t now, struct err *err)
+static int save_run(struct store *s, const struct dag_run *run, usec_t now, struct err *err)
 {
-	assert(run->dag);
 	if (run->is_new) {
 		int rc = insert_run(s, run, now, err);
 		return rc < 0 ? err_set(err, rc, "dag run %s of %s: %s", run->run_id, run->dag->dag_id, err_text(err)) : 0;
@@ -50,6 +49,13 @@ int store_save_run(struct store *s, const struct dag_run *run, usec_t now, struc
 	if (rc == 0 && store_changes(s) == 0)
 		rc = err_set(err, E_NOT_FOUND, "dag run %s of %s is not in the store", run->run_id, run->dag->dag_id);
 	return rc;
+}
+
+int store_save_run(struct store *s, const struct dag_run *run, usec_t now, struct err *err)
+{
+	assert(run->dag);
+	int rc = save_run(s, run, now, err);
+	return rc < 0 ? rc : store_run(s, SQL_dag_version_use, err, v_uuid(&run->dag->version_id));
 }
 
 static int insert_ti(struct store *s, const struct task_instance *t, usec_t now, struct err *err)

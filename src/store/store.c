@@ -139,6 +139,8 @@ static int start(struct store *s, enum sql_id id, const struct val *v, size_t n,
 	int rc = still_good(s, err);
 	if (rc < 0)
 		return rc;
+	if (s->in_read && !copy)                         /* it might deadlock with another writer */
+		return err_set(err, E_CONFLICT, "%s writes, and a snapshot for reading is open", sql_table[id].name);
 	*ret = (struct rows){ .store = s };
 	const struct query q = { .slot = (int)id, .name = sql_table[id].name, .text = sql_table[id].sqlite, .v = v, .n = n, .copy = copy };
 	rc = s->be->start(s->db, &q, ret, err);

@@ -254,7 +254,6 @@ static void start_tokens_survive(void **state)
 	struct fixture *f = *state;
 	struct tiny_dag d;
 	struct loaded l = {0};
-	int64_t child;
 	tiny_dag_init(&d, "tutorial", 1);
 	struct dag_run r = tiny_run(&d, 1, "r");
 	struct task_instance t = tiny_ti(&r, 0, -1);
@@ -272,8 +271,6 @@ static void start_tokens_survive(void **state)
 	assert_ok(f, store_load_tis(f->store, 1, take_ti, &l, &f->err));
 	assert_string_equal(l.ti[0].boot_id, "boot-1");
 	assert_true(l.ti[0].child == 17 && l.ti[0].start_ticks == 555 && l.ti[0].ti.pid == 4242);
-	assert_ok(f, store_get_int(f->store, SQL_ti_max_child, 0, &child, &f->err));
-	assert_int_equal(child, 17);
 	begin(f);
 	assert_fails(f, E_NOT_FOUND, "try 2", store_save_token(f->store, &t.id, 2, "boot-1", 18, &f->err));
 	store_rollback(f->store);
@@ -516,6 +513,21 @@ static void versions_keep_their_texts_and_tasks(void **state)
 	assert_string_equal(row_text(&r, 1), "{\"cpu\":2}");
 }
 
+static void a_run_marks_its_version_as_used(void **state)
+{
+	struct fixture *f = *state;
+	struct tiny_dag d;
+	int64_t used;
+	tiny_dag_init(&d, "tutorial", 1);
+	save_version(f, &d, 1, 1, NULL);
+	assert_ok(f, store_get_int(f->store, SQL_dag_version_is_used, 9, &used, &f->err, v_uuid(&d.dag.version_id)));
+	assert_int_equal(used, 0);
+	struct dag_run r = tiny_run(&d, 1, "r");
+	save_run(f, &r);
+	assert_ok(f, store_get_int(f->store, SQL_dag_version_is_used, 9, &used, &f->err, v_uuid(&d.dag.version_id)));
+	assert_int_equal(used, 1);
+}
+
 static void put_dag(struct fixture *f, const char *dag_id, bool paused)
 {
 	struct uuid version = uuid_of(1);
@@ -671,7 +683,7 @@ static const struct store_test tests[] = {
 	T(every_state_and_reason_has_a_row), T(an_expanded_instance_gets_its_map_index), T(start_tokens_survive), T(ended_tries_are_kept),
 	T(xcoms_come_in_map_index_order), T(a_new_try_forgets_only_its_own_xcoms), T(earlier_runs_answer_include_prior_dates),
 	T(map_lengths_are_restored), T(a_deleted_run_leaves_nothing), T(run_numbers_are_never_used_again),
-	T(versions_keep_their_texts_and_tasks), T(parsing_again_does_not_unpause), T(a_deleted_dag_leaves_nothing),
+	T(versions_keep_their_texts_and_tasks), T(a_run_marks_its_version_as_used), T(parsing_again_does_not_unpause), T(a_deleted_dag_leaves_nothing),
 	T(retention_works_in_small_pieces), T(assets_queue_for_their_dags), T(pools_show_what_is_taken), T(filters_take_json_lists),
 	T(logs_stay_within_bounds),
 };

@@ -108,6 +108,7 @@ static void nesting_is_refused(void **state)
 	store_rollback(f->store);
 	assert_ok(f, store_begin_read(f->store, &f->err));
 	assert_fails(f, E_CONFLICT, "no write transaction", store_commit(f->store, &f->err));
+	assert_fails(f, E_CONFLICT, "snapshot for reading", put(f->store, "a", &f->err));
 	store_rollback(f->store);
 }
 

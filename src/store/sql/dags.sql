@@ -97,8 +97,9 @@ SELECT id, version_number, bundle_name, bundle_version, created FROM dag_version
 UPDATE dag_version SET data = ?2, side = ?3, source_hash = ?4, bundle_version = ?5, updated = ?6 WHERE id = ?1
 -- a version that no run has used is replaced instead of followed by another
 -- name: dag_version_is_used
-SELECT EXISTS (SELECT 1 FROM dag_run r JOIN dag_version v ON v.dag_id = r.dag_id WHERE v.id = ?1 AND (r.version = ?1 OR r.created_version = ?1))
-  OR EXISTS (SELECT 1 FROM task_instance t JOIN dag_run r ON r.id = t.dag_run JOIN dag_version v ON v.dag_id = r.dag_id WHERE v.id = ?1 AND t.version = ?1)
+SELECT used FROM dag_version WHERE id = ?
+-- name: dag_version_use
+UPDATE dag_version SET used = 1 WHERE id = ? AND used = 0
 -- id, hash, source hash, now, side, data
 -- name: dag_version_replace
 UPDATE dag_version SET hash = ?2, source_hash = ?3, updated = ?4, side = ?5, data = ?6 WHERE id = ?1

@@ -120,9 +120,6 @@ UPDATE task_try SET utime = ?3, stime = ?4, maxrss_kb = ?5, exit_status = ?6, oo
 UPDATE task_instance SET last_heartbeat = ?3 WHERE id = ?1 AND try_number = ?2
 -- name: ti_retry_reason
 UPDATE task_instance SET retry_reason = ?3 WHERE id = ?1 AND try_number = ?2
--- the greatest child id ever given out: the supervisor's ids go on from there
--- name: ti_max_child
-SELECT max(child) FROM task_instance WHERE child IS NOT NULL
 -- name: ti_key
 SELECT r.dag_id, r.run_id, t.task_id, t.map_index, t.try_number, t.state, t.dag_run FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE t.id = ?
 -- name: ti_id_of

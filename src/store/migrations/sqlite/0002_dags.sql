@@ -28,10 +28,12 @@ CREATE TABLE dag_tag (dag_id TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (dag
 CREATE INDEX dag_tag_name ON dag_tag (name);
 CREATE TABLE dag_favorite (username TEXT NOT NULL, dag_id TEXT NOT NULL, PRIMARY KEY (username, dag_id)) STRICT, WITHOUT ROWID;
 
--- hash: of the canonical serialized DAG; side: the parse child's record, outside of the hash. The big texts come last.
+-- hash: of the canonical serialized DAG; side: the parse child's record, outside of the hash; used: a run has had it, so
+-- that a change makes a new version instead of replacing this one. The big texts come last.
 CREATE TABLE dag_version (
   id BLOB PRIMARY KEY, dag_id TEXT NOT NULL, version_number INTEGER NOT NULL, bundle_name TEXT, bundle_version TEXT,
-  hash TEXT NOT NULL, source_hash TEXT, created INTEGER NOT NULL, updated INTEGER NOT NULL, side TEXT, data TEXT NOT NULL,
+  hash TEXT NOT NULL, source_hash TEXT, used INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+  side TEXT, data TEXT NOT NULL,
   UNIQUE (dag_id, version_number)
 ) STRICT;
 CREATE TABLE dag_code (hash TEXT PRIMARY KEY, source TEXT NOT NULL) STRICT;

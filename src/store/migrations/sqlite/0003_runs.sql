@@ -37,7 +37,7 @@ CREATE TABLE task_try (
 CREATE INDEX task_try_ti ON task_try (ti);
 
 CREATE TABLE task_reschedule (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, ti BLOB NOT NULL, try_number INTEGER NOT NULL, start_date INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY, ti BLOB NOT NULL, try_number INTEGER NOT NULL, start_date INTEGER NOT NULL,
   end_date INTEGER NOT NULL, reschedule_date INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX task_reschedule_ti ON task_reschedule (ti, id);
@@ -96,6 +96,6 @@ CREATE INDEX deadline_due ON deadline (deadline_time) WHERE missed = 0;
 
 -- why things were decided as they were; bounded, the oldest go first
 CREATE TABLE decision (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, dag_run INTEGER, task_id TEXT, map_index INTEGER, reason TEXT, text TEXT NOT NULL
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL, dag_run INTEGER, task_id TEXT, map_index INTEGER, reason TEXT, text TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decision_run ON decision (dag_run, id);
