@@ -42,7 +42,7 @@ struct exec_exit {
   int status;                                          /* exit code, or -signal; -255: could not be started (see error) */
   usec_t at, utime, stime; int64_t maxrss_kb;
   bool oom, killed_by_us, timed_out;
-  const char *last_line;                               /* direct: last line of output, NULL if there was none */
+  const char *last_line;                               /* direct: last line of output, "" if there was none; NULL for other kinds */
   const char *error;                                   /* finished text; NULL: none */
 };
 
@@ -103,6 +103,6 @@ int supervisor_main(const struct supervisor_options *o);
 
 /* Makes sure that a supervisor answers on the home's socket: if none does, starts `argv` (NULL-terminated, the command
  * that ends in supervisor_main; e.g. {self, "supervisor", NULL}) as a daemon of its own session that outlives the
- * caller, and waits until it listens (at most `wait`). ret_pid (may be NULL): of the one that answers. */
+ * caller (its fd 2 is home/.updraft/supervisor.log), and waits until it listens (at most `wait`). ret_pid (may be NULL): of the one that answers. */
 int exec_supervisor_ensure(const struct supervisor_options *o, const char *const *argv, usec_t wait, int *ret_pid, struct err *err);
 int exec_supervisor_socket(const char *home, struct buf *ret_path);                       /* home/.updraft/supervisor.sock */

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,8 +36,9 @@ static int answering(const char *path, int *ret_pid, struct err *err)
 	return 0;
 }
 
-/* The daemon's own process: a new session, no descriptor of ours but fd 2, and the command. Between fork and exec. */
-static _Noreturn void become_daemon(const char *const *argv, int report)
+/* The daemon's own process: a new session, its log as fd 2 (ours may be a pipe that somebody waits for), and the command.
+ * Between fork and exec. */
+static _Noreturn void become_daemon(const char *const *argv, int log, int report)
 {
 	setsid();
 	pid_t pid = fork();
@@ -47,6 +49,7 @@ static _Noreturn void become_daemon(const char *const *argv, int report)
 		dup2(null, 0);
 		dup2(null, 1);
 	}
+	dup2(log, 2);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -59,14 +62,17 @@ static _Noreturn void become_daemon(const char *const *argv, int report)
 }
 
 /* `report` closes by itself when the exec succeeds */
-static int launch(const char *const *argv, struct err *err)
+static int launch(const char *const *argv, const char *log_path, struct err *err)
 {
 	int report[2];
+	CLEANUP(closep) int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0)
+		return err_errno(err, errno, "cannot open %s", log_path);
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return err_errno(err, errno, "cannot make a pipe");
 	pid_t pid = fork();
 	if (pid == 0)
-		become_daemon(argv, report[1]);
+		become_daemon(argv, log, report[1]);
 	int failed = errno;
 	close(report[1]);
 	if (pid < 0) {
@@ -87,14 +93,18 @@ int exec_supervisor_ensure(const struct supervisor_options *o, const char *const
 	int r = answering(path, ret_pid, NULL);
 	if (r == 0)
 		return 0;
-	r = launch(argv, err);
+	CLEANUP(freep) char *log = xasprintf("%s/.updraft/supervisor.log", o->home);
+	CLEANUP(freep) char *dir = xasprintf("%s/.updraft", o->home);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "cannot make %s", dir);
+	r = launch(argv, log, err);
 	if (r)
 		return r;
 	/* no event tells when somebody begins to listen; another starter may win the lock, and then that one answers */
 	for (usec_t until = loop_monotonic() + wait; (r = answering(path, ret_pid, &last)) && loop_monotonic() < until; )
 		poll(NULL, 0, LOOK_AGAIN_MS);
 	if (r)
-		r = err_set(err, E_TIMEOUT, "the supervisor was started but does not answer: %s; what it said on its standard error tells why", err_text(&last));
+		r = err_set(err, E_TIMEOUT, "the supervisor was started but does not answer: %s; %s tells why", err_text(&last), log);
 	err_clear(&last);
 	return r;
 }
