@@ -28,7 +28,8 @@ int store_find_ti(struct store *s, const struct uuid *id, ti_row_fn fn, void *ar
 int store_load_map_lengths(struct store *s, int64_t run_db_id, map_length_fn fn, void *arg, struct err *err);
 int store_next_run_id(struct store *s, int64_t *ret, struct err *err);                  /* first dag run id never used */
 
-/* The start token of a try, durable before the spawn; then pid and start ticks; cleared with the end of the try. */
+/* The start token of a try, durable before the spawn; then pid and start ticks. The row of this try must be saved first; store_archive_try
+ * forgets them. It means something only while the state is queued, running or restarting. */
 int store_save_token(struct store *s, const struct uuid *ti, int try_number, const char *boot_id, int64_t child, struct err *err);
 int store_save_process(struct store *s, const struct uuid *ti, int try_number, int pid, int64_t start_ticks, struct err *err);
 struct ti_usage { usec_t utime, stime; int64_t maxrss_kb; int status; bool oom; };

@@ -94,7 +94,7 @@ int store_get_text_values(struct store *s, enum sql_id id, const struct val *v, 
 
 /* ---- transactions; outside of one each statement commits by itself. Nesting is refused (E_CONFLICT) ---- */
 int store_begin(struct store *s, struct err *err);           /* takes the write lock now, waiting up to busy_timeout_ms */
-int store_begin_read(struct store *s, struct err *err);      /* a snapshot for several reads; end with store_rollback */
+int store_begin_read(struct store *s, struct err *err);      /* a snapshot for several reads; writes are E_CONFLICT; end with store_rollback */
 int store_commit(struct store *s, struct err *err);          /* durable on return; on failure nothing was written */
 void store_rollback(struct store *s);                        /* no-op without a transaction */
 bool store_in_transaction(const struct store *s);
