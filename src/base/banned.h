@@ -4,4 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+/* macros where the C library checks buffer sizes under clang */
+#undef sprintf
+#undef vsprintf
 #pragma GCC poison strcpy sprintf vsprintf strcat gets strtok atoi atol

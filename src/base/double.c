@@ -87,14 +87,16 @@ static void digits_shortest(double v, struct digits *ret)
 
 static char *put_digits(char *p, const char *d, int n)
 {
-	memcpy(p, d, (size_t)n);
-	return p + n;
+	for (int i = 0; i < n; i++)
+		*p++ = d[i];
+	return p;
 }
 
 static char *put_zeros(char *p, int n)
 {
-	memset(p, '0', (size_t)n);
-	return p + n;
+	for (int i = 0; i < n; i++)
+		*p++ = '0';
+	return p;
 }
 
 /* d.ddde-07 */

@@ -163,8 +163,8 @@ static json_t *read_map(struct reader *r, size_t n)
 	json_t *map = json_object();
 	for (size_t i = 0; i < n; i++) {
 		char space[24];
-		const char *key;
-		size_t key_n;
+		const char *key = NULL;
+		size_t key_n = 0;
 		json_t *v = read_key(r, space, &key, &key_n) ? read_value(r) : NULL;
 		if (!v || json_object_setn_new_nocheck(map, key, key_n, v) < 0) {
 			json_decref(map);
