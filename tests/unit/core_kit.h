@@ -1,0 +1,55 @@
+/* core_kit: a core with a store made of memory around it, for tests and the simulation. DAGs are written as lines:
+ *
+ *   dag d catchup=1 max_active_runs=2 cron=0_0_*_*_* start=2026-01-01
+ *   group g map=3                       (map=N literal, mapover=TASK its XCom, in=GROUP)
+ *   task a
+ *   task b up=a retries=2 rule=all_done pool=p slots=2 weight=5 group=g
+ *
+ * Any other key of a task goes into its serialized object: numbers, true, false or text. */
+#pragma once
+#include "core/core.h"
+
+struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; bool gone; };
+struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; bool gone; };
+struct kit_pool { char name[32]; int slots; bool include_deferred; };
+struct kit_dag { char *dag_id; bool paused; struct run_info next; };
+
+struct kit {
+	struct core *core;
+	struct core_config cfg;
+	struct actions acts;
+	usec_t now;
+	VEC(struct dag *) dags;
+	VEC(struct kit_run) runs;
+	VEC(struct kit_ti) tis;
+	VEC(struct kit_dag) states;
+	VEC(struct kit_pool) pools;
+	struct map tries;                /* "<ti id>/<try>": started already */
+	VEC(struct uuid) spawned;        /* of the last step */
+	int64_t steps, decisions;
+	int spawns, kills, archives, double_starts, callbacks, replies, last_reply;
+	char last_text[256];
+	struct dag_run *last_run;
+	bool trace;
+};
+
+struct dag *kit_dag(const char *text);                         /* one DAG; aborts with the error when it does not compile */
+json_t *kit_dag_json(const char *text);
+void kit_init(struct kit *k, usec_t now);                      /* with default_pool of 128 slots, parallelism 32 */
+void kit_start(struct kit *k);                                 /* a new core: feeds everything, EV_START */
+void kit_clear(struct kit *k);
+void kit_add(struct kit *k, struct dag *d);                    /* takes the reference; feeds EV_DAG when started */
+void kit_pool(struct kit *k, const char *name, int slots);
+void kit_crash(struct kit *k);                                 /* the core is lost, a new one is restored from the rows */
+void kit_step(struct kit *k, struct event *ev);                /* kind and union filled; now and cookie are the kit's */
+void kit_time(struct kit *k, usec_t now);
+struct dag_run *kit_trigger(struct kit *k, const char *dag_id, const char *run_id, usec_t logical_date);
+struct task_instance *kit_ti(struct kit *k, const char *dag_id, const char *run_id, const char *task_id, int map_index);
+void kit_started(struct kit *k, const struct task_instance *ti);
+void kit_done(struct kit *k, const struct task_instance *ti, enum ti_outcome outcome);
+void kit_finish(struct kit *k, const char *run_id, const char *task_id, int map_index, enum ti_outcome outcome);   /* started and done; of the first DAG */
+void kit_length(struct kit *k, const struct task_instance *ti, int64_t length);
+const char *kit_state(struct kit *k, const char *dag_id, const char *run_id, const char *task_id, int map_index);   /* from the rows; "absent" */
+const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id);
+/* "a:success b:queued c:" of a run, tasks in order, mapped ones with [index]; caller frees */
+char *kit_states(struct kit *k, const char *dag_id, const char *run_id);

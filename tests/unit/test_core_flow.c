@@ -1,0 +1,372 @@
+/* The life of runs: linear flow, retries, pools, limits, schedules. */
+#include "core_kit.h"
+#include "base/time.h"
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define DAY (86400 * USEC_SEC)
+#define NOW (INT64_C(1767225600) * USEC_SEC)      /* 2026-01-01T00:00:00Z */
+
+static void expect_states(struct kit *k, const char *run_id, const char *want)
+{
+	char *have = kit_states(k, k->dags.at[0]->dag_id, run_id);
+	assert_string_equal(have, want);
+	free(have);
+}
+
+static void begin(struct kit *k, const char *dag)
+{
+	kit_init(k, NOW);
+	kit_add(k, kit_dag(dag));
+	kit_start(k);
+}
+
+static void linear_run(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a;task b up=a;task c up=b");
+	assert_non_null(kit_trigger(&k, "d", "manual__1", NOW));
+	expect_states(&k, "manual__1", "a:queued b: c:");
+	kit_finish(&k, "manual__1", "a", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a:success b:queued c:");
+	kit_finish(&k, "manual__1", "b", -1, OUT_SUCCESS);
+	kit_finish(&k, "manual__1", "c", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a:success b:success c:success");
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "success");
+	assert_int_equal(k.spawns, 3);
+	assert_int_equal(core_live_runs(k.core), 1);
+	kit_time(&k, NOW + 1);
+	assert_int_equal(core_live_runs(k.core), 0);
+	assert_int_equal(core_live_tis(k.core), 0);
+	kit_clear(&k);
+}
+
+static void failure_goes_down(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a;task b up=a;task c up=b;task x");
+	kit_trigger(&k, "d", "manual__1", NOW);
+	kit_finish(&k, "manual__1", "a", -1, OUT_FAILED);
+	expect_states(&k, "manual__1", "a:failed b:upstream_failed c:upstream_failed x:queued");
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "running");
+	kit_finish(&k, "manual__1", "x", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "failed");
+	kit_clear(&k);
+}
+
+static void retries(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a retries=1 retry_delay=60;task b up=a");
+	kit_trigger(&k, "d", "manual__1", NOW);
+	struct task_instance *a = kit_ti(&k, "d", "manual__1", "a", -1);
+	assert_int_equal(a->try_number, 1);
+	kit_finish(&k, "manual__1", "a", -1, OUT_FAILED);
+	expect_states(&k, "manual__1", "a:up_for_retry b:");
+	assert_int_equal(k.archives, 1);
+	assert_int_equal(core_next_timer(k.core), NOW + 60 * USEC_SEC);
+	kit_time(&k, NOW + 59 * USEC_SEC);
+	expect_states(&k, "manual__1", "a:up_for_retry b:");
+	kit_time(&k, NOW + 60 * USEC_SEC);
+	expect_states(&k, "manual__1", "a:queued b:");
+	assert_int_equal(a->try_number, 2);
+	kit_finish(&k, "manual__1", "a", -1, OUT_FAILED);
+	expect_states(&k, "manual__1", "a:failed b:upstream_failed");
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "failed");
+	assert_int_equal(k.archives, 1);
+	kit_clear(&k);
+}
+
+static void no_retry_and_lost(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a retries=3;task b retries=1");
+	kit_trigger(&k, "d", "manual__1", NOW);
+	kit_finish(&k, "manual__1", "a", -1, OUT_FAIL_NO_RETRY);
+	struct task_instance *b = kit_ti(&k, "d", "manual__1", "b", -1);
+	kit_started(&k, b);
+	struct event ev = { .kind = EV_LOST, .done = { .ref = { b->id, 1 }, .detail = "the supervisor died" } };
+	kit_step(&k, &ev);
+	expect_states(&k, "manual__1", "a:failed b:up_for_retry");
+	kit_step(&k, &ev);                /* a second time: of a past try */
+	expect_states(&k, "manual__1", "a:failed b:up_for_retry");
+	kit_time(&k, NOW + 300 * USEC_SEC);
+	kit_step(&k, &ev);                /* again, now that try 2 is queued */
+	expect_states(&k, "manual__1", "a:failed b:queued");
+	kit_clear(&k);
+}
+
+static void pools_and_priorities(void **state)
+{
+	(void)state;
+	struct kit k;
+	kit_init(&k, NOW);
+	kit_pool(&k, "p", 2);
+	kit_add(&k, kit_dag("dag d;task a pool=p weight=1;task b pool=p weight=9;task c pool=p weight=5 slots=2;task e pool=p weight=3"));
+	kit_start(&k);
+	kit_trigger(&k, "d", "manual__1", NOW);
+	expect_states(&k, "manual__1", "a:scheduled b:queued c:scheduled e:queued");
+	struct buf why = {0};
+	assert_int_equal(core_why_ti(k.core, kit_ti(&k, "d", "manual__1", "a", -1), &why), WHY_POOL_FULL);
+	assert_string_equal(why.data, "pool 'p', 2 of 2 slots are taken");
+	buf_clear(&why);
+	kit_finish(&k, "manual__1", "b", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a:queued b:success c:scheduled e:queued");
+	kit_finish(&k, "manual__1", "a", -1, OUT_SUCCESS);
+	kit_finish(&k, "manual__1", "e", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a:success b:success c:queued e:success");
+	kit_clear(&k);
+}
+
+static void large_tasks_are_not_starved(void **state)
+{
+	(void)state;
+	struct kit k;
+	kit_init(&k, NOW);
+	kit_pool(&k, "p", 2);
+	kit_add(&k, kit_dag("dag d;task big pool=p weight=9 slots=2;task s1 pool=p weight=10;task s2 pool=p;task s3 pool=p"));
+	kit_start(&k);
+	kit_trigger(&k, "d", "manual__1", NOW);
+	expect_states(&k, "manual__1", "big:scheduled s1:queued s2:queued s3:scheduled");
+	k.now = NOW + 301 * USEC_SEC;
+	kit_finish(&k, "manual__1", "s1", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "big:scheduled s1:success s2:queued s3:scheduled");
+	kit_finish(&k, "manual__1", "s2", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "big:queued s1:success s2:success s3:scheduled");
+	kit_clear(&k);
+}
+
+static void missing_pool_appears(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a pool=later");
+	kit_trigger(&k, "d", "manual__1", NOW);
+	expect_states(&k, "manual__1", "a:scheduled");
+	kit_pool(&k, "later", 1);
+	expect_states(&k, "manual__1", "a:queued");
+	kit_clear(&k);
+}
+
+static void limits(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d max_active_tasks=2;task a map=4 weight=9;task b map=3 per_run=1;task c map=2 per_dag=1");
+	kit_trigger(&k, "d", "manual__1", NOW);
+	expect_states(&k, "manual__1", "a[0]:queued a[1]:queued a[2]:scheduled a[3]:scheduled b[0]:scheduled b[1]:scheduled b[2]:scheduled "
+	              "c[0]:scheduled c[1]:scheduled");
+	for (int i = 0; i < 4; i++)
+		kit_finish(&k, "manual__1", "a", i, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a[0]:success a[1]:success a[2]:success a[3]:success b[0]:queued b[1]:scheduled b[2]:scheduled "
+	              "c[0]:queued c[1]:scheduled");
+	kit_finish(&k, "manual__1", "c", 0, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a[0]:success a[1]:success a[2]:success a[3]:success b[0]:queued b[1]:scheduled b[2]:scheduled "
+	              "c[0]:success c[1]:queued");
+	kit_finish(&k, "manual__1", "b", 0, OUT_SUCCESS);
+	kit_finish(&k, "manual__1", "b", 1, OUT_SUCCESS);
+	kit_finish(&k, "manual__1", "b", 2, OUT_SUCCESS);
+	kit_finish(&k, "manual__1", "c", 1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "success");
+	kit_clear(&k);
+}
+
+static void catchup_runs(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d catchup=1 interval=0_0_*_*_* start=2025-12-28 max_active_runs=2;task a");
+	assert_string_equal(kit_state(&k, "d", "scheduled__2025-12-29T00:00:00+00:00", "a", -1), "queued");
+	assert_string_equal(kit_state(&k, "d", "scheduled__2025-12-30T00:00:00+00:00", "a", -1), "queued");
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-31T00:00:00+00:00"), "absent");
+	kit_finish(&k, "scheduled__2025-12-29T00:00:00+00:00", "a", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-31T00:00:00+00:00"), "running");
+	kit_finish(&k, "scheduled__2025-12-30T00:00:00+00:00", "a", -1, OUT_SUCCESS);
+	kit_finish(&k, "scheduled__2025-12-31T00:00:00+00:00", "a", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2026-01-01T00:00:00+00:00"), "running");
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2026-01-02T00:00:00+00:00"), "absent");
+	kit_finish(&k, "scheduled__2026-01-01T00:00:00+00:00", "a", -1, OUT_SUCCESS);
+	assert_int_equal(core_next_timer(k.core), NOW + DAY);
+	kit_time(&k, NOW + DAY);
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2026-01-02T00:00:00+00:00"), "running");
+	kit_clear(&k);
+}
+
+static void no_catchup_makes_one(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d cron=0_0_*_*_* start=2025-12-01;task a");
+	assert_int_equal(k.runs.n, 1);
+	kit_time(&k, NOW + 10 * DAY + 5);      /* the machine slept for ten days */
+	assert_int_equal(k.runs.n, 2);
+	assert_string_equal(kit_run_state(&k, "d", "scheduled__2026-01-11T00:00:00+00:00"), "running");
+	kit_clear(&k);
+}
+
+static void max_active_runs_queue(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d max_active_runs=1;task a");
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_trigger(&k, "d", "m2", NOW + 1);
+	assert_string_equal(kit_run_state(&k, "d", "m2"), "queued");
+	struct buf why = {0};
+	assert_int_equal(core_why_run(k.core, core_find_run(k.core, "d", "m2"), &why), WHY_MAX_ACTIVE_RUNS);
+	buf_clear(&why);
+	kit_finish(&k, "m1", "a", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "m2"), "running");
+	kit_clear(&k);
+}
+
+static void set_paused(struct kit *k, bool paused)
+{
+	struct event ev = { .kind = EV_DAG_STATE, .dag_state = { .dag_id = "d", .paused = paused } };
+	kit_step(k, &ev);
+}
+
+static void paused_dag_waits(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a;task b up=a");
+	kit_trigger(&k, "d", "m1", NOW);
+	set_paused(&k, true);
+	kit_trigger(&k, "d", "m2", NOW + 1);
+	assert_string_equal(kit_run_state(&k, "d", "m2"), "queued");
+	kit_finish(&k, "m1", "a", -1, OUT_SUCCESS);
+	expect_states(&k, "m1", "a:success b:");
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "running");
+	set_paused(&k, false);
+	expect_states(&k, "m1", "a:success b:queued");
+	assert_string_equal(kit_run_state(&k, "d", "m2"), "running");
+	kit_clear(&k);
+}
+
+static void timeout_of_a_run(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d dagrun_timeout=3600;task a;task b up=a");
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_started(&k, kit_ti(&k, "d", "m1", "a", -1));
+	kit_time(&k, NOW + 3600 * USEC_SEC);
+	expect_states(&k, "m1", "a:skipped b:skipped");
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "failed");
+	assert_int_equal(k.kills, 1);
+	kit_clear(&k);
+}
+
+static void empty_operator_needs_no_process(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a empty=true;task b up=a empty=true;task c up=b empty=true has_on_success_callback=true");
+	kit_trigger(&k, "d", "m1", NOW);
+	expect_states(&k, "m1", "a:success b:success c:queued");
+	assert_int_equal(kit_ti(&k, "d", "m1", "b", -1)->try_number, 1);
+	kit_clear(&k);
+}
+
+static void consecutive_failures_pause(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d max_consecutive_failed_dag_runs=2;task a");
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_finish(&k, "m1", "a", -1, OUT_FAILED);
+	kit_time(&k, NOW + 1);
+	kit_trigger(&k, "d", "m2", NOW + 1);
+	assert_false(k.states.n && k.states.at[0].paused);
+	kit_finish(&k, "m2", "a", -1, OUT_FAILED);
+	assert_true(k.states.n && k.states.at[0].paused);
+	kit_clear(&k);
+}
+
+static void depends_on_past(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a past=true;task b up=a wait_for_downstream=true depends_on_past=true;task c up=b");
+	kit_trigger(&k, "d", "m1", NOW - DAY);
+	kit_trigger(&k, "d", "m2", NOW);
+	expect_states(&k, "m2", "a: b: c:");
+	kit_finish(&k, "m1", "a", -1, OUT_SUCCESS);
+	expect_states(&k, "m2", "a:queued b: c:");
+	kit_finish(&k, "m2", "a", -1, OUT_SUCCESS);
+	kit_finish(&k, "m1", "b", -1, OUT_SUCCESS);
+	expect_states(&k, "m2", "a:success b: c:");
+	kit_finish(&k, "m1", "c", -1, OUT_SUCCESS);
+	expect_states(&k, "m2", "a:success b:queued c:");
+	kit_time(&k, k.now + 1);
+	kit_crash(&k);
+	kit_finish(&k, "m2", "b", -1, OUT_SUCCESS);
+	kit_finish(&k, "m2", "c", -1, OUT_FAILED);
+	kit_time(&k, k.now + 1);
+	kit_trigger(&k, "d", "m3", NOW + DAY);
+	kit_time(&k, NOW + DAY);
+	expect_states(&k, "m3", "a:queued b: c:");
+	kit_finish(&k, "m3", "a", -1, OUT_SUCCESS);
+	expect_states(&k, "m3", "a:success b: c:");
+	assert_string_equal(kit_run_state(&k, "d", "m3"), "running");
+	kit_clear(&k);
+}
+
+static void reschedule_and_defer(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task s retries=1;task t up=s");
+	kit_trigger(&k, "d", "m1", NOW);
+	struct task_instance *s = kit_ti(&k, "d", "m1", "s", -1);
+	kit_started(&k, s);
+	struct event ev = { .kind = EV_TI_DONE, .done = { .ref = { s->id, 1 }, .outcome = OUT_RESCHEDULE, .not_before = NOW + 60 * USEC_SEC } };
+	kit_step(&k, &ev);
+	expect_states(&k, "m1", "s:up_for_reschedule t:");
+	kit_time(&k, NOW + 60 * USEC_SEC);
+	expect_states(&k, "m1", "s:queued t:");
+	assert_int_equal(s->try_number, 1);
+	kit_started(&k, s);
+	struct event defer = { .kind = EV_TI_DONE, .done = { .ref = { s->id, 1 }, .outcome = OUT_DEFERRED, .next_method = "execute_complete", .trigger_id = 5,
+		.trigger_timeout = NOW + 3600 * USEC_SEC } };
+	kit_step(&k, &defer);
+	expect_states(&k, "m1", "s:deferred t:");
+	kit_time(&k, NOW + 3600 * USEC_SEC);
+	expect_states(&k, "m1", "s:queued t:");
+	assert_string_equal(s->next_method, "__fail__");
+	assert_int_equal(s->try_number, 1);
+	kit_finish(&k, "m1", "s", -1, OUT_SUCCESS);
+	expect_states(&k, "m1", "s:success t:queued");
+	kit_clear(&k);
+}
+
+static void deadlock_fails_the_run(void **state)
+{
+	(void)state;
+	struct kit k;
+	/* b has no instance in this run: its start date is later; c waits for it in vain */
+	begin(&k, "dag d;task a;task b up=a start=2027-01-01;task c up=a,b");
+	kit_trigger(&k, "d", "m1", NOW);
+	expect_states(&k, "m1", "a:queued c:");
+	kit_finish(&k, "m1", "a", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "failed");
+	kit_clear(&k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(linear_run), cmocka_unit_test(failure_goes_down), cmocka_unit_test(retries), cmocka_unit_test(no_retry_and_lost),
+		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
+		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue),
+		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
+		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
+		cmocka_unit_test(deadlock_fails_the_run),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
