@@ -493,23 +493,20 @@ def frame_length(header: bytes) -> int:
 # ---------------------------------------------------------------- triggers
 
 
-def trigger_classes() -> tuple[type, type, Any]:
+def trigger_classes() -> tuple[type, type]:
     from airflow.jobs import triggerer_job_runner as module
 
-    return module.TriggerRunner, module.TriggerCommsDecoder, module.messages
+    return module.TriggerRunner, module.TriggerCommsDecoder
 
 
-async def open_trigger_channel(comms_class: type, messages: Any) -> Any:
-    """Open the channel on descriptor 0, take the first frame, and start reading."""
+async def open_trigger_channel(comms_class: type) -> Any:
+    """Open the channel on descriptor 0 and start reading."""
     import asyncio
     import socket
 
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=0))
     channel = comms_class(async_writer=writer, async_reader=reader)
     set_comms(channel)
-    first = channel._from_frame(await channel._aread_frame())
-    if not isinstance(first, messages.StartTriggerer):
-        raise RuntimeError(f"the first frame must be a StartTriggerer, it was {type(first).__name__}")
     await channel.start_reader()
     return channel
 
@@ -530,24 +527,29 @@ async def trigger_request(channel: Any, body: dict[str, Any]) -> Any:
 
 
 def run_trigger_from(item: dict[str, Any]) -> Any:
-    """Make the official RunTrigger of one entry of to_create; `kwargs` may come as an object."""
+    """Make the official RunTrigger of one entry of to_create; `kwargs` is an object or its JSON text."""
     import json
 
     from airflow.executors.workloads import RunTrigger
 
-    fields = dict(item)
-    if "kwargs" in fields:
-        fields["encrypted_kwargs"] = json.dumps(fields.pop("kwargs") or {})
+    fields = {name: value for name, value in item.items() if name in RunTrigger.model_fields}
+    kwargs = item.get("kwargs")
+    if "encrypted_kwargs" not in fields:
+        fields["encrypted_kwargs"] = kwargs if isinstance(kwargs, str) else json.dumps(kwargs or {})
+    if fields.get("ti"):
+        # What only an executor's queue needs.
+        queue = item.get("queue") or "default"
+        fields["ti"] = {"pool_slots": 1, "priority_weight": 1, "queue": queue, **fields["ti"]}
     return RunTrigger.model_validate(fields)
 
 
-def trigger_event_as_json(event: Any) -> dict[str, Any]:
-    """An event as the store keeps it: what the payload becomes in next_kwargs, or a state and XComs."""
+def trigger_event_fields(event: Any) -> dict[str, Any]:
+    """An event as the store keeps it: what next_kwargs["event"] becomes, or a final state and XComs."""
     from airflow.sdk.serde import serialize
 
     if hasattr(event, "task_instance_state"):
-        return {"task_instance_state": str(event.task_instance_state.value), "xcoms": event.xcoms}
-    return {"payload": serialize(event.payload)}
+        return {"end_state": str(event.task_instance_state.value), "xcoms": event.xcoms}
+    return {"event": serialize(event.payload)}
 
 
 # ---------------------------------------------------------------- what a Bash task would need Python for

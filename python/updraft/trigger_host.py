@@ -33,13 +33,18 @@ class WakingDeque(collections.deque):
         self._wake()
 
 
-def _lines(error: BaseException | None) -> list[str]:
+def _failure_text(error: BaseException | None) -> str:
     if error is None:
-        return ["The trigger ended without sending an event.\n"]
-    return traceback.format_exception(type(error), error, error.__traceback__)
+        return "The trigger ended without sending an event."
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
-def make_host(runner_class: type, comms_class: type, messages: Any) -> Any:
+def _event_body(trigger_id: int, **fields: Any) -> dict[str, Any]:
+    body = {"type": "UpdraftTriggerEvent", "trigger_id": trigger_id}
+    return {**body, "event": None, "end_state": None, "xcoms": None, "failure": None, **fields}
+
+
+def make_host(runner_class: type, comms_class: type) -> Any:
     """Build the host on the official runner (its classes are imported by now, not before)."""
 
     class Comms(comms_class):
@@ -98,7 +103,7 @@ def make_host(runner_class: type, comms_class: type, messages: Any) -> Any:
             self._woken = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.on_gone)
-            self.comms_decoder = await sdk_private.open_trigger_channel(Comms, messages)
+            self.comms_decoder = await sdk_private.open_trigger_channel(Comms)
             self._report({"type": "UpdraftTriggerReady"})
             watch = asyncio.create_task(self._watch_for_blocking())
             try:
@@ -120,25 +125,25 @@ def make_host(runner_class: type, comms_class: type, messages: Any) -> Any:
                     details["task"].add_done_callback(lambda _: self.wake())
 
         async def _report_changes(self) -> None:
-            finished = await self.cleanup_finished_triggers()
+            await self.cleanup_finished_triggers()
             while self.events:
                 self._report_event(self.events.popleft())
             while self.failed_triggers:
                 trigger_id, error = self.failed_triggers.popleft()
-                self._report({"type": "UpdraftTriggerEvent", "trigger_id": trigger_id, "event": None,
-                              "failure": _lines(error)})  # fmt: skip
-            for trigger_id in finished:
-                self._report({"type": "UpdraftTriggerFinished", "trigger_id": trigger_id})
+                self._report(_event_body(trigger_id, failure=_failure_text(error)))
 
         def _report_event(self, entry: Any) -> None:
-            body = {"type": "UpdraftTriggerEvent", "trigger_id": entry.trigger_id, "failure": None}
             try:
-                body["event"] = sdk_private.trigger_event_as_json(entry.event)
+                body = _event_body(entry.trigger_id, **sdk_private.trigger_event_fields(entry.event))
             except Exception as e:
                 self.log.error("trigger %s sent what cannot be serialized: %r", entry.trigger_id, entry.event)
                 self.failed_triggers.append((entry.trigger_id, e))
                 return
             self._report(body, entry.persist_seq)
+            details = self.triggers.get(entry.trigger_id)
+            if details is not None and not details["is_watcher"]:
+                # A task resumes at the first event. Nobody acted on it: no cancel message, so no on_kill.
+                details["task"].cancel()
 
         def _report(self, body: dict[str, Any], persist_seq: int | None = None) -> None:
             task = asyncio.create_task(self._deliver(body, persist_seq))

@@ -43,6 +43,14 @@ class Odd(BaseTrigger):
     def serialize(self): return ("my_triggers.Odd", {})
     async def run(self): yield TriggerEvent(object())
 
+class Twice(BaseTrigger):
+    def serialize(self): return ("my_triggers.Twice", {})
+    async def run(self):
+        yield TriggerEvent(1)
+        await asyncio.sleep(3600)
+    async def cleanup(self): print("cleanup was called", flush=True)
+    async def on_kill(self): print("wrongly killed", flush=True)
+
 class Waits(BaseTrigger):
     def serialize(self): return ("my_triggers.Waits", {})
     async def run(self):
@@ -55,8 +63,7 @@ class Waits(BaseTrigger):
 
 def ti(task_id):
     return {"id": str(uuid.uuid4()), "dag_version_id": str(uuid.uuid4()), "task_id": task_id, "dag_id": "d",
-            "run_id": "r", "try_number": 1, "map_index": -1, "pool_slots": 1, "queue": "default",
-            "priority_weight": 1, "context_carrier": {}}  # fmt: skip
+            "run_id": "r", "try_number": 1, "map_index": -1, "hostname": "h"}  # fmt: skip
 
 
 class Host:
@@ -66,7 +73,6 @@ class Host:
         self.child = forge.fork("trigger")
         self.store = store
         self.said, self.logs, self.output, self._buffer = [], b"", b"", bytearray()
-        self.child.send([0, {"type": "StartTriggerer"}])
 
     def sync(self, create=(), cancel=()):
         self.child.requests.sendall(frame([UNPROMPTED, {"type": "UpdraftTriggerSync", "to_create": list(create),
@@ -99,9 +105,6 @@ class Host:
 
     def events(self, trigger_id):
         return [b for b in self.said if b["type"] == "UpdraftTriggerEvent" and b["trigger_id"] == trigger_id]
-
-    def finished(self, trigger_id):
-        return any(b["type"] == "UpdraftTriggerFinished" and b["trigger_id"] == trigger_id for b in self.said)
 
     def run_one(self, trigger_id, classpath, kwargs=None):
         self.sync([{"id": trigger_id, "classpath": classpath, "kwargs": kwargs or {}, "ti": ti("t"),
@@ -139,21 +142,19 @@ class Triggers(unittest.TestCase):
         event = self.host.run_one(1, "airflow.providers.standard.triggers.temporal.DateTimeTrigger",
                                   {"moment": moment, "end_from_trigger": False})  # fmt: skip
         self.assertIsNone(event["failure"])
-        self.assertIn("payload", event["event"])
-        json.dumps(event["event"])
-        self.host.until(lambda: self.host.finished(1))
+        self.assertIn("__classname__", json.dumps(event["event"]))
 
     def test_trigger_that_asks_through_the_sdk(self):
         state = "airflow.providers.standard.triggers.external_task.DagStateTrigger"
         self.host.store.CONSTANT = {**Store.CONSTANT, "GetDRCount": {"type": "DRCount", "count": 1}}
         event = self.host.run_one(2, state, {"dag_id": "o", "states": ["success"], "poll_interval": 1,
                                              "run_ids": ["r1"], "execution_dates": None})  # fmt: skip
-        self.assertEqual(event["event"]["payload"]["__data__"][0], state)
+        self.assertEqual(event["event"]["__data__"][0], state)
         self.assertIn("GetDRCount", [b["type"] for b in self.host.said])
 
     def test_sync_calls_inside_a_trigger(self):
         event = self.host.run_one(3, "my_triggers.Ask", {"key": "k"})
-        self.assertEqual(event["event"], {"payload": {"value": "v1", "host": "dbh"}})
+        self.assertEqual(event["event"], {"value": "v1", "host": "dbh"})
 
     def test_many_at_once_are_interleaved(self):
         items = [{"id": 100 + n, "classpath": "my_triggers.Ask", "kwargs": {"key": "k"}, "ti": ti("t"),
@@ -163,7 +164,7 @@ class Triggers(unittest.TestCase):
 
     def test_event_that_ends_the_task(self):
         event = self.host.run_one(4, "my_triggers.Ends")
-        self.assertEqual(event["event"], {"task_instance_state": "success", "xcoms": {"a": 1}})
+        self.assertEqual((event["event"], event["end_state"], event["xcoms"]), (None, "success", {"a": 1}))
 
     def test_failures_say_why(self):
         cases = [(5, "no.such.Trigger", "No module named 'no'"), (6, "my_triggers.Silent", "without sending an event"),
@@ -173,20 +174,24 @@ class Triggers(unittest.TestCase):
             with self.subTest(classpath):
                 event = self.host.run_one(number, classpath)
                 self.assertIsNone(event["event"])
-                self.assertIn(wanted, "".join(event["failure"]))
+                self.assertIn(wanted, event["failure"])
 
     def test_cancel_runs_on_kill(self):
         self.host.sync([{"id": 20, "classpath": "my_triggers.Waits", "kwargs": {}, "ti": ti("t"),
                          "timeout_after": None}])  # fmt: skip
         self.host.until(lambda: b"waiting" in self.host.output)
         self.host.sync(cancel=[20])
-        self.host.until(lambda: self.host.finished(20))
-        self.assertIn(b"on_kill was called", self.host.output)
+        self.host.until(lambda: b"on_kill was called" in self.host.output)
         self.assertEqual(self.host.events(20), [])
+
+    def test_trigger_ends_with_its_first_event(self):
+        event = self.host.run_one(21, "my_triggers.Twice")
+        self.assertEqual(event["event"], 1)
+        self.host.until(lambda: b"cleanup was called" in self.host.output)
+        self.assertNotIn(b"wrongly killed", self.host.output)
 
     def test_log_lines_name_the_task(self):
         self.host.run_one(30, "my_triggers.Ends")
-        self.host.until(lambda: self.host.finished(30))
         self.host.until(lambda: b'"trigger_id":30' in self.host.logs)
         line = next(json.loads(x) for x in self.host.logs.splitlines() if b'"trigger_id":30' in x)
         self.assertEqual((line["dag_id"], line["task_id"], line["run_id"]), ("d", "t", "r"))
