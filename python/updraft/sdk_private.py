@@ -552,6 +552,158 @@ def trigger_event_fields(event: Any) -> dict[str, Any]:
     return {"event": serialize(event.payload)}
 
 
+# ---------------------------------------------------------------- questions
+
+
+def receive_raw(channel: Any) -> tuple[int, dict[str, Any]]:
+    frame = channel._read_frame()
+    return frame.id, frame.body or {}
+
+
+def _moment(text: str | None) -> Any:
+    from airflow.sdk import timezone
+
+    return timezone.coerce_datetime(timezone.parse(text)) if text else None
+
+
+def _text(moment: Any) -> str | None:
+    from airflow.sdk import timezone
+
+    return timezone.convert_to_utc(moment).isoformat() if moment is not None else None
+
+
+def next_run(timetable: Any, question: dict[str, Any]) -> dict[str, Any] | None:
+    """Ask a timetable for the run after question["last"]."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+
+    last = question.get("last")
+    before = None
+    if last and last.get("run_after"):
+        start, end = _moment(last.get("start")), _moment(last.get("end"))
+        interval = DataInterval(start, end) if start is not None and end is not None else None
+        before = DagRunInfo(run_after=_moment(last["run_after"]), data_interval=interval)
+    restriction = TimeRestriction(
+        earliest=_moment(question.get("earliest")),
+        latest=_moment(question.get("latest")),
+        catchup=bool(question.get("catchup")),
+    )
+    info = coerce_to_core_timetable(timetable).next_dagrun_info_v2(last_dagrun_info=before, restriction=restriction)
+    if info is None:
+        return None
+    interval = info.data_interval
+    return {
+        "logical_date": _text(interval.start if interval else info.run_after),
+        "start": _text(interval.start) if interval else None,
+        "end": _text(interval.end) if interval else None,
+        "run_after": _text(info.run_after),
+    }
+
+
+def manual_interval(timetable: Any, run_after: str) -> tuple[str | None, str | None]:
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    interval = coerce_to_core_timetable(timetable).infer_manual_data_interval(run_after=_moment(run_after))
+    return _text(interval.start), _text(interval.end)
+
+
+def _callback_place(question: dict[str, Any]) -> dict[str, Any]:
+    file = question["file"]
+    return {
+        "filepath": file["rel"],
+        "bundle_name": file["bundle"],
+        "bundle_version": None,
+        "msg": question.get("msg"),
+    }
+
+
+def _known(model: Any, values: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Only what the model has a field for."""
+    return values and {name: value for name, value in values.items() if name in model.model_fields}
+
+
+def dag_callback_request(question: dict[str, Any]) -> Any:
+    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun, TaskInstance
+    from airflow.callbacks.callback_requests import DagCallbackRequest
+
+    given = question.get("context") or {}
+    context = {
+        "dag_run": _known(DagRun, given.get("dag_run")),
+        "last_ti": _known(TaskInstance, given.get("last_ti")),
+    }
+    return DagCallbackRequest.model_validate({
+        **_callback_place(question),
+        "dag_id": question["dag_id"],
+        "run_id": question["run_id"],
+        "is_failure_callback": bool(question.get("failed")),
+        "context_from_server": context,
+    })  # fmt: skip
+
+
+def task_callback_request(question: dict[str, Any]) -> Any:
+    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun, TaskInstance, TIRunContext
+    from airflow.callbacks.callback_requests import TaskCallbackRequest
+
+    context = _known(TIRunContext, question.get("context"))
+    if context and context.get("dag_run"):
+        context["dag_run"] = _known(DagRun, context["dag_run"])
+    return TaskCallbackRequest.model_validate({
+        **_callback_place(question),
+        "ti": _known(TaskInstance, question["ti"]),
+        "task_callback_type": question.get("state"),
+        "context_from_server": context,
+    })  # fmt: skip
+
+
+def run_callbacks(bag: Any, request: Any) -> None:
+    """Run the callbacks of one request as the official DAG processor does; errors go to the log."""
+    import structlog
+    from airflow.dag_processing import processor
+
+    processor._execute_callbacks(bag, [request], structlog.get_logger(logger_name="task"))
+
+
+def providers() -> list[dict[str, Any]]:
+    from airflow.providers_manager import ProvidersManager
+
+    return [
+        {"package_name": name, "version": info.version, "description": info.data.get("description", "").strip()}
+        for name, info in ProvidersManager().providers.items()
+    ]
+
+
+def connection_forms() -> list[dict[str, Any]]:
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    return [form.model_dump(mode="json") for form in HookMetaService.hook_meta_data()]
+
+
+def params_from(serialized: list[Any]) -> Any:
+    """A ParamsDict of the `params` of a serialized DAG: [[name, {default, schema, description}], ...]."""
+    from airflow.sdk.definitions.param import Param, ParamsDict
+
+    made = {}
+    for name, value in serialized:
+        schema = value.get("schema") or {}
+        given = {"default": value["default"]} if "default" in value else {}
+        made[name] = Param(description=value.get("description"), **given, **schema)
+    return ParamsDict(made)
+
+
+def validated(params: Any, conf: dict[str, Any]) -> dict[str, Any]:
+    """The values of params with conf put over them; ValueError says which one is wrong."""
+    import copy
+
+    from airflow.sdk.exceptions import ParamValidationError
+
+    merged = copy.deepcopy(params)
+    try:
+        merged.update(conf)
+        return merged.validate()
+    except ParamValidationError as e:
+        raise ValueError(str(e)) from e
+
+
 # ---------------------------------------------------------------- what a Bash task would need Python for
 
 

@@ -1,0 +1,122 @@
+"""A worker of the Python host: loads one DAG file, then answers questions about it one after another."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any, NoReturn
+
+from updraft import sdk_private
+from updraft.host import UNPROMPTED
+
+
+class Unanswerable(Exception):
+    """The question cannot be answered; the text says why."""
+
+
+class Loaded:
+    """The DAGs of this worker's file, parsed with the first question."""
+
+    def __init__(self) -> None:
+        self._bag: Any = None
+
+    def bag(self, question: dict[str, Any]) -> Any:
+        if self._bag is None:
+            file = question["file"]
+            self._bag, _ = sdk_private.load_for_tasks(file["bundle"], file.get("bundle_path") or "", file["rel"])
+        return self._bag
+
+    def dag(self, question: dict[str, Any], dag_id: str) -> Any:
+        bag = self.bag(question)
+        found = bag.dags.get(dag_id)
+        if found is None:
+            errors = "\n".join(bag.import_errors.values())
+            raise Unanswerable(f"{question['file']['rel']} defines no DAG {dag_id!r}{': ' if errors else ''}{errors}")
+        return found
+
+
+def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    dag = loaded.dag(question, question["dag_id"])
+    return {"run": sdk_private.next_run(dag.timetable, question)}
+
+
+def _timetable_infer(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    dag = loaded.dag(question, question["dag_id"])
+    start, end = sdk_private.manual_interval(dag.timetable, question["run_after"])
+    return {"start": start, "end": end}
+
+
+def _dag_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    loaded.dag(question, question["dag_id"])
+    sdk_private.run_callbacks(loaded.bag(question), sdk_private.dag_callback_request(question))
+    return {}
+
+
+def _task_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    loaded.dag(question, question["ti"]["dag_id"])
+    sdk_private.run_callbacks(loaded.bag(question), sdk_private.task_callback_request(question))
+    return {}
+
+
+def _providers(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return {"providers": sdk_private.providers()}
+
+
+def _connection_forms(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return {"forms": sdk_private.connection_forms()}
+
+
+def _validate_params(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    if question.get("file"):
+        params = loaded.dag(question, question["dag_id"]).params
+    else:
+        params = sdk_private.params_from(question.get("params") or [])
+    try:
+        return {"params": sdk_private.validated(params, question.get("conf") or {}), "invalid": None}
+    except ValueError as e:
+        return {"params": None, "invalid": str(e)}
+
+
+QUESTIONS = {
+    "timetable_next": _timetable_next,
+    "timetable_infer": _timetable_infer,
+    "dag_callback": _dag_callback,
+    "task_callback": _task_callback,
+    "providers": _providers,
+    "connection_forms": _connection_forms,
+    "validate_params": _validate_params,
+}
+
+
+def _answer(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    what = question.get("what")
+    if what not in QUESTIONS:
+        return {"error": f"question {what!r} is not known; known are {', '.join(sorted(QUESTIONS))}"}
+    try:
+        return {"result": QUESTIONS[what](loaded, question)}
+    except Unanswerable as e:
+        return {"error": str(e)}
+    except Exception as e:
+        return {"error": f"{type(e).__name__}: {e}\n{traceback.format_exc()}"}
+
+
+def run() -> NoReturn:
+    """Be a worker on descriptor 0. Never returns."""
+    try:
+        sdk_private.reset_signals()
+        sdk_private.forget_exit_handlers()
+        channel = sdk_private.task_channel()
+        sdk_private.set_comms(channel)
+        loaded = Loaded()
+        while True:
+            number, question = sdk_private.receive_raw(channel)
+            if number != UNPROMPTED:
+                continue
+            answer = {"type": "Answer", "ask": question.get("ask"), **_answer(loaded, question)}
+            sdk_private.exchange(channel, sdk_private.encode(channel, answer))
+    except EOFError:
+        sdk_private.leave(0)
+    except BaseException:
+        traceback.print_exc()
+        sdk_private.leave(1)
+    os._exit(1)
