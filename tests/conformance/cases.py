@@ -1,7 +1,8 @@
 """The cases: which DAGs are put through which steps. The DAG files lie in dags/; the verbs are harness.Steps'.
 
 A case is (name, DAG ids to record, steps, options). Options: profile (a key of PROFILES), first (record only so many runs:
-the schedule has no end), order (record in which order the tasks started), concurrency (record how many ran at once)."""
+the schedule has no end), order (record in which order the tasks started), concurrency (record how many ran at once), polls
+(its tasks look again and again: equal blocks of log lines count as one)."""
 from collections import namedtuple
 
 Case = namedtuple("Case", "name dags steps options")
@@ -17,7 +18,18 @@ PROFILES = {
         "AIRFLOW__SCHEDULER__CREATE_DELTA_DATA_INTERVALS": "True",
     },
 }
+PROFILES["airflow1"] = PROFILES["intervals"]
+# The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
+# and ours knows Airflow 1's data intervals by itself.
+DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x")}
+OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
+
+
+def world_of(profile, real):
+    """(folder of DAG files, environment) of a profile, for real Airflow or for us."""
+    folder = DAGS.get(profile, ("dags", "dags"))[0 if real else 1]
+    return folder, dict(PROFILES[profile]) if real or profile not in OURS_NEEDS_NO_ENVIRONMENT else {}
 
 
 def case(name, dags, steps, **options):
@@ -78,7 +90,7 @@ for rule in ("all_success", "all_failed", "all_done", "all_done_min_one_success"
 for dag in ("t_retries", "t_execution_timeout", "t_run_timeout", "t_fail_fast", "b_branch", "b_branch_wrong", "b_short_circuit", "b_skip",
             "e_literal", "e_xcom", "e_zero", "e_not_a_list", "e_partly_fails", "e_group", "e_group_zero", "e_group_literal",
             "e_branch_inside", "u_work_fails", "u_setup_fails", "u_setup_skipped", "u_teardown_fails", "u_teardown_decides",
-            "u_only_teardown_ok", "u_two_setups", "u_decorated", "v_xcom", "v_bash", "v_python", "w_deferred", "w_reschedule",
+            "u_only_teardown_ok", "u_two_setups", "u_decorated", "v_xcom", "v_bash", "v_python", "w_deferred",
             "q_weights_downstream", "q_weights_upstream", "q_weights_absolute"):
     manual(dag)
 scheduled("b_latest_only", 2)
@@ -112,11 +124,16 @@ case("v_missing", "v_missing", [
     ("cli", None, "variables", "set", "conf_password", "hunter2hunter2"), ("cli", None, "variables", "set", "conf_secret_short", "abc"),
     ("cli", None, "connections", "add", "conf_db", "--conn-uri", "postgres://user:p%40ssword@db:5432/base?sslmode=require"),
     ("unpause", "v_missing"), ("trigger", "v_missing"), ("ended", "v_missing", 1)])
-scheduled("w_time_delta", 1)
-case("w_external", "w_external", [("unpause", "w_time_delta"), ("unpause", "w_external"), ("ended", "w_external", 1)])
+scheduled("w_time_delta", 1, polls=True)
+manual("w_reschedule", polls=True)
+case("w_external", "w_external", [("unpause", "w_time_delta"), ("unpause", "w_external"), ("ended", "w_external", 1)],
+     polls=True)
 case("o_parent", "o_parent o_child", [("unpause", "o_child"), ("unpause", "o_parent"), ("trigger", "o_parent"),
-                                      ("ended", "o_parent", 1), ("ended", "o_child", 6)])
+                                      ("ended", "o_parent", 1), ("ended", "o_child", 6)], polls=True)
 CONSUMERS = "a_consumer_one a_consumer_both a_consumer_either a_consumer_alias a_consumer_failing"
 case("assets", "a_producer " + CONSUMERS, [("unpause", d) for d in CONSUMERS.split()] + [
     ("unpause", "a_producer"), ("trigger", "a_producer"), ("ended", "a_producer", 1),
     *[("ended", d, 1) for d in CONSUMERS.split()[:4]]])
+
+for dag, count in (("l_tutorial", 2), ("l_no_schedule", 2), ("l_days_ago", 2), ("l_catchup_off", 1), ("l_words", 2)):
+    scheduled(dag, count, profile="airflow1")

@@ -50,7 +50,7 @@ class Api:
         if body is not None:
             h["Content-Type"] = "application/json"
         h.update(headers or {})
-        c = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        c = http.client.HTTPConnection(self.host, self.port, timeout=300)
         try:
             c.request(method, path, body, {k: v for k, v in h.items() if v is not None})
             r = c.getresponse()
@@ -153,10 +153,11 @@ class Server:
     def _survivors(self):
         """Processes whose environment names this private home."""
         mark, found = f"AIRFLOW_HOME={self.home}\0".encode(), []
-        for name in os.listdir("/proc"):
+        for name in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if name.isdigit() and int(name) != os.getpid() and mark in open(f"/proc/{name}/environ", "rb").read():
-                    found.append(int(name))
+                with open(f"/proc/{name}/environ", "rb") as f:
+                    if mark in f.read():
+                        found.append(int(name))
             except OSError:
                 continue
         return found

@@ -1,4 +1,5 @@
 """What is recorded of a case, and the little that is normalised because it must differ between two servers or two days."""
+import ast
 import datetime
 import json
 import re
@@ -10,6 +11,9 @@ TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d{1,6})?(Z|
 # How the child was prepared shows in these lines; whether it parsed the file again is each server's own affair.
 STARTUP = ("DAG bundles loaded", "Filling up the DagBag from", "Worker startup parse complete", "Tmp dir root location")
 STREAMS = ("task.stdout", "task.stderr")
+# Words of chance inside texts, and what stands for them.
+ODD = ((r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+", "<tmp>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
+       (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"))
 RUN_KEPT = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "run_type", "state", "triggered_by",
             "triggering_user_name", "conf", "note", "bundle_version", "partition_key", "partition_date")
 RUN_SET = ("queued_at", "start_date", "end_date", "duration", "last_scheduling_decision")
@@ -23,7 +27,8 @@ DAG_KEPT = ("is_paused", "timetable_summary", "timetable_description", "timetabl
 class Normaliser:
     """Replaces what is of this server or of this day: paths, uuids, host, ids made of the clock, times near now."""
 
-    def __init__(self, server):
+    def __init__(self, server, polls=False):
+        self.polls = polls
         self.server, self.now = server, datetime.datetime.now(datetime.timezone.utc)
         self.names = {}
 
@@ -34,8 +39,9 @@ class Normaliser:
         for raw, name in sorted(self.names.items(), key=lambda p: -len(p[0])):
             value = value.replace(raw, name)
         value = value.replace(self.server.dags, "<dags>").replace(self.server.home, "<home>")
-        value = re.sub(r"0x[0-9a-f]{6,}", "<address>", value)
-        value = re.sub(r"/tmp/airflowtmp\w+", "<tmp>", value)
+        value = value.replace(self.server.base, "<base>")
+        for pattern, name in ODD:
+            value = re.sub(pattern, name, value)
         return TIME.sub(self._time, UUID.sub("<uuid>", value))
 
     def _time(self, m):
@@ -73,7 +79,7 @@ def name_runs(server, dags, norm):
 
 def observe(server, case, answers):
     """The recording of one case: {dags: {id: {dag, runs}}, answers}."""
-    norm = Normaliser(server)
+    norm = Normaliser(server, case.options.get("polls"))
     names = {}
     for dag in case.dags:
         name_runs(server, [dag], norm)
@@ -134,6 +140,8 @@ def xcoms(server, path, map_index, norm):
     for e in json.loads(data)["xcom_entries"]:
         status, _, data = server.api.raw("GET", f"{path}/xcomEntries/{quote(e['key'])}?map_index={map_index}&stringify=true")
         found[e["key"]] = norm(json.loads(data).get("value")) if status == 200 else f"status {status}"
+    if isinstance(found.get("skipmixin_key"), str):
+        found["skipmixin_key"] = {k: sorted(v) for k, v in ast.literal_eval(found["skipmixin_key"]).items()}
     return found
 
 
@@ -147,11 +155,33 @@ def log_lines(server, path, n, map_index, norm):
         text = norm(c.get("event", ""))
         if "timestamp" not in c or text.startswith(STARTUP):
             continue
+        if c.get("logger") == "py.warnings":  # shown by the process that imports first, a warm parent perhaps
+            continue
         if c.get("logger") in streams:
             streams[c["logger"]].append(text)
         else:
-            lines.append([c.get("level"), c.get("logger"), text, *errors(c, norm)])
-    return {"lines": lines, **{k: v for k, v in streams.items() if v}}
+            lines.append([c.get("level"), c.get("logger"), unordered(text), *errors(c, norm)])
+    return {"lines": collapse(lines) if norm.polls else lines, **{k: v for k, v in streams.items() if v}}
+
+
+def collapse(lines):
+    """Each run of equal blocks shrunk to one: how often something was looked at before it was ready is chance."""
+    size = 1
+    while 2 * size <= len(lines):
+        n = 0
+        while n + 2 * size <= len(lines):
+            if lines[n:n + size] == lines[n + size:n + 2 * size]:
+                del lines[n + size:n + 2 * size]
+            else:
+                n += 1
+        size += 1
+    return lines
+
+
+def unordered(text):
+    """A list that Airflow prints from a set, sorted."""
+    m = re.match(r"(Skipping tasks )(\[.*\])$", text, re.S)
+    return m[1] + repr(sorted(ast.literal_eval(m[2]), key=str)) if m else text
 
 
 def errors(content, norm):

@@ -13,7 +13,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from cases import CASES, PROFILES  # noqa: E402
+from cases import CASES, PROFILES, world_of  # noqa: E402
 from compare import differences, without_xcoms  # noqa: E402
 from harness import Server, in_parallel  # noqa: E402
 from record import RECORDINGS, play  # noqa: E402
@@ -33,10 +33,10 @@ def play_profile(profile, home):
     cases = [c for c in wanted() if c.options.get("profile", "plain") == profile]
     if not cases:
         return
-    extra = dict(PROFILES[profile])
+    folder, extra = world_of(profile, "CONFORMANCE_AIRFLOW" in os.environ)
     if os.environ.get("CONFORMANCE_DATABASE"):
         extra["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"{os.environ['CONFORMANCE_DATABASE']}_{profile}"
-    server = Server(PROGRAM, os.path.join(home, profile), os.path.join(HERE, "dags"), extra)
+    server = Server(PROGRAM, os.path.join(home, profile), os.path.join(HERE, folder), extra)
     try:
         server.start()
         SEEN.update(zip((c.name for c in cases), in_parallel([lambda c=c: play(server, c) for c in cases], WIDTH)))
