@@ -107,7 +107,8 @@ static void ask_fork(struct child *c, struct forge_link *link, const int theirs[
 {
 	json_t *env = json_object_get(c->spec, "env");
 	size_t n = json_object_size(env), i = 0;
-	CLEANUP(freep) const char **names = xcalloc(n + 1, sizeof *names), **values = xcalloc(n + 1, sizeof *values);
+	CLEANUP(freep) const char **names = xcalloc(n + 1, sizeof *names);
+	CLEANUP(freep) const char **values = xcalloc(n + 1, sizeof *values);
 	CLEANUP(freep) char *title = title_of(c);
 	const char *key;
 	json_t *value;
@@ -118,7 +119,6 @@ static void ask_fork(struct child *c, struct forge_link *link, const int theirs[
 	struct forge_fork r = { .kind = exec_kind_name(c->kind), .env_names = names, .env_values = values, .nenv = n, .user = jg_str(c->spec, "user", NULL),
 		.token = c->token, .title = title, .umask = (int)jg_int(c->spec, "umask", -1) };
 	forge_link_fork(link, c->id, &r, theirs);
-	free(values);
 }
 
 static int fork_from(struct child *c, struct forge_link *link, const struct buf *first, struct err *err)

@@ -87,6 +87,8 @@ class Supervisor:
         for client in self.clients:
             client.close()
         self.stop()
+        if self.process.returncode not in (0, -signal.SIGKILL):
+            raise AssertionError(f"the supervisor ended with {self.process.returncode}: {self.said()}")
         self.notes.close()
         shutil.rmtree(self.home.path, ignore_errors=True)
 
@@ -185,17 +187,17 @@ class Client:
 
     def serve(self, child, store):
         """Answer the child's requests until its exit; (bodies, exit)."""
-        said = []
+        said, of_others = [], []
         while True:
-            frame = self.backlog.pop(0) if self.backlog else self.receive()
-            kind, of, data = frame
+            kind, of, data = frame = self.backlog.pop(0) if self.backlog else self.receive()
             if of != child:
-                continue
-            if kind == FRAME_FROM:
+                of_others.append(frame)
+            elif kind == FRAME_FROM:
                 said.append(data[1])
                 self.answer(child, data, store)
             elif kind == EXIT:
                 self.send(ACK, child)
+                self.backlog = of_others + self.backlog
                 return said, data
 
     def exit_of(self, child, ack=True):
