@@ -131,6 +131,8 @@ bool child_is_skip(const struct child *c, int status)
 void child_open_log(struct child *c)
 {
 	struct err err = {0};
+	if (c->log)
+		return;
 	const json_t *fields = jg(c->spec, "log_fields");
 	CLEANUP(freep) char *text = fields ? json_dumps(fields, JSON_COMPACT) : NULL;
 	const struct supervisor_options *o = c->s->o;
@@ -208,8 +210,7 @@ void child_started(struct child *c, int pid, usec_t at)
 	struct child **bucket_at = &c->s->by_pid[bucket((uint64_t)pid)];
 	c->next_pid = *bucket_at;
 	*bucket_at = c;
-	if (!c->log)
-		child_open_log(c);
+	child_open_log(c);
 	json_decrefp(&c->spec);
 	send_started(c);
 	if (c->kill_at != USEC_NONE || c->killed_by_us)   /* asked for while it was being forked */

@@ -281,15 +281,38 @@ void python_link_gone(struct supervisor *s, const struct forge_link *from)
 		}
 }
 
+/* Its channel was closed with its first frame unread, and it said nothing: no code of the user has run. Once more. */
+static void queue_again(struct child *c)
+{
+	relay_close_requests(c);
+	for (int i = 0; i < STREAMS; i++) {
+		source_free(c->streams[i].watch);
+		c->streams[i].watch = NULL;
+		closep(&c->streams[i].fd);
+	}
+	c->state = CHILD_QUEUED;
+	c->orphan = c->unread = false;
+	c->look_tries = 0;
+	if (c->killed_by_us)
+		child_kill_hard(c);
+	else
+		python_start(c);
+}
+
 /* The forge died before it told this child's pid. Whoever holds the other end of its channel is it; its title has the token. */
 void python_look(struct child *c)
 {
-	int pid = relay_peer_gone(c) ? 0 : process_find_title(c->token);
+	bool gone = relay_peer_gone(c);
+	int pid = gone ? 0 : process_find_title(c->token);
 	if (pid) {
 		started(c, pid);
 		return;
 	}
-	if (relay_peer_gone(c) || ++c->look_tries > LOOKS_MAX) {
+	if (gone && c->unread && !c->heard) {
+		queue_again(c);
+		return;
+	}
+	if (gone || ++c->look_tries > LOOKS_MAX) {
 		child_failed(c, "the Python forge died while it started this child");
 		return;
 	}

@@ -164,9 +164,11 @@ static bool read_requests(struct child *c)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
+		c->unread = c->unread || (n < 0 && errno == ECONNRESET);
 		relay_close_requests(c);
 		return false;
 	}
+	c->heard = true;
 	channel_feed(&c->reader, s->scratch, (size_t)n);
 	return true;
 }
@@ -281,10 +283,11 @@ void relay_drain(struct child *c)
 			;
 }
 
-bool relay_peer_gone(const struct child *c)
+bool relay_peer_gone(struct child *c)
 {
 	char byte;
 	ssize_t n = c->requests_fd < 0 ? 0 : recv(c->requests_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	c->unread = c->unread || (n < 0 && errno == ECONNRESET);
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 

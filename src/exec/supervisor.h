@@ -79,6 +79,7 @@ struct child {
 	size_t out_at;
 	struct request *unanswered, **last_unanswered;
 	size_t nunanswered, unanswered_bytes;
+	bool heard, unread;                      /* it has sent something; it closed its channel without having read all */
 	bool paused;                             /* requests and client-bound lines are not read for now */
 	/* output */
 	struct stream streams[STREAMS];
@@ -131,7 +132,7 @@ void relay_drain(struct child *c);                       /* the process is gone:
 bool relay_output_open(const struct child *c);
 void relay_close_requests(struct child *c);
 void relay_close_output(struct child *c);
-bool relay_peer_gone(const struct child *c);             /* nobody holds the other end of its channel */
+bool relay_peer_gone(struct child *c);                   /* nobody holds the other end of its channel */
 void relay_flush_log(struct child *c);
 
 /* ---- direct.c, python.c ---- */

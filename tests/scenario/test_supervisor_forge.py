@@ -313,7 +313,8 @@ class Deaths(WithForge):
         said, exit = self.client.serve(child, answers)
         self.assertEqual((said[-1]["type"], exit["status"]), (DONE, 0))
         self.assertGreater(exit["maxrss_kb"], 1000)
-        self.assertEqual(self.client.serve(queued, answers)[1]["status"], 0)
+        _, exit = self.client.serve(queued, answers)
+        self.assertEqual(exit["status"], 0, exit)
 
     def test_forge_dies_while_it_forks(self):
         self.go()
