@@ -1,0 +1,38 @@
+/* auth: who asks. Tokens (JWT, as Airflow's: HS512, sub, role, jti, aud, nbf, exp, iat), the simple auth manager's users and
+ * password file, password users of the store, lock-out against guessing. Owns its keys. */
+#pragma once
+#include "base/base.h"
+#include "api/roles.h"
+#include "config/config.h"
+
+struct call;
+struct store;
+struct auth;
+
+struct auth_setup { const struct config *cfg; struct store *db; void (*print)(const char *line); };
+/* Reads or makes the secrets; in simple mode makes the password file and prints new passwords once. */
+int auth_new(const struct auth_setup *s, struct auth **ret, struct err *err);
+void auth_free(struct auth *a);
+enum auth_kind auth_mode(const struct auth *a);
+const char *auth_secret_key(const struct auth *a);      /* [api] secret_key: signs file tokens and log tokens */
+
+/* Fills c->user from the bearer token or the cookie. 0 is "go on"; else the status to answer and *ret_why. Without a token
+ * the user is Public, or in all_admins mode Admin. */
+int auth_identify(struct call *c, const char **ret_why);
+char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime);   /* malloc'd */
+void auth_revoke(struct call *c);                       /* the tokens this request carries */
+
+/* simple mode: checks at once. E_UNAUTHORIZED */
+int auth_simple_check(const struct auth *a, const char *user, const char *password, enum role *ret, struct err *err);
+/* password mode: what the store knows; hash malloc'd ("" for an unknown user, so that both take as long) */
+struct auth_account { char *hash; bool known; enum role role; };
+int auth_account(const struct auth *a, const char *user, struct auth_account *ret, struct err *err);
+
+/* lock-out: after 5 failures for a name from an address, each further try must wait, up to 5 minutes */
+usec_t auth_wait(const struct auth *a, const char *user, const char *remote, usec_t now);   /* 0: may try */
+void auth_failed(struct auth *a, const char *user, const char *remote, usec_t now);
+void auth_succeeded(struct auth *a, const char *user, const char *remote);
+
+/* itsdangerous' URLSafeSerializer: BASE64(json).BASE64(HMAC-SHA1) */
+char *token_sign(const struct auth *a, const char *json, size_t n);                        /* malloc'd */
+int token_open(const struct auth *a, const char *token, struct buf *ret_json);             /* E_INVALID */

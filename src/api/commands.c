@@ -1,0 +1,130 @@
+#include "api/commands.h"
+#include "api/call.h"
+#include <unistd.h>
+
+#define ANSWER_IN (20 * USEC_SEC)
+
+struct waiting { struct waiting *next; int64_t id; usec_t until; command_reply_fn reply; void *arg; };
+
+struct commands {
+	struct api *api;
+	struct waiting *waiting;
+	char *reply_to, *scheduler;     /* wake-up paths */
+	struct source *tick;
+};
+
+static void answer(struct waiting *w, int code, const char *text, const json_t *result)
+{
+	w->reply(w->arg, code, text, result);
+	free(w);
+}
+
+/* The row's result is {"code", "detail", "result"}. True when it was done. */
+static bool look(struct commands *c, struct waiting *w)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(err_clear) struct err err = {0};
+	CLEANUP(json_decrefp) json_t *result = NULL;
+	int rc = store_one(c->api->db, SQL_command_get, &r, &err, v_int(w->id));
+	if (rc == 0 && row_null(&r, 3))
+		return false;
+	if (rc < 0) {
+		answer(w, rc, err_text(&err), NULL);
+		return true;
+	}
+	int code = (int)row_int(&r, 4);
+	if (row_text(&r, 5))
+		json_read(row_text(&r, 5), row_size(&r, 5), &result, NULL);
+	rows_close(&r);
+	answer(w, code, jg_str(result, "detail", code ? error_title(code) : ""), jg(result, "result"));
+	return true;
+}
+
+/* takes those that are done out of the list first: a reply may submit the next command */
+static void look_at_all(void *arg)
+{
+	struct commands *c = arg;
+	usec_t now = loop_monotonic();
+	struct waiting *list = c->waiting;
+	c->waiting = NULL;
+	while (list) {
+		struct waiting *w = list;
+		list = w->next;
+		if (look(c, w))
+			continue;
+		if (w->until <= now) {
+			answer(w, E_TIMEOUT, "the scheduler has not answered in time; the request is kept and will be done when it comes back", NULL);
+			continue;
+		}
+		w->next = c->waiting;
+		c->waiting = w;
+	}
+	if (c->waiting)
+		timer_in(c->tick, USEC_SEC);
+	else
+		timer_at(c->tick, USEC_NONE);
+}
+
+static bool scheduler_lives(struct commands *c)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(err_clear) struct err err = {0};
+	int rc = store_one(c->api->db, SQL_lease_get, &r, &err, v_text("scheduler"));
+	return rc == 0 && row_time(&r, 2) > loop_now();
+}
+
+int command_submit(struct commands *c, const char *kind, const json_t *args, const char *user, command_reply_fn reply, void *arg, struct err *err)
+{
+	CLEANUP(freep) char *text = json_dumps(args, JSON_COMPACT);
+	int64_t id = 0;
+	int rc = store_insert(c->api->db, SQL_command_add, &id, err, v_text("scheduler"), v_text(kind), v_text(text), v_text(c->reply_to),
+	                      v_text(user), v_time(loop_now()));
+	if (rc < 0)
+		return rc;
+	struct waiting *w = xcalloc(1, sizeof *w);
+	*w = (struct waiting){ c->waiting, id, loop_monotonic() + ANSWER_IN, reply, arg };
+	c->waiting = w;
+	timer_in(c->tick, USEC_SEC);
+	if (scheduler_lives(c) || !c->api->o->apply_inbox) {
+		wake_send(c->scheduler);
+		return 0;
+	}
+	/* E_BUSY: a scheduler came up meanwhile and will find the row */
+	CLEANUP(err_clear) struct err trouble = {0};
+	if (c->api->o->apply_inbox(c->api->cfg, c->api->db, &trouble) < 0)
+		wake_send(c->scheduler);
+	look_at_all(c);
+	return 0;
+}
+
+int commands_new(struct api *api, struct commands **ret, struct err *err)
+{
+	struct commands *c = xcalloc(1, sizeof *c);
+	c->api = api;
+	c->scheduler = xasprintf("%s/.updraft/scheduler.wake", config_home(api->cfg));
+	c->reply_to = xasprintf("%s/.updraft/api.wake.%d", config_home(api->cfg), getpid());
+	c->tick = loop_timer(api->loop, look_at_all, c);
+	int rc = wake_listen(api->loop, c->reply_to, look_at_all, c, err);
+	if (rc < 0) {
+		commands_free(c);
+		return rc;
+	}
+	*ret = c;
+	return 0;
+}
+
+void commands_free(struct commands *c)
+{
+	if (!c)
+		return;
+	while (c->waiting) {
+		struct waiting *w = c->waiting;
+		c->waiting = w->next;
+		answer(w, E_CLOSED, "the API server is stopping; the request is kept and will be done", NULL);
+	}
+	unlink(c->reply_to);
+	source_free(c->tick);
+	freep(&c->reply_to);
+	freep(&c->scheduler);
+	free(c);
+}

@@ -1,0 +1,418 @@
+/* dag_runs: listing, triggering, changing, clearing and deleting runs. */
+#include "api/handlers.h"
+#include "api/selection.h"
+#include "base/time.h"
+#include "tables/tables.h"
+
+/* ---- what a run looks like ---- */
+
+const struct field version_fields[] = {
+	UUID("id", "v.id"),
+	INT("version_number", "v.version_number"),
+	TEXT("dag_id", "v.dag_id"),
+	TEXT("bundle_name", "v.bundle_name"),
+	TEXT("bundle_version", "v.bundle_version"),
+	TIME("created_at", "v.created"),
+	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"),
+	NOTHING("bundle_url"),
+	END
+};
+
+/* A run whose version never changed has that one. Otherwise those that its task instances ran with. */
+static void write_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	static const char from[] = " FROM dag_version v JOIN dag d ON d.dag_id = v.dag_id WHERE ";
+	CLEANUP(buf_clear) struct buf sql = {0};
+	CLEANUP(buf_clear) struct buf columns = {0};
+	CLEANUP(rows_close) struct rows v = {0};
+	struct uuid version, created;
+	bool one = row_null(r, col + 2);
+	row_uuid(r, col + 1, &version);
+	row_uuid(r, col + 2, &created);
+	one = one || uuid_eq(&version, &created);
+	struct val value = one ? v_uuid(&version) : v_int(row_int(r, col));
+	fields_sql(version_fields, &columns);
+	buf_printf(&sql, "SELECT %s%s%s ORDER BY v.version_number", columns.data, from, one ? "v.id = ?"
+	           : "v.id IN (SELECT t.version FROM task_instance t WHERE t.dag_run = ?)");
+	jw_array(w);
+	int rc = row_null(r, col + 1) ? 0 : store_query_text(c->api->db, sql.data, &value, 1, &v, NULL);
+	while (rc >= 0 && !row_null(r, col + 1) && (rc = rows_next(&v, NULL)) > 0) {
+		jw_object(w);
+		fields_write(c, w, version_fields, &v, 0);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
+static const struct field run_fields[] = {
+	TEXT("dag_run_id", "r.run_id"),
+	TEXT("dag_id", "r.dag_id"),
+	TIME("logical_date", "r.logical_date"),
+	TIME("queued_at", "r.queued_at"),
+	TIME("start_date", "r.start_date"),
+	TIME("end_date", "r.end_date"),
+	SECONDS("duration", "(r.end_date - r.start_date)"),
+	TIME("data_interval_start", "r.interval_start"),
+	TIME("data_interval_end", "r.interval_end"),
+	TIME("run_after", "r.run_after"),
+	TIME("last_scheduling_decision", "r.last_decision"),
+	TEXT("run_type", "r.run_type"),
+	TEXT("state", "r.state"),
+	TEXT("triggered_by", "r.triggered_by"),
+	TEXT("triggering_user_name", "r.triggering_user"),
+	JSON("conf", "r.conf"),
+	TEXT("note", "n.content"),
+	COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_versions),
+	TEXT("bundle_version", "r.bundle_version"),
+	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"),
+	TEXT("partition_key", "r.partition_key"),
+	TIME("partition_date", "r.partition_date"),
+	END
+};
+
+#define DURATION "(r.end_date - r.start_date)"
+
+static void filter_version(struct call *c, struct where *w, const char *value)
+{
+	const char *at[50];
+	size_t n = query_list(c, "dag_version", at, ARRAY_LEN(at));
+	CLEANUP(buf_clear) struct buf b = {0};
+	(void)value;
+	for (size_t i = 0; i < n; i++) {
+		int64_t number = 0;
+		if (str_to_int64(at[i], &number) < 0)
+			call_problem(c, "int_parsing", arena_printf(w->a, "[\"query\",\"dag_version\",%zu]", i),
+			             "Input should be a valid integer, unable to parse string as an integer", json_quoted(w->a, at[i]), NULL);
+		buf_adds(&b, b.len ? ",?" : "(SELECT v.version_number FROM dag_version v WHERE v.id = r.created_version) IN (?");
+		where_value(w, v_int(number));
+	}
+	if (n) {
+		buf_addc(&b, ')');
+		where_add(w, b.data);
+	}
+}
+
+#define RUN_RANGES \
+	{ "run_after", FILTER_TIMES, "r.run_after" }, { "logical_date", FILTER_TIMES, "r.logical_date" }, \
+	{ "start_date", FILTER_TIMES_OPEN, "r.start_date" }, { "end_date", FILTER_TIMES_OPEN, "r.end_date" }, \
+	{ "duration", FILTER_SECONDS, DURATION }, { "updated_at", FILTER_TIMES, "r.updated" }
+
+
+static const struct filter run_filters[] = {
+	RUN_RANGES,
+	{ "conf_contains", FILTER_CONTAINS, "r.conf" },
+	{ "state", FILTER_STATE, "r.state", "queued|running|success|failed", .label = "state" },
+	{ "run_type", FILTER_STATE, "r.run_type", "backfill|scheduled|manual|operator_triggered|asset_triggered|asset_materialization", .label = "run type" },
+	{ "dag_version", FILTER_CALL, .fn = filter_version },
+	{ "bundle_version", FILTER_TEXT, "r.bundle_version" },
+	{ "run_id", FILTER_SEARCH, "r.run_id" },
+	{ "triggering_user_name", FILTER_SEARCH, "r.triggering_user" },
+	{ "dag_id", FILTER_SEARCH, "r.dag_id" },
+	{ "partition_key", FILTER_SEARCH_LITERAL, "r.partition_key" },
+	{ NULL, FILTER_END }
+};
+
+static const struct order run_orders[] = {
+	{ "id", "r.id" }, { "state", "r.state" }, { "dag_id", "r.dag_id" }, { "run_id", "r.run_id" }, { "dag_run_id", "r.run_id" },
+	{ "logical_date", "r.logical_date" }, { "partition_date", "r.partition_date" }, { "run_after", "r.run_after" },
+	{ "start_date", "r.start_date" }, { "end_date", "r.end_date" }, { "updated_at", "r.updated" }, { "conf", "r.conf" },
+	{ "duration", DURATION }, { NULL, NULL }
+};
+
+static const struct path_filter run_paths[] = { { "dag_id", "r.dag_id" }, { NULL, NULL } };
+
+static bool runs_before(struct call *c)
+{
+	return need_dag(c, call_param(c, "dag_id"));
+}
+
+#define RUN_FROM "dag_run r JOIN dag d ON d.dag_id = r.dag_id LEFT JOIN run_note n ON n.dag_run = r.id"
+#define RUN_MISSING "The DagRun with dag_id: `{dag_id}` and run_id: `{dag_run_id}` was not found"
+
+const struct list_spec dag_runs_list = { .key = "dag_runs", .fields = run_fields, .from = RUN_FROM, .count_from = "dag_run r",
+	.filters = run_filters, .orders = run_orders, .order = "id", .tie = "r.id", .paths = run_paths, .before = runs_before, .nullable_totals = true };
+const struct list_spec dag_run_one = { .fields = run_fields, .from = RUN_FROM, .one = "r.dag_id = ? AND r.run_id = ?", .missing = RUN_MISSING };
+
+bool need_run(struct call *c, const char *dag_id, const char *run_id, int64_t *ret_run)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	int64_t id = 0;
+	if (store_get_int(c->api->db, SQL_run_id_of, 0, &id, &err, v_text(dag_id), v_text(run_id)) < 0)
+		call_fail_err(c, &err);
+	else if (!id)
+		call_fail(c, 404, "The DagRun with dag_id: `%s` and run_id: `%s` was not found", dag_id, run_id);
+	*ret_run = id;
+	return id != 0;
+}
+
+static void reply_run(struct call *c, const char *dag_id, const char *run_id)
+{
+	struct val v[] = { v_text(dag_id), v_text(run_id) };
+	api_one_reply(c, &dag_run_one, "r.dag_id = ? AND r.run_id = ?", v, 2, 200);
+}
+
+/* ---- triggering ---- */
+
+static const struct body_field trigger_fields[] = {
+	{ "dag_run_id", BODY_TEXT, .nullable = true }, { "data_interval_start", BODY_AWARE_TIME, .nullable = true },
+	{ "data_interval_end", BODY_AWARE_TIME, .nullable = true }, { "logical_date", BODY_AWARE_TIME, .required = true, .nullable = true },
+	{ "run_after", BODY_TIME, .nullable = true }, { "conf", BODY_OBJECT, .nullable = true }, { "note", BODY_TEXT, .nullable = true },
+	{ "partition_key", BODY_TEXT, .nullable = true }, { NULL, BODY_END }
+};
+
+static void check_intervals(struct call *c)
+{
+	if (!jg(c->body, "data_interval_start") != !jg(c->body, "data_interval_end"))
+		body_value_error(c, "Either both data_interval_start and data_interval_end must be provided or both must be None");
+}
+
+const struct body_spec trigger_body = { "TriggerDAGRunPostBody", trigger_fields, .check = check_intervals };
+
+static bool run_id_allowed(struct call *c, const char *run_id)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.~:+-";
+	const char *pattern = config_str(c->api->cfg, OPT_scheduler_allowed_run_id_pattern);
+	if (!*run_id || run_id[strspn(run_id, plain)]) {
+		call_fail(c, 400, "The run_id provided '%s' does not match regex pattern '%s' or '^(?:manual|scheduled|asset_triggered)__"
+		          "(?:\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\+00:00)$'", run_id, pattern);
+		return false;
+	}
+	enum run_type type = run_type_from_id(run_id);
+	if (type == RUN_MANUAL)
+		return true;
+	call_fail(c, 400, "A manual DAG run cannot use ID '%s' since it is reserved for %s runs", run_id, run_type_name(type));
+	return false;
+}
+
+static void reply_triggered(struct call *c, int code, const char *text, const json_t *result)
+{
+	const char *dag_id = call_param(c, "dag_id");
+	if (code == E_EXISTS)
+		call_unique(c, text);
+	else if (code < 0)
+		call_command_failed(c, code, text);
+	else
+		reply_run(c, dag_id, jg_str(result, "run_id", ""));
+}
+
+static bool may_trigger(struct call *c, const char *dag_id)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(err_clear) struct err err = {0};
+	struct val v = v_text(dag_id);
+	int rc = store_query_text(c->api->db, "SELECT has_import_errors FROM dag WHERE dag_id = ? AND is_stale = 0", &v, 1, &r, &err);
+	if (rc >= 0)
+		rc = rows_next(&r, &err);
+	if (rc < 0)
+		call_fail_err(c, &err);
+	else if (!rc)
+		call_fail(c, 404, "Dag with dag_id: '%s' not found", dag_id);
+	else if (row_bool(&r, 0))
+		call_fail(c, 400, "Dag with dag_id: '%s' has import errors and cannot be triggered", dag_id);
+	return rc > 0 && !row_bool(&r, 0);
+}
+
+void trigger_dag_run(struct call *c)
+{
+	const char *dag_id = call_param(c, "dag_id"), *run_id = jg_str(c->body, "dag_run_id", NULL);
+	if (!may_trigger(c, dag_id) || (run_id && !run_id_allowed(c, run_id)))
+		return;
+	json_t *args = json_deep_copy(c->body);
+	if (!json_object_get(args, "conf"))
+		json_object_set_new(args, "conf", json_object());
+	json_object_set_new(args, "dag_id", json_string(dag_id));
+	json_object_set_new(args, "triggered_by", json_string("rest_api"));
+	json_object_set_new(args, "user", json_string(c->user.name));
+	call_command(c, "dag_run.trigger", args, reply_triggered);
+}
+
+/* ---- changing ---- */
+
+static const struct body_field run_patch_fields[] = {
+	{ "state", BODY_CHOICE, .nullable = true, .choices = "queued|success|failed" },
+	{ "note", BODY_TEXT, .nullable = true, .limit = 1000 }, { NULL, BODY_END }
+};
+const struct body_spec run_patch_body = { "DAGRunPatchBody", run_patch_fields };
+
+static void reply_this_run(struct call *c, int code, const char *text, const json_t *result)
+{
+	(void)result;
+	if (code < 0)
+		call_command_failed(c, code, text);
+	else
+		reply_run(c, call_param(c, "dag_id"), call_param(c, "dag_run_id"));
+}
+
+static bool put_run_note(struct call *c, int64_t run, const json_t *note)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	if (store_run(c->api->db, SQL_run_note_put, &err, v_int(run), v_text(json_string_value(note)), v_text(c->user.name), v_time(loop_now())) == 0)
+		return true;
+	call_fail_err(c, &err);
+	return false;
+}
+
+void patch_dag_run(struct call *c)
+{
+	const char *dag_id = call_param(c, "dag_id"), *run_id = call_param(c, "dag_run_id");
+	const char *state = jg_str(c->body, "state", NULL);
+	const json_t *note = json_object_get(c->body, "note");
+	int64_t run;
+	if (!need_run(c, dag_id, run_id, &run))
+		return;
+	if (note && masked_in(c, "note") && !put_run_note(c, run, note))
+		return;
+	if (!state || !masked_in(c, "state"))
+		reply_run(c, dag_id, run_id);
+	else if (streq(state, "queued"))   /* Airflow clears the run for that */
+		call_command(c, "dag_run.clear", json_pack("{s:s,s:s}", "dag_id", dag_id, "run_id", run_id), reply_this_run);
+	else
+		call_command(c, "dag_run.mark", json_pack("{s:s,s:s,s:s}", "dag_id", dag_id, "run_id", run_id, "state", state), reply_this_run);
+}
+
+static void reply_run_deleted(struct call *c, int code, const char *text, const json_t *result)
+{
+	(void)result;
+	if (code == E_NOT_FOUND)
+		one_missing(c, &dag_run_one);
+	else if (code < 0)
+		call_command_failed(c, code, text);
+	else
+		call_empty(c, 204);
+}
+
+void delete_dag_run(struct call *c)
+{
+	const char *dag_id = call_param(c, "dag_id"), *run_id = call_param(c, "dag_run_id");
+	CLEANUP(err_clear) struct err err = {0};
+	CLEANUP(freep) char *state = NULL;
+	int rc = store_get_text(c->api->db, SQL_run_state, &state, &err, v_text(dag_id), v_text(run_id));
+	if (rc < 0)
+		call_fail_err(c, &err);
+	else if (!state)
+		one_missing(c, &dag_run_one);
+	else if (streq(state, "running"))
+		call_fail(c, 409, "The DagRun with dag_id: `%s` and run_id: `%s` cannot be deleted in running state", dag_id, run_id);
+	else
+		call_command(c, "dag_run.delete", json_pack("{s:s,s:s}", "dag_id", dag_id, "run_id", run_id), reply_run_deleted);
+}
+
+/* ---- clearing ---- */
+
+static const struct body_field run_clear_fields[] = {
+	{ "dry_run", BODY_BOOL }, { "only_failed", BODY_BOOL }, { "only_new", BODY_BOOL }, { "run_on_latest_version", BODY_BOOL, .nullable = true },
+	{ "note", BODY_TEXT, .nullable = true, .limit = 1000 }, { NULL, BODY_END }
+};
+
+static void check_only(struct call *c)
+{
+	if (jg_bool(c->body, "only_new", false) && jg_bool(c->body, "only_failed", false))
+		body_value_error(c, "only_new and only_failed are mutually exclusive");
+}
+
+const struct body_spec run_clear_body = { "DAGRunClearBody", run_clear_fields, .check = check_only };
+
+void clear_dag_run(struct call *c)
+{
+	const char *dag_id = call_param(c, "dag_id"), *run_id = call_param(c, "dag_run_id");
+	bool only_failed = jg_bool(c->body, "only_failed", false);
+	const json_t *note = jg(c->body, "note");
+	int64_t run;
+	if (!need_run(c, dag_id, run_id, &run))
+		return;
+	if (jg_bool(c->body, "dry_run", true)) {
+		struct where w = { .a = &c->r->arena };
+		where_add(&w, "t.dag_run = ?");
+		where_value(&w, v_int(run));
+		if (only_failed)
+			where_add(&w, "t.state IN ('failed', 'upstream_failed')");
+		selection_reply(c, &w, false);
+		where_clear(&w);
+		return;
+	}
+	if (note && !put_run_note(c, run, note))
+		return;
+	call_command(c, "dag_run.clear", json_pack("{s:s,s:s,s:b}", "dag_id", dag_id, "run_id", run_id, "only_failed", only_failed), reply_this_run);
+}
+
+/* ---- the list as a POST ---- */
+
+#define BATCH_RANGE(name) { name "_gte", BODY_AWARE_TIME, .nullable = true }, { name "_gt", BODY_AWARE_TIME, .nullable = true }, \
+	{ name "_lte", BODY_AWARE_TIME, .nullable = true }, { name "_lt", BODY_AWARE_TIME, .nullable = true }
+#define BATCH_NUMBERS(name) { name "_gte", BODY_ANY, .nullable = true }, { name "_gt", BODY_ANY, .nullable = true }, \
+	{ name "_lte", BODY_ANY, .nullable = true }, { name "_lt", BODY_ANY, .nullable = true }
+
+static const struct body_field runs_batch_fields[] = {
+	{ "order_by", BODY_TEXT, .nullable = true }, { "page_offset", BODY_INT, .bounded = true }, { "page_limit", BODY_INT, .bounded = true },
+	{ "dag_ids", BODY_TEXTS, .nullable = true }, { "states", BODY_LIST, .nullable = true },
+	BATCH_RANGE("run_after"), BATCH_RANGE("logical_date"), BATCH_RANGE("start_date"), BATCH_RANGE("end_date"), BATCH_NUMBERS("duration"),
+	{ "conf_contains", BODY_TEXT, .nullable = true }, { NULL, BODY_END }
+};
+const struct body_spec runs_batch_body = { "DAGRunsBatchBody", runs_batch_fields };
+static const struct batch_name runs_batch_names[] = { { "dag_ids", "r.dag_id" }, { "states", "r.state" }, { NULL, NULL } };
+static const struct filter runs_batch_filters[] = { RUN_RANGES, { "conf_contains", FILTER_CONTAINS, "r.conf" }, { NULL, FILTER_END } };
+
+void get_list_dag_runs_batch(struct call *c)
+{
+	batch_list(c, &dag_runs_list, runs_batch_names, runs_batch_filters);
+}
+
+/* ---- waiting for the end ---- */
+
+struct waiting { struct call *c; struct source *timer; int64_t run; bool told; };
+
+static void wait_done(void *arg)
+{
+	struct waiting *w = arg;
+	source_free(w->timer);
+	call_release(w->c);
+	free(w);
+}
+
+static void wait_tick(void *arg)
+{
+	struct waiting *w = arg;
+	http_wake(w->c->r);
+}
+
+/* one JSON line with the state now, one when the run has ended */
+static enum http_more wait_pull(void *arg, struct buf *out)
+{
+	struct waiting *w = arg;
+	CLEANUP(freep) char *state = NULL;
+	double interval = 2;
+	const char *text = http_query(w->c->r, "interval");
+	enum run_state s = RUN_QUEUED;
+	if (text)
+		str_to_double(text, &interval);
+	int rc = store_get_text(w->c->api->db, SQL_run_state, &state, NULL, v_text(call_param(w->c, "dag_id")), v_text(call_param(w->c, "dag_run_id")));
+	if (rc < 0 || !state || run_state_from(state, &s) < 0)
+		return HTTP_BREAK;
+	bool ended = run_state_terminal(s);
+	if (!w->told || ended)
+		buf_printf(out, "{\"state\":\"%s\"}\n", state);
+	w->told = true;
+	timer_in(w->timer, (usec_t)(interval * 1e6));
+	return ended ? HTTP_END : HTTP_WAIT;
+}
+
+void wait_dag_run(struct call *c)
+{
+	double interval = 0;
+	const char *text = http_query(c->r, "interval");
+	int64_t run;
+	if (!text)
+		call_problem(c, "missing", "[\"query\",\"interval\"]", "Field required", "null", NULL);
+	else if (str_to_double(text, &interval) < 0)
+		call_problem(c, "float_parsing", "[\"query\",\"interval\"]", "Input should be a valid number, unable to parse string as a number",
+		             json_quoted(&c->r->arena, text), NULL);
+	else if (interval <= 0)
+		call_problem(c, "greater_than", "[\"query\",\"interval\"]", "Input should be greater than 0", json_quoted(&c->r->arena, text), "{\"gt\":0.0}");
+	if (call_problems(c) || !need_run(c, call_param(c, "dag_id"), call_param(c, "dag_run_id"), &run))
+		return;
+	struct waiting *w = xcalloc(1, sizeof *w);
+	w->c = call_keep(c);
+	w->run = run;
+	w->timer = loop_timer(c->api->loop, wait_tick, w);
+	http_stream(c->r, 200, "application/x-ndjson", wait_pull, wait_done, w);
+}

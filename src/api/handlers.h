@@ -1,0 +1,35 @@
+/* handlers: what routes.def names, and what the files of resources share. */
+#pragma once
+#include "api/commands.h"
+#include "api/table.h"
+
+/* one declaration a handler and a list_spec, from the table itself */
+#define ROUTE(name, method, template, resource, change, handler, list, body) void handler(struct call *c);
+#include "api/routes.def"
+#undef ROUTE
+
+extern const struct list_spec dags_list, dag_one, dag_runs_list, dag_run_one, task_instances_list, mapped_list, tries_list, xcoms_list, variables_list,
+	connections_list, pools_list, import_errors_list, event_logs_list, jobs_list, dag_versions_list, dag_warnings_list, dag_tags_list,
+	assets_list, asset_aliases_list, asset_events_list, backfills_list;
+extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_clear_body, ti_patch_body, ti_clear_body, variable_body,
+	variable_patch_body, connection_body, connection_patch_body, pool_body, pool_patch_body, runs_batch_body, tis_batch_body, xcom_create_body,
+	xcom_update_body, bulk_body;
+#define NONE NULL
+
+/* ---- shared by resources ---- */
+extern const struct field version_fields[];         /* DagVersionResponse over v (dag_version) and d (dag) */
+extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
+void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col);
+
+/* asks the scheduler; then is called with a call that outlives the handler and must answer it. args is taken over */
+typedef void (*then_fn)(struct call *c, int code, const char *text, const json_t *result);
+void call_command(struct call *c, const char *kind, json_t *args, then_fn then);
+void call_command_failed(struct call *c, int code, const char *text);   /* the usual answer to code < 0 */
+
+/* ---- pages of ours (home.c) ---- */
+#define PAGE_STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}main{max-width:52rem;margin:auto}" \
+	"label{display:block;margin:.5rem 0}input{font:inherit;padding:.3rem;width:20rem;display:block}button{font:inherit;padding:.3rem 1rem;margin-top:.5rem}" \
+	"table{border-collapse:collapse}td,th{text-align:left;padding:.2rem 1rem .2rem 0}.bad{color:#b00}code{background:#eee;padding:0 .2rem}" \
+	"@media(prefers-color-scheme:dark){body{color:#ddd;background:#151515}code{background:#333}.bad{color:#f77}a{color:#8bf}}"
+void html_text(struct buf *out, const char *s);     /* escaped */
+void api_note(const struct api *api, const char *what, const struct err *e);   /* a line in the role's log */

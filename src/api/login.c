@@ -1,0 +1,355 @@
+/* login: /auth, the tokens for programs and the page for people. */
+#include "api/auth.h"
+#include "api/handlers.h"
+#include "api/workers.h"
+#include "base/crypto.h"
+
+#define MAX_PASSWORD 1024
+
+/* ---- what a login ends with ---- */
+
+struct login {
+	struct call *c;
+	struct auth_account account;
+	char *user, *password, *next;   /* in the request's arena */
+	usec_t lifetime;
+	bool page, good, gone;
+};
+
+static const char *cookie_path(const struct call *c)
+{
+	const char *base = http_base_path(c->r);
+	return *base ? base : "/";
+}
+
+static void set_cookie(struct call *c, const char *token, bool clear)
+{
+	bool secure = streq(c->r->scheme, "https");
+	http_set_header(c->r, "Set-Cookie", arena_printf(&c->r->arena, "_token=%s; HttpOnly; Path=%s; SameSite=lax%s%s", token,
+	                cookie_path(c), secure ? "; Secure" : "", clear ? "; Max-Age=0" : ""));
+}
+
+static void reply_token(struct call *c, const char *user, enum role role, usec_t lifetime)
+{
+	CLEANUP(freep) char *token = auth_token(c->api->auth, user, role, loop_now(), lifetime);
+	struct json_writer *w = call_json(c);
+	jw_object(w);
+	jw_kstr(w, "access_token", token);
+	jw_end_object(w);
+	call_reply(c, 201);
+}
+
+/* a path on this server: not another host ("//x", "/\x", "http://x") */
+static bool safe_next(const char *next)
+{
+	return next[0] == '/' && next[1] != '/' && !strchr(next, '\\') && !strpbrk(next, "\r\n\t");
+}
+
+static void reply_redirect(struct call *c, const char *to)
+{
+	http_redirect(c->r, 303, to);
+	call_release(c);
+}
+
+static void login_page(struct call *c, int status, const char *message, const char *next)
+{
+	struct buf *out = &c->r->out;
+	buf_reset(out);
+	buf_adds(out, "<!doctype html><meta charset=utf-8><title>Log in</title><style>" PAGE_STYLE "</style><main><h1>Log in</h1>");
+	if (message) {
+		buf_adds(out, "<p class=bad>");
+		html_text(out, message);
+		buf_adds(out, "</p>");
+	}
+	buf_printf(out, "<form method=post action=\"%s/auth/login/\"><label>Name <input name=username autofocus autocomplete=username></label>"
+	           "<label>Password <input name=password type=password autocomplete=current-password></label><input type=hidden name=next value=\"",
+	           http_base_path(c->r));
+	html_text(out, next ? next : "");
+	buf_adds(out, "\"><button>Log in</button></form></main>");
+	http_set_header(c->r, "Cache-Control", "no-store");
+	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
+	http_reply_out(c->r, status, "text/html; charset=utf-8");
+	call_release(c);
+}
+
+static void login_good(struct login *l, enum role role)
+{
+	struct call *c = l->c;
+	CLEANUP(err_clear) struct err err = {0};
+	auth_succeeded(c->api->auth, l->user, c->r->remote);
+	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
+		api_note(c->api, "remembering a login", &err);
+	if (!l->page) {
+		reply_token(c, l->user, role, l->lifetime);
+		return;
+	}
+	CLEANUP(freep) char *token = auth_token(c->api->auth, l->user, role, loop_now(), l->lifetime);
+	set_cookie(c, token, false);
+	reply_redirect(c, l->next && safe_next(l->next) ? l->next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
+}
+
+static void login_bad(struct login *l)
+{
+	struct call *c = l->c;
+	CLEANUP(err_clear) struct err err = {0};
+	auth_failed(c->api->auth, l->user, c->r->remote, loop_now());
+	if (l->account.known && store_run(c->api->db, SQL_user_login_failed, &err, v_text(l->user)) < 0)
+		api_note(c->api, "counting a failed login", &err);
+	if (l->page)
+		login_page(c, 401, "That name and password do not belong together.", l->next);
+	else
+		call_fail(c, 401, "Invalid credentials");
+}
+
+/* ---- checking ---- */
+
+static void hash_work(void *arg)
+{
+	/* an unknown user costs the same time as a known one */
+	static const char nobody[] = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+	struct login *l = arg;
+	bool same = password_verify(l->account.known ? l->account.hash : nobody, l->password);
+	l->good = same && l->account.known;
+}
+
+static void login_free(struct login *l)
+{
+	freep(&l->account.hash);
+	if (l->password)
+		explicit_bzero(l->password, strlen(l->password));
+	freep(&l->password);
+	free(l);
+}
+
+static void hash_done(void *arg)
+{
+	struct login *l = arg;
+	if (!l->gone && l->good)
+		login_good(l, l->account.role);
+	else if (!l->gone)
+		login_bad(l);
+	login_free(l);
+}
+
+/* the server stops while the hash is being computed: the request is gone when it is done */
+static void login_cancelled(void *arg)
+{
+	struct login *l = arg;
+	l->gone = true;
+	call_release(l->c);
+}
+
+static void check_account(struct login *l)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	struct call *c = l->c;
+	int rc = auth_account(c->api->auth, l->user, &l->account, &err);
+	l->c = call_keep(c);
+	if (rc == 0)
+		rc = workers_add(c->api->workers, hash_work, hash_done, l, &err);
+	if (rc == 0) {
+		http_on_cancel(c->r, login_cancelled, l);
+		return;
+	}
+	call_fail_err(l->c, &err);
+	login_free(l);
+}
+
+static void check_simple(struct login *l)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	enum role role = ROLE_PUBLIC;
+	int rc = auth_simple_check(l->c->api->auth, l->user, l->password, &role, &err);
+	if (rc == 0)
+		login_good(l, role);
+	else if (rc == E_UNAUTHORIZED)
+		login_bad(l);
+	else
+		call_fail_err(l->c, &err);
+	login_free(l);
+}
+
+static void login_start(struct call *c, const char *user, const char *password, const char *next, bool page, usec_t lifetime)
+{
+	struct auth *a = c->api->auth;
+	usec_t wait = auth_wait(a, user, c->r->remote, loop_now());
+	if (wait) {
+		int64_t seconds = (wait + USEC_SEC - 1) / USEC_SEC;
+		http_set_header(c->r, "Retry-After", arena_printf(&c->r->arena, "%lld", (long long)seconds));
+		const char *text = arena_printf(&c->r->arena, "Too many failed logins; try again in %lld seconds", (long long)seconds);
+		if (page)
+			login_page(c, 429, text, next);
+		else
+			call_fail(c, 429, "%s", text);
+		return;
+	}
+	struct login *l = xcalloc(1, sizeof *l);
+	*l = (struct login){ .c = c, .user = arena_strdup(&c->r->arena, user), .password = xstrdup(password),
+	                     .next = arena_strdup(&c->r->arena, next), .lifetime = lifetime, .page = page };
+	if (auth_mode(a) == AUTH_SIMPLE)
+		check_simple(l);
+	else
+		check_account(l);
+}
+
+/* ---- tokens for programs ---- */
+
+static usec_t lifetime_of(const struct call *c, bool cli)
+{
+	return config_seconds(c->api->cfg, cli ? OPT_api_auth_jwt_cli_expiration_time : OPT_api_auth_jwt_expiration_time);
+}
+
+static bool refuse_unless_open(struct call *c)
+{
+	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS)
+		return false;
+	call_fail(c, 403, "This method is only allowed if ``[core] simple_auth_manager_all_admins`` is True");
+	return true;
+}
+
+void create_token_all_admins(struct call *c)
+{
+	if (!refuse_unless_open(c))
+		reply_token(c, "Anonymous", ROLE_ADMIN, lifetime_of(c, false));
+}
+
+void login_all_admins(struct call *c)
+{
+	const char *next = http_query(c->r, "next");
+	if (refuse_unless_open(c))
+		return;
+	CLEANUP(freep) char *token = auth_token(c->api->auth, "Anonymous", ROLE_ADMIN, loop_now(), lifetime_of(c, false));
+	set_cookie(c, token, false);
+	http_redirect(c->r, 307, next && safe_next(next) ? next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
+	call_release(c);
+}
+
+/* pydantic's repr of a ValidationError, which this one endpoint answers instead of a list */
+static void refuse_login_body(struct call *c, const json_t *body)
+{
+	static const char *const fields[] = { "username", "password" };
+	CLEANUP(buf_clear) struct buf text = {0};
+	int n = 0;
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *v = json_object_get(body, fields[i]);
+		if (json_is_string(v))
+			continue;
+		n++;
+		buf_printf(&text, "\n%s\n  %s [type=%s, input_value=%s, input_type=%s]\n    For further information visit "
+		           "https://errors.pydantic.dev/2.14/v/%s", fields[i], v ? "Input should be a valid string" : "Field required",
+		           v ? "string_type" : "missing", v ? "None" : json_object_size(body) ? "{...}" : "{}", v ? "NoneType" : "dict",
+		           v ? "string_type" : "missing");
+	}
+	call_fail(c, 422, "%d validation error%s for LoginBody%s", n, n == 1 ? "" : "s", text.data);
+}
+
+static bool form_body(const struct call *c)
+{
+	const char *type = http_header(c->r, "Content-Type");
+	return type && !strncasecmp(type, "application/x-www-form-urlencoded", 33);
+}
+
+static json_t *read_form(struct call *c)
+{
+	struct http_pairs form = {0};
+	json_t *o = json_object();
+	if (c->r->body.len && http_query_parse(&c->r->arena, c->r->body.data, &form, NULL) == 0)
+		for (size_t i = 0; i < form.n; i++)
+			json_object_set_new(o, form.at[i].name, json_string(form.at[i].value));
+	return o;
+}
+
+static void create_token_for(struct call *c, bool cli)
+{
+	usec_t lifetime = lifetime_of(c, cli);
+	const char *type = http_header(c->r, "Content-Type");
+	if (form_body(c)) {
+		c->body = read_form(c);
+	} else if (type && !strstr(type, "json")) {
+		call_fail(c, 415, "Unsupported Media Type");
+		return;
+	} else if (json_read(c->r->body.data ? c->r->body.data : "", c->r->body.len, &c->body, NULL) < 0 || !json_is_object(c->body)) {
+		call_fail(c, 400, "The body must be a JSON object with username and password");
+		return;
+	}
+	const char *user = json_string_value(json_object_get(c->body, "username"));
+	const char *password = json_string_value(json_object_get(c->body, "password"));
+	if (!user || !password) {
+		refuse_login_body(c, c->body);
+		return;
+	}
+	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS)
+		reply_token(c, "Anonymous", ROLE_ADMIN, lifetime);
+	else if (!*user || !*password)
+		call_fail(c, 400, "Username and password must be provided");
+	else if (strlen(password) > MAX_PASSWORD)
+		call_fail(c, 400, "A password may have %d bytes at most", MAX_PASSWORD);
+	else
+		login_start(c, user, password, NULL, false, lifetime);
+}
+
+void create_token(struct call *c)
+{
+	create_token_for(c, false);
+}
+
+void create_token_cli(struct call *c)
+{
+	create_token_for(c, true);
+}
+
+/* ---- the page for people ---- */
+
+void login_form(struct call *c)
+{
+	int64_t users = 0;
+	CLEANUP(err_clear) struct err err = {0};
+	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS) {
+		login_all_admins(c);
+		return;
+	}
+	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_get_int(c->api->db, SQL_user_count, 0, &users, &err) == 0 && !users)
+		login_page(c, 200, "There is no user yet. Make one with: airflow users create --role Admin --username NAME --password SECRET "
+		           "--email E --firstname F --lastname L", http_query(c->r, "next"));
+	else
+		login_page(c, 200, NULL, http_query(c->r, "next"));
+}
+
+void login_submit(struct call *c)
+{
+	CLEANUP(json_decrefp) json_t *form = read_form(c);
+	const char *user = jg_str(form, "username", ""), *password = jg_str(form, "password", ""), *next = jg_str(form, "next", NULL);
+	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS)
+		login_all_admins(c);
+	else if (!*user || !*password || strlen(password) > MAX_PASSWORD)
+		login_page(c, 400, "Name and password, please.", next);
+	else
+		login_start(c, user, password, next, true, lifetime_of(c, false));
+}
+
+/* GET /api/v2/auth/login: to the page of the auth manager in force */
+void login_redirect(struct call *c)
+{
+	const char *next = http_query(c->r, "next");
+	bool open = auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS;
+	CLEANUP(buf_clear) struct buf to = {0};
+	if (next && !safe_next(next)) {
+		call_fail(c, 400, "Invalid or unsafe next URL");
+		return;
+	}
+	buf_printf(&to, "%s/auth/%s", http_base_path(c->r), open ? "token/login" : "login");
+	if (next) {
+		buf_adds(&to, "?next=");
+		http_quote(&to, next);
+	}
+	http_redirect(c->r, 307, to.data);
+	call_release(c);
+}
+
+void logout_redirect(struct call *c)
+{
+	auth_revoke(c);
+	set_cookie(c, "", true);
+	http_redirect(c->r, 307, arena_printf(&c->r->arena, "%s/auth/login/", http_base_path(c->r)));
+	call_release(c);
+}

@@ -1,0 +1,250 @@
+/* server: the role. Opens what requests need, listens, sends each request through login, permission and body to its handler. */
+#include "api/auth.h"
+#include "api/commands.h"
+#include "api/handlers.h"
+#include "api/router.h"
+#include "api/workers.h"
+#include "base/crypto.h"
+#include "loop/log.h"
+#include <errno.h>
+#include <netdb.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BEAT (5 * USEC_SEC)
+
+/* ---- one request ---- */
+
+static void unknown_path(struct call *c, enum http_method served_with)
+{
+	if (served_with != HTTP_OTHER) {
+		http_set_header(c->r, "Allow", http_method_name(served_with));
+		call_fail(c, 405, "Method Not Allowed");
+	} else if (str_starts(c->r->path, "/api/")) {
+		static const char body[] = "{\"error\":\"API route not found\"}";
+		http_reply(c->r, 404, "application/json", body, sizeof body - 1);
+	} else {
+		call_fail(c, 404, "Not Found");
+	}
+}
+
+/* false when the call has been answered */
+static bool permitted(struct call *c)
+{
+	const char *why = NULL;
+	int status = auth_identify(c, &why);
+	enum role least = resource_role(c->route->resource, c->route->change);
+	if (least == ROLE_PUBLIC)
+		return true;   /* a bad token does not close an open door */
+	if (!status && c->user.role >= least)
+		return true;
+	if (status) {
+		call_fail(c, status, "%s", why);
+	} else if (c->user.anonymous) {
+		http_set_header(c->r, "WWW-Authenticate", "Bearer");
+		call_fail(c, 401, "Not authenticated");
+	} else {
+		call_fail(c, 403, "Forbidden");
+	}
+	return false;
+}
+
+static void on_request(void *arg, struct http_request *r)
+{
+	struct api *api = arg;
+	struct call c = { .api = api, .r = r };
+	enum http_method allow;
+	c.route = route_match(&c, r->method, r->path, &allow);
+	if (!c.route)
+		unknown_path(&c, allow);
+	else if (permitted(&c) && (!c.route->body || body_read(&c, c.route->body)))
+		c.route->handler(&c);
+	call_release(&c);
+}
+
+/* ---- logging ---- */
+
+static void on_access(void *arg, const struct http_access *a)
+{
+	(void)arg;
+	log_line(LOG_DEBUG, "%s \"%s %s\" %d %llu %.1fms", a->request->remote, http_method_name(a->request->method), a->request->target, a->status,
+	         (unsigned long long)a->bytes, (double)a->took / 1e3);
+}
+
+static void on_note(void *arg, const char *text)
+{
+	(void)arg;
+	log_line(LOG_DEBUG, "%s", text);
+}
+
+static void print_password(const char *line)
+{
+	printf("Simple auth manager | %s\n", line);
+	fflush(stdout);
+}
+
+/* ---- the job's row ---- */
+
+static void on_beat(void *arg)
+{
+	struct api *api = arg;
+	CLEANUP(err_clear) struct err err = {0};
+	if (store_run(api->db, SQL_job_beat, &err, v_int(api->job_id), v_time(loop_now())) < 0)
+		api_note(api, "writing the heartbeat", &err);
+}
+
+static int job_begin(struct api *api, struct err *err)
+{
+	char host[256] = "localhost";
+	gethostname(host, sizeof host - 1);
+	const struct passwd *pw = getpwuid(getuid());
+	int rc = store_insert(api->db, SQL_job_start, &api->job_id, err, v_text("ApiServerJob"), v_text(host), v_text(pw ? pw->pw_name : NULL),
+	                      v_int(getpid()), v_null(), v_time(loop_now()), v_null());
+	if (rc < 0)
+		return rc;
+	api->beat = loop_timer(api->loop, on_beat, api);
+	timer_every(api->beat, BEAT);
+	return 0;
+}
+
+static void job_end(struct api *api)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	if (api->job_id && store_run(api->db, SQL_job_end, &err, v_int(api->job_id), v_time(loop_now()), v_text("success")) < 0)
+		api_note(api, "ending the job", &err);
+}
+
+/* ---- where to listen ---- */
+
+static bool is_loopback(const char *host)
+{
+	return streq(host, "localhost") || streq(host, "::1") || streq(host, "[::1]") || str_starts(host, "127.");
+}
+
+static int refuse_open_door(const struct api *api, const char *host, struct err *err)
+{
+	if (auth_mode(api->auth) != AUTH_SIMPLE_ALL_ADMINS || is_loopback(host) || api->o->i_know)
+		return 0;
+	return err_set(err, E_CONFIG, "[core] simple_auth_manager_all_admins (%s) lets everybody in as an administrator, and [api] host is %s, which other "
+	               "machines reach. Set [api] host to 127.0.0.1, or turn all_admins off, or start with --i-know",
+	               config_where(api->cfg, OPT_core_simple_auth_manager_all_admins), host);
+}
+
+/* the path of [api] base_url, without a trailing slash */
+static const char *base_path(const struct config *cfg, struct arena *a)
+{
+	const char *url = config_str(cfg, OPT_api_base_url), *p = strstr(url, "://");
+	p = strchr(p ? p + 3 : url, '/');
+	size_t n = p ? strlen(p) : 0;
+	while (n && p[n - 1] == '/')
+		n--;
+	return arena_strndup(a, n ? p : "", n);
+}
+
+static int listen_http(struct api *api, struct arena *a, struct err *err)
+{
+	const struct api_options *o = api->o;
+	const char *host = o->host ? o->host : config_str(api->cfg, OPT_api_host);
+	const char *cert = o->ssl_cert ? o->ssl_cert : config_str(api->cfg, OPT_api_ssl_cert);
+	const char *key = o->ssl_key ? o->ssl_key : config_str(api->cfg, OPT_api_ssl_key);
+	struct http_options h = { .host = host, .port = o->port >= 0 ? o->port : (int)config_int(api->cfg, OPT_api_port),
+		.tls_cert = *cert ? cert : NULL, .tls_key = *key ? key : NULL, .base_path = base_path(api->cfg, a), .proxy_headers = o->proxy_headers,
+		.proxies = getenv("FORWARDED_ALLOW_IPS"), .access = on_access, .note = on_note };
+	int rc = refuse_open_door(api, host, err);
+	if (rc == 0)
+		rc = http_server_new(api->loop, &h, on_request, api, &api->http, err);
+	if (rc < 0)
+		return rc;
+	log_info("listening on %s://%s:%d%s", h.tls_cert ? "https" : "http", host, http_server_port(api->http), h.base_path);
+	if (o->ready)
+		o->ready(o->ready_arg, http_server_port(api->http));
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int make_runtime_folder(const struct config *cfg, struct err *err)
+{
+	CLEANUP(freep) char *path = xasprintf("%s/.updraft", config_home(cfg));
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "making %s", path);
+	return 0;
+}
+
+static int open_all(struct api *api, struct err *err)
+{
+	const struct config *cfg = api->cfg;
+	/* a small cache: one API process shares the machine with the tasks */
+	struct store_options so = { .cache_kib = 1024, .busy_timeout_ms = 5000 };
+	struct auth_setup as = { .cfg = cfg, .print = print_password };
+	int rc = make_runtime_folder(cfg, err);
+	if (rc == 0)
+		rc = loop_new(&api->loop, err);
+	if (rc == 0)
+		rc = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &api->db, err);
+	if (rc == 0)
+		rc = fernet_new(config_str(cfg, OPT_core_fernet_key), &api->fernet, err);
+	as.db = api->db;
+	if (rc == 0)
+		rc = auth_new(&as, &api->auth, err);
+	if (rc == 0)
+		rc = workers_new(api->loop, &api->workers, err);
+	if (rc == 0)
+		rc = commands_new(api, &api->commands, err);
+	return rc;
+}
+
+static void close_all(struct api *api)
+{
+	workers_free(api->workers);
+	commands_free(api->commands);
+	http_server_free(api->http);
+	if (api->db)
+		job_end(api);
+	source_free(api->beat);
+	auth_free(api->auth);
+	fernet_free(api->fernet);
+	store_close(api->db);
+	loop_free(api->loop);
+}
+
+static void on_signal(void *arg, int signo, int sender)
+{
+	(void)signo;
+	(void)sender;
+	loop_stop(arg);
+}
+
+static int run(struct api *api, struct err *err)
+{
+	CLEANUP(arena_clear) struct arena a = {0};
+	int rc = open_all(api, err);
+	if (rc == 0)
+		rc = job_begin(api, err);
+	if (rc == 0)
+		rc = listen_http(api, &a, err);
+	if (rc < 0)
+		return rc;
+	struct source *term = loop_signal(api->loop, SIGTERM, on_signal, api->loop);
+	struct source *stop = loop_signal(api->loop, SIGINT, on_signal, api->loop);
+	rc = loop_run(api->loop, err);
+	source_free(term);
+	source_free(stop);
+	return rc;
+}
+
+int api_server_main(const struct api_options *o)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	struct api api = { .o = o, .cfg = o->cfg, .started = loop_now(), .page_limit = config_int(o->cfg, OPT_api_fallback_page_limit),
+		.page_limit_max = config_int(o->cfg, OPT_api_maximum_page_limit) };
+	signal(SIGPIPE, SIG_IGN);
+	int rc = run(&api, &err);
+	if (rc < 0)
+		log_error("%s", err_text(&err));
+	close_all(&api);
+	return rc < 0 ? 1 : 0;
+}
