@@ -6,6 +6,7 @@ import os
 import pwd
 import random
 import socket
+import struct
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -102,6 +103,37 @@ def _work(kind: str) -> None:
         raise RuntimeError(f"a child of kind {kind!r} was asked for; known are task, parse, trigger, host")
 
 
+def _prepare_spare() -> None:
+    """What a task child does before it knows which task it is."""
+    import setproctitle
+
+    from updraft import task  # noqa: F401
+
+    setproctitle.setproctitle("updraft spare")
+
+
+def _read_exactly(count: int) -> bytes:
+    """Read from the channel, not a byte more; nobody wants this spare when it closes."""
+    data = b""
+    while len(data) < count:
+        more = os.read(0, count - len(data))
+        if not more:
+            os._exit(0)
+        data += more
+    return data
+
+
+def _wait_for_assignment() -> dict[str, Any]:
+    """Sleep until the supervisor says which task this spare is; the official first frame follows on the channel."""
+    from updraft import frames
+
+    (size,) = struct.unpack(">I", _read_exactly(4))
+    body = frames.unpack(_read_exactly(size))[1]
+    if body.get("type") != "UpdraftAssign":
+        raise RuntimeError(f"a spare was told {body.get('type')!r} before UpdraftAssign")
+    return {"token": body["token"], "title": body["title"], "env": body["env"]}
+
+
 def run(order: dict[str, Any], fds: list[int]) -> NoReturn:
     """Be the child that `order` (a fork request) describes. Never returns."""
     code = EXIT_UNEXPECTED
@@ -110,6 +142,9 @@ def run(order: dict[str, Any], fds: list[int]) -> NoReturn:
         sdk_private.reset_signals()
         sdk_private.forget_exit_handlers()
         _take_streams(fds)
+        if order.get("spare"):
+            _prepare_spare()
+            order = {**order, **_wait_for_assignment()}
         apply_environment(order.get("env") or {})
         if order.get("umask") is not None:
             os.umask(int(order["umask"]))

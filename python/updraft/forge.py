@@ -172,6 +172,8 @@ def main() -> NoReturn:
     # The first call finds the room for titles behind argv, which it cannot once the environment changed.
     setproctitle.setproctitle("updraft forge")
     bytecode.settle_first()
+    if "updraft.site_hook" in sys.modules:  # an adopted environment: what it prepares is not for here
+        sys.modules["updraft.site_hook"].disarm()
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
     forge = Forge(control)
@@ -195,7 +197,7 @@ def main() -> NoReturn:
     memory.use_huge_pages()
     versions["warning"] = _join(versions["warning"], _thread_warning())
     warm_ms = round((time.monotonic() - began) * 1000)
-    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, **versions}})
+    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, "spares": True, **versions}})
     forge.serve()
 
 

@@ -17,6 +17,10 @@ def pack(frame: list[Any]) -> bytes:
     return struct.pack(">I", len(body)) + body
 
 
+def unpack(body: bytes) -> Any:
+    return _decoder.decode(body)
+
+
 class Splitter:
     """Cuts a byte stream into frames."""
 
