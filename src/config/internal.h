@@ -59,7 +59,7 @@ struct config {
 void config_problem(struct config *c, const char *section, const char *key, const char *where, const char *text);
 
 /* ---- values (values.c) ---- */
-bool parse_bool(const char *text, bool *ret);
+bool config_parse_bool(const char *text, bool *ret);
 bool parse_int(const char *text, int64_t *ret);
 bool parse_octal(const char *text, int64_t *ret);
 bool parse_bytes(const char *text, int64_t *ret);

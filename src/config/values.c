@@ -20,7 +20,7 @@ static const char *trimmed(const char *text, char *room, size_t n)
 	return room;
 }
 
-bool parse_bool(const char *text, bool *ret)
+bool config_parse_bool(const char *text, bool *ret)
 {
 	char room[64], head[64];
 	const char *s = trimmed(text, room, sizeof room);
@@ -142,7 +142,7 @@ bool same_value(enum option_type type, const char *a, const char *b)
 {
 	bool x, y;
 	double d, e;
-	if (type == OPTION_BOOL && parse_bool(a, &x) && parse_bool(b, &y))
+	if (type == OPTION_BOOL && config_parse_bool(a, &x) && config_parse_bool(b, &y))
 		return x == y;
 	if ((type == OPTION_INT || type == OPTION_FLOAT) && parse_double(a, &d) && parse_double(b, &e))
 		return !(d < e || d > e);
@@ -162,7 +162,7 @@ static bool serves(const char *part, size_t n, const void *arg)
 	memcpy(room, part, n);
 	room[n] = 0;
 	bool ignored;
-	return same_value(parse_bool(room, &ignored) ? OPTION_BOOL : s->type, room, s->text);
+	return same_value(config_parse_bool(room, &ignored) ? OPTION_BOOL : s->type, room, s->text);
 }
 
 static bool each_served(const char *served, const char *items)
@@ -247,7 +247,7 @@ const char *value_wrong(const struct option_info *o, const char *text, struct ar
 		return NULL;
 	switch (o->type) {
 	case OPTION_BOOL:
-		return parse_bool(text, &b) ? NULL : "True or False";
+		return config_parse_bool(text, &b) ? NULL : "True or False";
 	case OPTION_CHOICE:
 		return any_of(o->choices, equals, text) ? NULL : choices_text(o, a);
 	case OPTION_JSON:
@@ -312,7 +312,7 @@ usec_t config_seconds(const struct config *c, enum option o)
 bool config_bool(const struct config *c, enum option o)
 {
 	bool v = false;
-	return (parse_bool(config_str(c, o), &v) || parse_bool(initial(o), &v)) && v;
+	return (config_parse_bool(config_str(c, o), &v) || config_parse_bool(initial(o), &v)) && v;
 }
 
 json_t *config_json(const struct config *c, enum option o)

@@ -16,6 +16,12 @@ static bool is_kept_in_store(enum option o)
 	return o == OPT_api_auth_jwt_secret || o == OPT_api_secret_key;
 }
 
+/* A DAG written for Airflow 1 keeps that version's defaults only while nobody has said otherwise: the generated file must not. */
+static bool means_something_when_set(enum option o)
+{
+	return o == OPT_scheduler_catchup_by_default || o == OPT_scheduler_create_cron_data_intervals || o == OPT_scheduler_create_delta_data_intervals;
+}
+
 /* "key = value" with further lines indented, as configparser wants them. */
 static void put_default(struct buf *out, const struct option_info *info)
 {
@@ -41,7 +47,7 @@ static void write_option(struct buf *out, enum option o, const char *fernet_key)
 		buf_printf(out, "fernet_key = %s\n", fernet_key ? fernet_key : "");
 	else if (is_kept_in_store(o))
 		buf_printf(out, "# %s = \n", info->key);
-	else if (!info->initial || info->handling == OPTION_ACCEPTED)
+	else if (!info->initial || info->handling == OPTION_ACCEPTED || means_something_when_set(o))
 		buf_printf(out, "# %s = %s\n", info->key, info->initial ? info->initial : "");
 	else
 		put_default(out, info);

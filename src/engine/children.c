@@ -13,7 +13,7 @@ static void id_key(uint64_t id, char ret[24])
   snprintf(ret, 24, "%llu", (unsigned long long)id);
 }
 
-struct child *child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number)
+struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number)
 {
   struct child *c = xcalloc(1, sizeof *c);
   char key[24], uuid[37];
@@ -31,14 +31,14 @@ struct child *child_new(struct engine *e, uint64_t id, enum exec_kind kind, cons
   return c;
 }
 
-struct child *child_find(const struct engine *e, uint64_t id)
+struct child *engine_child_find(const struct engine *e, uint64_t id)
 {
   char key[24];
   id_key(id, key);
   return map_get(&e->children, key);
 }
 
-struct child *child_of_try(const struct engine *e, const struct uuid *ti, int try_number)
+struct child *engine_child_of_try(const struct engine *e, const struct uuid *ti, int try_number)
 {
   char token[64], uuid[37];
   uuid_format(ti, uuid);
@@ -46,7 +46,7 @@ struct child *child_of_try(const struct engine *e, const struct uuid *ti, int tr
   return map_get(&e->tries, token);
 }
 
-void child_drop(struct engine *e, struct child *c)
+void engine_child_drop(struct engine *e, struct child *c)
 {
   char key[24];
   id_key(c->id, key);
@@ -55,11 +55,11 @@ void child_drop(struct engine *e, struct child *c)
   free(c);
 }
 
-void child_lost(struct engine *e, struct child *c, const char *why)
+void engine_child_lost(struct engine *e, struct child *c, const char *why)
 {
   struct event ev = {.kind = EV_LOST, .done = {.ref = {c->ti, c->try_number}, .detail = why, .when = loop_now(),
                      .not_before = USEC_NONE, .trigger_timeout = USEC_NONE}};
-  child_drop(e, c);
+  engine_child_drop(e, c);
   engine_step(e, &ev);
 }
 
@@ -80,12 +80,12 @@ static bool parse_token(const char *token, struct uuid *ti, int *try_number)
 /* A try that the supervisor holds: ours again, or one that the store no longer wants. */
 static void adopt(struct engine *e, const struct exec_child_info *info)
 {
-  struct child *c = child_find(e, info->child);
+  struct child *c = engine_child_find(e, info->child);
   struct uuid ti;
   int try_number;
   if (!c && (info->kind == EXEC_TASK || info->kind == EXEC_DIRECT) && parse_token(info->token, &ti, &try_number)) {
     const struct task_instance *found = core_find_ti(e->core, &ti);
-    c = child_new(e, info->child, info->kind, &ti, try_number);
+    c = engine_child_new(e, info->child, info->kind, &ti, try_number);
     if (!found || found->try_number != try_number || !ti_state_active(found->state)) {
       log_warning("ending a process of a try that is over: %s", info->token);
       c->terminal = true;
@@ -128,12 +128,12 @@ static void lose_missing(struct engine *e)
     if (!c->listed) vec_push(&gone, c->id);
   }
   for (size_t i = 0; i < gone.n; i++) {
-    struct child *c = child_find(e, gone.at[i]);
+    struct child *c = engine_child_find(e, gone.at[i]);
     if (!c) continue;
-    if (c->token[0] && !c->terminal) child_lost(e, c, "its process was lost with the supervisor");
+    if (c->token[0] && !c->terminal) engine_child_lost(e, c, "its process was lost with the supervisor");
     else {
       triggers_exit(e, c);
-      child_drop(e, c);
+      engine_child_drop(e, c);
     }
   }
   vec_clear(&gone);
@@ -142,7 +142,7 @@ static void lose_missing(struct engine *e)
 static void spawn_waiting(void *arg, struct task_instance *ti)
 {
   struct engine *e = arg;
-  if (ti->state == TI_QUEUED && !child_of_try(e, &ti->id, ti->try_number)) engine_queue_spawn(e, ti);
+  if (ti->state == TI_QUEUED && !engine_child_of_try(e, &ti->id, ti->try_number)) engine_queue_spawn(e, ti);
 }
 
 struct lost_list { struct engine *e; VEC(struct ti_ref) at; };
@@ -152,7 +152,7 @@ static void running_unknown(void *arg, struct task_instance *ti)
   struct lost_list *l = arg;
   if (ti->state != TI_RUNNING && ti->state != TI_RESTARTING) return;
   struct ti_ref ref = {ti->id, ti->try_number};
-  if (!child_of_try(l->e, &ti->id, ti->try_number)) vec_push(&l->at, ref);
+  if (!engine_child_of_try(l->e, &ti->id, ti->try_number)) vec_push(&l->at, ref);
 }
 
 static void on_welcome(void *arg, const struct exec_welcome *w)
@@ -189,7 +189,7 @@ static void on_lost(void *arg, const char *why)
 static void on_started(void *arg, uint64_t id, int pid, int64_t start_ticks, usec_t at)
 {
   struct engine *e = arg;
-  struct child *c = child_find(e, id);
+  struct child *c = engine_child_find(e, id);
   if (!c) return;
   c->pid = pid;
   c->start_ticks = start_ticks;
@@ -204,7 +204,7 @@ static void on_started(void *arg, uint64_t id, int pid, int64_t start_ticks, use
 static void on_frame(void *arg, uint64_t id, const void *msgpack, size_t n)
 {
   struct engine *e = arg;
-  struct child *c = child_find(e, id);
+  struct child *c = engine_child_find(e, id);
   if (c) engine_request(e, c, msgpack, n);
 }
 
@@ -260,7 +260,7 @@ static int save_exit(struct engine *e, struct child *c, const struct exec_exit *
 static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
 {
   struct engine *e = arg;
-  struct child *c = child_find(e, id);
+  struct child *c = engine_child_find(e, id);
   struct after ack = {.kind = AFTER_ACK, .child = id};
   CLEANUP(err_clear) struct err err = {0};
   engine_after(e, &ack);
@@ -268,7 +268,7 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
   if (!c->token[0]) {
     if (x->status) log_warning("a Python host left: %s", describe_exit(e, x));
     triggers_exit(e, c);
-    child_drop(e, c);
+    engine_child_drop(e, c);
     return;
   }
   if (save_exit(e, c, x, &err) < 0) {
@@ -276,16 +276,16 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
     return;
   }
   if (c->terminal) {
-    child_drop(e, c);
+    engine_child_drop(e, c);
     return;
   }
   if (x->killed_by_us && !c->kill_why && !x->timed_out) {
-    child_lost(e, c, "the supervisor was stopped");
+    engine_child_lost(e, c, "the supervisor was stopped");
     return;
   }
   struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {c->ti, c->try_number}, .outcome = outcome_of(c, x), .when = x->at,
                      .not_before = USEC_NONE, .trigger_timeout = USEC_NONE, .detail = describe_exit(e, x)}};
-  child_drop(e, c);
+  engine_child_drop(e, c);
   engine_step(e, &ev);
 }
 

@@ -113,7 +113,7 @@ void engine_queue_spawn(struct engine *e, struct task_instance *ti)
   if (e->headless || !e->welcomed || e->failed) return;
   CLEANUP(err_clear) struct err err = {0};
   const struct dag_task *task = &ti->run->dag->tasks[ti->task];
-  struct child *c = child_new(e, e->next_child++, task->direct ? EXEC_DIRECT : EXEC_TASK, &ti->id, ti->try_number);
+  struct child *c = engine_child_new(e, e->next_child++, task->direct ? EXEC_DIRECT : EXEC_TASK, &ti->id, ti->try_number);
   if (engine_write(e, &err) < 0 || store_save_token(e->db, &ti->id, ti->try_number, e->boot_id, (int64_t)c->id, &err) < 0 ||
       (task->direct && engine_direct_rendered(e, ti, &err) < 0)) {
     engine_fail(e, &err, "writing a start token");
@@ -126,16 +126,16 @@ void engine_queue_spawn(struct engine *e, struct task_instance *ti)
 static void perform_spawn(struct engine *e, const struct after *a)
 {
   struct task_instance *ti = core_find_ti(e->core, &a->ti);
-  struct child *c = child_find(e, a->child);
+  struct child *c = engine_child_find(e, a->child);
   if (!c) return;
   if (!ti || ti->try_number != a->try_number || ti->state != TI_QUEUED) {
-    child_drop(e, c);
+    engine_child_drop(e, c);
     return;
   }
   CLEANUP(err_clear) struct err err = {0};
   int r = engine_spawn(e, c, ti, &err);
   if (r == 0) return;
-  child_drop(e, c);
+  engine_child_drop(e, c);
   if (r == E_CLOSED) return;                         /* never sent: the next welcome starts it */
   log_error("cannot start a task: %s", err_text(&err));
   struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {a->ti, a->try_number}, .outcome = OUT_NOT_STARTED, .when = loop_now(),
@@ -149,7 +149,7 @@ static void perform(struct engine *e, struct after *a)
   switch (a->kind) {
   case AFTER_SPAWN: perform_spawn(e, a); break;
   case AFTER_KILL:
-    if (!e->headless && (c = child_of_try(e, &a->ti, a->try_number))) {
+    if (!e->headless && (c = engine_child_of_try(e, &a->ti, a->try_number))) {
       c->kill_why = "ended by the scheduler";
       exec_kill(e->exec, c->id, config_seconds(e->cfg, OPT_core_killed_task_cleanup_time), a->data ? a->data : c->kill_why);
     }
@@ -322,18 +322,21 @@ static int connect_all(struct engine *e, struct err *err)
   return triggers_new(e, err);
 }
 
-struct lease_wait { struct loop *loop; struct store *db; struct lease *lease; bool told, stopped, failed; };
+struct lease_wait { struct loop *loop; struct store *db; struct lease *lease; bool waiting, told, stopped, failed; };
 
 static void try_lease(void *arg)
 {
   struct lease_wait *w = arg;
   CLEANUP(err_clear) struct err err = {0};
   int r = lease_acquire(w->db, "scheduler", loop_now(), w->lease, &err);
-  if (r == 0) { loop_stop(w->loop); return; }
+  if (r == 0) {
+    if (w->waiting) loop_stop(w->loop);
+    return;
+  }
   if (r != E_CONFLICT && r != E_BUSY) {
     log_error("taking the lease: %s", err_text(&err));
     w->failed = true;
-    loop_stop(w->loop);
+    if (w->waiting) loop_stop(w->loop);
   } else if (!w->told) {
     w->told = true;
     log_info("another scheduler runs, this one waits to take over: %s", err_text(&err));
@@ -357,6 +360,7 @@ static int wait_for_lease(struct engine *e, struct err *err)
   try_lease(&w);
   int r = 0;
   if (!e->lease.fence && !w.failed) {
+    w.waiting = true;
     timer_every(retry, USEC_SEC);
     r = loop_run(e->loop, err);
   }

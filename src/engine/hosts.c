@@ -54,9 +54,9 @@ static void start_host(struct engine *e)
   struct python_host *h = e->host;
   CLEANUP(freep) char *log = xasprintf("%s/host/host.log", e->log_root);
   struct exec_spawn s = {.kind = EXEC_HOST, .token = "python-host", .umask = -1, .log_path = log};
-  h->child = child_new(e, e->next_child++, EXEC_HOST, NULL, 0);
+  h->child = engine_child_new(e, e->next_child++, EXEC_HOST, NULL, 0);
   if (exec_spawn(e->exec, h->child->id, &s) == 0) return;
-  child_drop(e, h->child);
+  engine_child_drop(e, h->child);
   h->child = NULL;
 }
 

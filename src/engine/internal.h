@@ -86,11 +86,11 @@ void engine_core_reply(struct engine *e, const struct action *a);  /* ACT_REPLY 
 int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int64_t cookie, struct err *err);
 
 /* children.c */
-struct child *child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);
-void child_lost(struct engine *e, struct child *c, const char *why);           /* EV_LOST and forgotten */
-struct child *child_find(const struct engine *e, uint64_t id);
-struct child *child_of_try(const struct engine *e, const struct uuid *ti, int try_number);
-void child_drop(struct engine *e, struct child *c);
+struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);
+void engine_child_lost(struct engine *e, struct child *c, const char *why);           /* EV_LOST and forgotten */
+struct child *engine_child_find(const struct engine *e, uint64_t id);
+struct child *engine_child_of_try(const struct engine *e, const struct uuid *ti, int try_number);
+void engine_child_drop(struct engine *e, struct child *c);
 extern const struct exec_callbacks engine_exec_callbacks;
 
 /* spawn.c */

@@ -149,7 +149,7 @@ static int restore_ti(void *arg, const struct ti_row *row)
   struct event ev = {.kind = EV_RESTORE_TI, .ti = {x->dag_id, x->run_id, row->task_id, &row->ti}};
   engine_step(e, &ev);
   if (!x->live || !row->boot_id || !row->child || !ti_state_active(row->ti.state)) return 0;
-  struct child *c = child_new(e, (uint64_t)row->child, EXEC_TASK, &row->ti.id, row->ti.try_number);
+  struct child *c = engine_child_new(e, (uint64_t)row->child, EXEC_TASK, &row->ti.id, row->ti.try_number);
   c->pid = row->ti.pid;
   c->start_ticks = row->start_ticks;
   snprintf(e->boot_id, sizeof e->boot_id, "%s", row->boot_id);       /* a welcome with another one looks for survivors */

@@ -33,10 +33,10 @@ static int start_host(struct engine *e)
   struct exec_spawn s = {.kind = EXEC_TRIGGER, .token = "trigger-host", .umask = -1};
   CLEANUP(freep) char *log = xasprintf("%s/triggerer/host.log", e->log_root);
   s.log_path = log;
-  h->child = child_new(e, e->next_child++, EXEC_TRIGGER, NULL, 0);
+  h->child = engine_child_new(e, e->next_child++, EXEC_TRIGGER, NULL, 0);
   int r = exec_spawn(e->exec, h->child->id, &s);
   if (r < 0) {
-    child_drop(e, h->child);
+    engine_child_drop(e, h->child);
     h->child = NULL;
   }
   return r;

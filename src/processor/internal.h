@@ -48,6 +48,7 @@ struct processor {
   usec_t interval;                      /* min_file_process_interval */
   int parallel;
   bool active, welcomed, once, failed, hosted, told;
+  char *told_why;                       /* why the last file could not be started, said once */
   int done, total;
   processor_progress progress; void *progress_arg;
 };

@@ -184,6 +184,16 @@ static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
   exec_ack(p->exec, child);
   if (!x) return;
   struct file *f = x->file;
+  if (!x->result && !x->killed && (e->status == -255 || e->killed_by_us)) {      /* not the file's doing: it keeps what it had */
+    if (!p->told_why || !streq(p->told_why, e->error)) log_warning("%s could not be parsed now: %s", f->rel, e->error ? e->error : "its process was ended");
+    free(p->told_why);
+    p->told_why = xstrdup(e->error);
+    parse_free(p, x);
+    if (p->once) fail(p, &(struct err){.text = xstrdup(e->error ? e->error : "the supervisor was stopped")}, f->rel);
+    else file_queue(p, f, loop_now() + RETRY);
+    pump(p);
+    return;
+  }
   file_remember(f, x->record);
   int r = settle(p, f, x, e, &err);
   bool again = f->again;
@@ -380,10 +390,11 @@ static void processor_free(struct processor *p)
   }
   if (p->claim.fence) store_lease_release(p->db, &p->claim, NULL);
   exec_client_free(p->exec);
+  heap_clear(&p->queue);
   for (size_t i = 0; i < p->n_bundles; i++) bundle_free(&p->bundles[i]);
   free(p->bundles);
-  heap_clear(&p->queue);
   fernet_free(p->fernet);
+  free(p->told_why);
   struct source *all[] = {p->timer, p->beat, p->rescan, p->debounce};
   for (size_t i = 0; i < ARRAY_LEN(all); i++) source_free(all[i]);
   free(p);

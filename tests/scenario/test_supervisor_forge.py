@@ -145,6 +145,46 @@ class Runs(WithForge):
         self.client.serve(self.start("noop", "scen", "scen.py", "v3"), store())
         self.assertEqual([h["stamp"] for h in self.client.status()["holders"] if h["rel"] == "scen.py" and h["state"] != "leaving"], ["v3"])
 
+    def holder(self, stamp):
+        return next(h for h in self.client.status()["holders"] if h["stamp"] == stamp)
+
+    def wait_spares(self, stamp, n):
+        while self.holder(stamp)["spares_waiting"] < n:
+            pass
+
+    def test_spares(self):
+        """A spare is forked before it is wanted, becomes the task it is told to be, and is replaced."""
+        self.client.send(WARM, 0, {**self.file("hostile.py", "s1"), "spares": 2})
+        self.assertTrue(self.client.wait(HOLDER)["clean"])
+        self.wait_spares("s1", 2)
+        for i in range(3):
+            self.wait_spares("s1", 1)
+            before = self.client.status()
+            child = self.start("environment", stamp="s1", env={"MINE": "spare-"}, token=f"tok-{i}/1", log_path=f"{self.log}.{i}")
+            pid = self.client.wait(STARTED, child)["pid"]
+            with open(f"/proc/{pid}/cmdline") as f:
+                title = f.read()
+            said, exit = self.client.serve(child, Store())
+            self.assertEqual([b["value"] for b in said if b["type"] == "SetXCom"], [f"spare-tok-{i}/1True"])
+            self.assertEqual(exit["status"], 0)
+            self.assertGreater(exit["maxrss_kb"], 1000)
+            self.assertIsNotNone(before)
+            self.assertTrue("spare" in title or f"tok-{i}/1" in title, title)
+        self.client.send(WARM, 0, {**self.file("hostile.py", "s1"), "spares": 0})
+        while any(h["stamp"] == "s1" for h in self.client.status()["holders"]):
+            pass
+
+    def test_spare_that_dies(self):
+        self.client.send(WARM, 0, {**self.file("hostile.py", "s2"), "spares": 1})
+        self.client.wait(HOLDER)
+        self.wait_spares("s2", 1)
+        pid = self.holder("s2")["spare_pids"][0]
+        os.kill(pid, signal.SIGKILL)
+        while pid in self.holder("s2")["spare_pids"]:
+            pass
+        child = self.start("environment", stamp="s2", env={"MINE": ""}, token="x/1")
+        self.assertEqual(self.client.serve(child, Store())[1]["status"], 0)
+
     def test_unclean_file_is_said(self):
         self.home.write("unclean.py", "import subprocess\np = subprocess.Popen(['sleep', '600'])\n")
         self.client.send(WARM, 0, {**self.file("unclean.py", "u1"), "spares": 1})
