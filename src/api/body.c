@@ -56,34 +56,6 @@ static bool refuse_shape(struct call *c, const char *type, const char *msg, cons
 
 #define NOT_A_MODEL "Input should be a valid dictionary or object to extract fields from"
 
-bool body_read(struct call *c, const struct body_spec *s)
-{
-	const struct buf *b = &c->r->body;
-	struct arena *a = &c->r->arena;
-	json_error_t e;
-	if (!b->len && s->optional) {
-		c->body = json_object();
-		return true;
-	}
-	if (!b->len)
-		return refuse_shape(c, "missing", "Field required", "null");
-	if (!is_json_type(http_header(c->r, "Content-Type")))
-		return refuse_shape(c, "model_attributes_type", NOT_A_MODEL, json_quoted(a, utf8_valid(b->data, b->len) ? b->data : ""));
-	c->body = json_loadb(b->data, b->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-	if (!c->body)
-		return refuse_json(c, &e);
-	if (json_is_null(c->body) && s->optional) {
-		json_decref(c->body);
-		c->body = json_object();
-	}
-	if (!json_is_object(c->body))
-		return refuse_shape(c, "model_attributes_type", NOT_A_MODEL, json_text(a, c->body));
-	body_validate(c, s, c->body, "\"body\"");
-	if (!c->problems.len && s->check)
-		s->check(c);
-	return !call_problems(c);
-}
-
 /* ---- one value ---- */
 
 static void wrong(struct call *c, const char *loc, const char *type, const char *msg, const json_t *v, const char *ctx)
@@ -156,24 +128,74 @@ static bool has_zone(const char *s)
 	return t && strpbrk(t, "Zz+-");
 }
 
-static void check_time(struct call *c, const struct body_field *f, const char *loc, const json_t *v)
+static bool digits(const char *s, size_t n)
+{
+	return strspn(s, "0123456789") >= n;
+}
+
+/* pydantic falls back to reading a date, and tells where that failed */
+static const char *date_fault(const char *s)
+{
+	if (strlen(s) < 10)
+		return "input is too short";
+	if (!digits(s, 4))
+		return "invalid character in year";
+	if (s[4] != '-' || s[7] != '-')
+		return "invalid date separator, expected `-`";
+	if (!digits(s + 5, 2))
+		return "invalid character in month";
+	if (!digits(s + 8, 2))
+		return "invalid character in day";
+	int month = (s[5] - '0') * 10 + s[6] - '0', day = (s[8] - '0') * 10 + s[9] - '0';
+	if (month < 1 || month > 12)
+		return "month value is outside expected range of 1-12";
+	int year = (s[0] - '0') * 1000 + (s[1] - '0') * 100 + (s[2] - '0') * 10 + s[3] - '0';
+	if (day < 1 || day > days_in_month(year, month))
+		return "day value is outside expected range";
+	return "unexpected extra characters at the end of the input";
+}
+
+bool time_or_problem(struct call *c, const char *loc, const char *s, usec_t *ret)
 {
 	struct arena *a = &c->r->arena;
+	double seconds;
+	if (str_to_double(s, &seconds) == 0 && seconds > -2e14 && seconds < 2e14) {
+		*ret = (usec_t)(seconds * (seconds > 2e10 || seconds < -2e10 ? 1e3 : 1e6));   /* large numbers are milliseconds */
+		return true;
+	}
+	if (time_parse(s, ret) == 0)
+		return true;
+	const char *why = date_fault(s);
+	call_problem(c, "datetime_from_date_parsing", loc, arena_printf(a, "Input should be a valid datetime or date, %s", why), json_quoted(a, s),
+	             arena_printf(a, "{\"error\":\"%s\"}", why));
+	return false;
+}
+
+static void check_time(struct call *c, const struct body_field *f, const char *loc, const json_t *v)
+{
 	const char *s = json_string_value(v);
 	usec_t t;
 	if (json_is_number(v))
 		return;
-	if (!s) {
+	if (!s)
 		wrong(c, loc, "datetime_type", "Input should be a valid datetime", v, NULL);
-		return;
-	}
-	if (time_parse(s, &t) < 0) {
-		const char *why = strlen(s) < 10 ? "input is too short" : strpbrk(s, "0123456789") == s ? "unexpected extra characters at the end of the input"
-		                                                        : "invalid character in year";
-		wrong(c, loc, "datetime_from_date_parsing", arena_printf(a, "Input should be a valid datetime or date, %s", why), v,
-		      arena_printf(a, "{\"error\":\"%s\"}", why));
-	} else if (f->kind == BODY_AWARE_TIME && !has_zone(s)) {
+	else if (time_or_problem(c, loc, s, &t) && f->kind == BODY_AWARE_TIME && !has_zone(s) && !digits(s, strlen(s)))
 		wrong(c, loc, "timezone_aware", "Input should have timezone info", v, NULL);
+}
+
+/* a number of seconds becomes the text that all later code reads */
+static void numbers_to_times(const struct body_spec *s, json_t *body)
+{
+	for (const struct body_field *f = s->fields; f->kind != BODY_END; f++) {
+		json_t *v = json_object_get(body, f->name);
+		char text[40];
+		double seconds = json_number_value(v);
+		if (f->kind != BODY_TIME && f->kind != BODY_AWARE_TIME)
+			continue;
+		if (!json_is_number(v) && (!json_is_string(v) || str_to_double(json_string_value(v), &seconds) < 0))
+			continue;
+		time_format((usec_t)(seconds * (seconds > 2e10 || seconds < -2e10 ? 1e3 : 1e6)), TIME_ISO_Z, text);
+		json_object_set_new(body, f->name, json_string(text));
 	}
 }
 
@@ -243,6 +265,37 @@ void body_validate(struct call *c, const struct body_spec *s, json_t *body, cons
 	json_object_foreach(body, key, v)
 		if (!field_of(s, key))
 			wrong(c, arena_printf(a, "[%s,%s]", loc_prefix, json_quoted(a, key)), "extra_forbidden", "Extra inputs are not permitted", v, NULL);
+}
+
+bool body_read(struct call *c, const struct body_spec *s)
+{
+	const struct buf *b = &c->r->body;
+	struct arena *a = &c->r->arena;
+	json_error_t e;
+	if (!b->len && s->optional) {
+		c->body = json_object();
+		return true;
+	}
+	if (!b->len)
+		return refuse_shape(c, "missing", "Field required", "null");
+	if (!is_json_type(http_header(c->r, "Content-Type")))
+		return refuse_shape(c, "model_attributes_type", NOT_A_MODEL, json_quoted(a, utf8_valid(b->data, b->len) ? b->data : ""));
+	c->body = json_loadb(b->data, b->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+	if (!c->body)
+		return refuse_json(c, &e);
+	if (json_is_null(c->body) && s->optional) {
+		json_decref(c->body);
+		c->body = json_object();
+	}
+	if (!json_is_object(c->body))
+		return refuse_shape(c, "model_attributes_type", NOT_A_MODEL, json_text(a, c->body));
+	body_validate(c, s, c->body, "\"body\"");
+	if (!c->problems.len && s->check)
+		s->check(c);
+	if (call_problems(c))
+		return false;
+	numbers_to_times(s, c->body);
+	return true;
 }
 
 void body_value_error(struct call *c, const char *msg)

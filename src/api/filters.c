@@ -1,6 +1,5 @@
 /* filters: query parameters to conditions, as Airflow's parameter classes read them. */
 #include "api/table.h"
-#include "base/time.h"
 
 #define MAX_REPEATED 250
 
@@ -169,14 +168,10 @@ static bool now_satisfies(size_t bound, usec_t t)
 static void apply_times(struct call *c, const struct filter *f, struct where *w)
 {
 	for (size_t i = 0; i < ARRAY_LEN(bounds); i++) {
-		const char *s = http_query(c->r, arena_printf(w->a, "%s%s", f->name, bounds[i].suffix));
+		const char *name = arena_printf(w->a, "%s%s", f->name, bounds[i].suffix), *s = http_query(c->r, name);
 		usec_t t;
-		if (!s || !*s)
+		if (!s || !time_or_problem(c, loc_of(w->a, "query", name), s, &t))
 			continue;
-		if (time_parse(s, &t) < 0) {
-			call_refuse(c, 400, "Invalid datetime: '%s'. Please check the date parameter have this value.", s);
-			return;
-		}
 		bool open = f->kind == FILTER_TIMES_OPEN && now_satisfies(i, t);
 		where_add(w, open ? arena_printf(w->a, "(%s IS NULL OR %s %s ?)", f->sql, f->sql, bounds[i].op)
 		                  : arena_printf(w->a, "%s %s ?", f->sql, bounds[i].op));

@@ -1,6 +1,5 @@
 /* lists: resources that are a table and nothing else. */
 #include "api/handlers.h"
-#include "base/time.h"
 
 /* GET of one row by an integer in the path */
 static void one_by_number(struct call *c, const char *param, int64_t least, const char *condition)
@@ -76,27 +75,23 @@ const struct list_spec event_logs_list = { .key = "event_logs", .fields = event_
 	.count_from = "log l", .filters = event_filters, .orders = event_orders, .order = "id", .tie = "l.id",
 	.missing = "The Event Log with id: `{event_log_id}` not found" };
 
-static void filter_when(struct call *c, struct where *w, const char *value, const char *condition)
+static void filter_when(struct call *c, struct where *w, const char *name, const char *value, const char *condition)
 {
 	usec_t t;
-	if (!value)
+	if (!value || !time_or_problem(c, loc_of(w->a, "query", name), value, &t))
 		return;
-	if (time_parse(value, &t) < 0) {
-		call_refuse(c, 400, "Invalid datetime: '%s'. Please check the date parameter have this value.", value);
-		return;
-	}
 	where_add(w, condition);
 	where_value(w, v_time(t));
 }
 
 static void filter_before(struct call *c, struct where *w, const char *value)
 {
-	filter_when(c, w, value, "l.dttm <= ?");
+	filter_when(c, w, "before", value, "l.dttm <= ?");
 }
 
 static void filter_after(struct call *c, struct where *w, const char *value)
 {
-	filter_when(c, w, value, "l.dttm >= ?");
+	filter_when(c, w, "after", value, "l.dttm >= ?");
 }
 
 void get_event_log(struct call *c)

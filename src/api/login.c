@@ -1,5 +1,6 @@
 /* login: /auth, the tokens for programs and the page for people. */
 #include "api/auth.h"
+#include "api/entities.h"
 #include "api/handlers.h"
 #include "api/workers.h"
 #include "base/crypto.h"
@@ -224,8 +225,46 @@ void login_all_admins(struct call *c)
 	call_release(c);
 }
 
-/* pydantic's repr of a ValidationError, which this one endpoint answers instead of a list */
-static void refuse_login_body(struct call *c, const json_t *body)
+/* Python's repr of a JSON value, for the messages that show one */
+static void python_repr(const json_t *v, struct buf *out)
+{
+	CLEANUP(buf_clear) struct buf b = {0};
+	bool first = true;
+	if (json_is_object(v)) {
+		buf_addc(out, '{');
+		for (void *it = json_object_iter((json_t *)(uintptr_t)v); it; it = json_object_iter_next((json_t *)(uintptr_t)v, it), first = false) {
+			buf_printf(out, "%s'%s': ", first ? "" : ", ", json_object_iter_key(it));
+			python_repr(json_object_iter_value(it), out);
+		}
+		buf_addc(out, '}');
+	} else if (json_is_string(v)) {
+		buf_printf(out, "'%s'", json_string_value(v));
+	} else if (!v || json_is_null(v)) {
+		buf_adds(out, "None");
+	} else if (json_is_boolean(v)) {
+		buf_adds(out, json_is_true(v) ? "True" : "False");
+	} else {
+		python_json(v, &b);
+		buf_adds(out, b.data);
+	}
+}
+
+static const char *python_type(const json_t *v)
+{
+	static const char *const names[] = { [JSON_OBJECT] = "dict", [JSON_ARRAY] = "list", [JSON_STRING] = "str", [JSON_INTEGER] = "int",
+		[JSON_REAL] = "float", [JSON_TRUE] = "bool", [JSON_FALSE] = "bool", [JSON_NULL] = "NoneType" };
+	return v ? names[json_typeof(v)] : "NoneType";
+}
+
+static void login_problem(struct buf *text, const char *field, const char *type, const char *msg, const json_t *input)
+{
+	buf_printf(text, "\n%s\n  %s [type=%s, input_value=", field, msg, type);
+	python_repr(input, text);
+	buf_printf(text, ", input_type=%s]\n    For further information visit https://errors.pydantic.dev/2.14/v/%s", python_type(input), type);
+}
+
+/* the text of pydantic's ValidationError, which this one endpoint answers instead of a list. False when the body is fine */
+static bool refuse_login_body(struct call *c, const json_t *body)
 {
 	static const char *const fields[] = { "username", "password" };
 	CLEANUP(buf_clear) struct buf text = {0};
@@ -235,12 +274,19 @@ static void refuse_login_body(struct call *c, const json_t *body)
 		if (json_is_string(v))
 			continue;
 		n++;
-		buf_printf(&text, "\n%s\n  %s [type=%s, input_value=%s, input_type=%s]\n    For further information visit "
-		           "https://errors.pydantic.dev/2.14/v/%s", fields[i], v ? "Input should be a valid string" : "Field required",
-		           v ? "string_type" : "missing", v ? "None" : json_object_size(body) ? "{...}" : "{}", v ? "NoneType" : "dict",
-		           v ? "string_type" : "missing");
+		if (v)
+			login_problem(&text, fields[i], "string_type", "Input should be a valid string", v);
+		else
+			login_problem(&text, fields[i], "missing", "Field required", body);
 	}
-	call_fail(c, 422, "%d validation error%s for LoginBody%s", n, n == 1 ? "" : "s", text.data);
+	for (void *it = json_object_iter((json_t *)(uintptr_t)body); it; it = json_object_iter_next((json_t *)(uintptr_t)body, it))
+		if (!streq(json_object_iter_key(it), fields[0]) && !streq(json_object_iter_key(it), fields[1])) {
+			login_problem(&text, json_object_iter_key(it), "extra_forbidden", "Extra inputs are not permitted", json_object_iter_value(it));
+			n++;
+		}
+	if (n)
+		call_fail(c, 422, "%d validation error%s for LoginBody%s", n, n == 1 ? "" : "s", text.data);
+	return n > 0;
 }
 
 static bool form_body(const struct call *c)
@@ -259,25 +305,9 @@ static json_t *read_form(struct call *c)
 	return o;
 }
 
-static void create_token_for(struct call *c, bool cli)
+static void create_token_for(struct call *c, usec_t lifetime)
 {
-	usec_t lifetime = lifetime_of(c, cli);
-	const char *type = http_header(c->r, "Content-Type");
-	if (form_body(c)) {
-		c->body = read_form(c);
-	} else if (type && !strstr(type, "json")) {
-		call_fail(c, 415, "Unsupported Media Type");
-		return;
-	} else if (json_read(c->r->body.data ? c->r->body.data : "", c->r->body.len, &c->body, NULL) < 0 || !json_is_object(c->body)) {
-		call_fail(c, 400, "The body must be a JSON object with username and password");
-		return;
-	}
-	const char *user = json_string_value(json_object_get(c->body, "username"));
-	const char *password = json_string_value(json_object_get(c->body, "password"));
-	if (!user || !password) {
-		refuse_login_body(c, c->body);
-		return;
-	}
+	const char *user = jg_str(c->body, "username", ""), *password = jg_str(c->body, "password", "");
 	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS)
 		reply_token(c, "Anonymous", ROLE_ADMIN, lifetime);
 	else if (!*user || !*password)
@@ -288,14 +318,40 @@ static void create_token_for(struct call *c, bool cli)
 		login_start(c, user, password, NULL, false, lifetime);
 }
 
+/* absent form fields are None in Airflow, not missing */
+static void none_for_absent(json_t *form)
+{
+	static const char *const fields[] = { "username", "password" };
+	for (size_t i = 0; i < 2; i++)
+		if (!json_object_get(form, fields[i]))
+			json_object_set_new(form, fields[i], json_null());
+}
+
 void create_token(struct call *c)
 {
-	create_token_for(c, false);
+	const char *type = http_header(c->r, "Content-Type");
+	if (form_body(c)) {
+		c->body = read_form(c);
+		none_for_absent(c->body);
+	} else if (type && !strstr(type, "json")) {
+		call_fail(c, 415, "Only application/json or application/x-www-form-urlencoded is supported");
+		return;
+	} else if (json_read(c->r->body.data ? c->r->body.data : "", c->r->body.len, &c->body, NULL) < 0 || !json_is_object(c->body)) {
+		call_fail(c, 400, "The body must be a JSON object with username and password");
+		return;
+	}
+	if (!refuse_login_body(c, c->body))
+		create_token_for(c, lifetime_of(c, false));
 }
+
+static const struct body_field login_fields[] = {
+	{ "username", BODY_TEXT, .required = true }, { "password", BODY_TEXT, .required = true }, { NULL, BODY_END }
+};
+const struct body_spec login_body = { "LoginBody", login_fields };
 
 void create_token_cli(struct call *c)
 {
-	create_token_for(c, true);
+	create_token_for(c, lifetime_of(c, true));
 }
 
 /* ---- the page for people ---- */

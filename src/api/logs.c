@@ -19,6 +19,7 @@ struct reader {
 	int fd;
 	int64_t at, end;                 /* offsets in the file; end: where a JSON answer stops. -1 while following */
 	bool lines;                      /* x-ndjson */
+	bool null_times;                 /* the JSON answer about a try without a log writes null timestamps, as Airflow's does */
 	bool started, follow, comma;
 	char *token;                     /* of a JSON answer; NULL: the log has ended */
 };
@@ -84,7 +85,7 @@ static void put_event(struct reader *x, struct buf *out, const char *event)
 	struct json_writer w;
 	jw_init(&w, &b);
 	jw_object(&w);
-	if (x->lines)
+	if (x->lines || x->null_times)
 		jw_knull(&w, "timestamp");
 	jw_kstr(&w, "event", event);
 	jw_end_object(&w);
@@ -290,7 +291,7 @@ static void reply_no_try(struct call *c, const struct try_state *s, bool lines)
 	const char *why = streq(s->state, "skipped") ? "Task was skipped, no logs available."
 	                : streq(s->state, "upstream_failed") ? "Task did not run because upstream task(s) failed."
 	                                                     : "No logs available for this task.";
-	struct reader x = { .fd = -1, .lines = lines };
+	struct reader x = { .fd = -1, .lines = lines, .null_times = true };
 	struct buf *out = &c->r->out;
 	CLEANUP(buf_clear) struct buf b = {0};
 	struct json_writer w;

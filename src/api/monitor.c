@@ -14,7 +14,7 @@ void api_note(const struct api *api, const char *what, const struct err *e)
 
 void get_version(struct call *c)
 {
-	static const char body[] = "{\"version\":\"" AIRFLOW_VERSION "\",\"git_version\":null}";
+	static const char body[] = "{\"version\":\"" AIRFLOW_VERSION "\",\"git_version\":\".release:updraft\"}";
 	http_reply(c->r, 200, "application/json", body, sizeof body - 1);
 	call_release(c);
 }

@@ -132,7 +132,14 @@ static bool tis_before(struct call *c)
 	int64_t run;
 	if (streq(dag_id, "~") || streq(run_id, "~"))
 		return streq(dag_id, "~") || need_dag(c, dag_id);
-	return need_run(c, dag_id, run_id, &run);
+	CLEANUP(err_clear) struct err err = {0};
+	if (store_get_int(c->api->db, SQL_run_id_of, 0, &run, &err, v_text(dag_id), v_text(run_id)) < 0)
+		call_fail_err(c, &err);
+	else if (!run)
+		call_fail(c, 404, "DagRun with dag_id: `%s` and run_id: `%s` was not found", dag_id, run_id);
+	else
+		return true;
+	return false;
 }
 
 /* a mapped task that has no copies is Airflow's 404 */

@@ -148,6 +148,7 @@ class Forge(Control):
         super().__init__(ours)
         first = self.receive()
         if "error" in first:
+            self.close()
             raise RuntimeError(first["error"])
         self.ready = first["ready"]
 

@@ -5,13 +5,16 @@ import json
 import os
 import pwd
 import select
+import shutil
 import signal
+import subprocess
 import sys
 import unittest
+import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from forge_client import (  # noqa: E402
-    NOW, PATIENCE, ROOT, Forge, Home, Store, answer, parse_request, split_frames, startup, venv_python,
+    NOW, PATIENCE, PYTHON_DIR, ROOT, Forge, Home, Store, answer, parse_request, split_frames, startup, venv_python,
 )  # fmt: skip
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -345,6 +348,30 @@ with DAG("deps"): pass
         child = self.parse(text)
         self.assertIn("not allowed", "".join(child.said[1]["import_errors"].values()))
 
+    def test_zip_files(self):
+        path = os.path.join(self.home.dags, "packed.zip")
+        with zipfile.ZipFile(path, "w") as z:
+            z.writestr("inner.py", "from airflow import DAG\nimport lib_of_it\n"
+                                   "d = DAG('zipped', schedule_interval='@daily', start_date=lib_of_it.start)\n")
+            z.writestr("lib_of_it.py", "from datetime import datetime\nstart = datetime(2024, 1, 1)\n")
+        child = self.forge.fork("parse").run(parse_request(path, self.home.dags), Store())
+        record, result = child.said
+        self.assertEqual(result["import_errors"], {})
+        self.assertEqual([d["data"]["dag"]["dag_id"] for d in result["serialized_dags"]], ["zipped"])
+        self.assertTrue(record["dags"]["zipped"]["legacy"])
+        self.assertIn(path, record["files"])
+
+    def test_callbacks_through_a_parse_child(self):
+        text = ("from airflow.sdk import DAG\n"
+                "with DAG('called', schedule=None, on_failure_callback=lambda c: print('CALLED', c['run_id'])): pass\n")
+        path = self.home.write("called.py", text)
+        asked = {"type": "DagCallbackRequest", "filepath": "called.py", "bundle_name": "dags-folder",
+                 "bundle_version": None, "msg": "m", "dag_id": "called", "run_id": "r1", "is_failure_callback": True}  # fmt: skip
+        request = {**parse_request(path, self.home.dags), "callback_requests": [asked]}
+        child = self.forge.fork("parse").run(request, Store())
+        self.assertEqual((child.types, child.exit["status"]), ([], 0))
+        self.assertIn(b"CALLED r1", child.output["stdout"])
+
     def test_recorded_parses(self):
         recorded = glob.glob(os.path.join(FRAMES, "parse_*.json"))
         if not recorded:
@@ -362,6 +389,81 @@ with DAG("deps"): pass
                 result = self.parse(f.read(), name).said[-1]
                 ids = [sorted(d["data"]["dag"]["dag_id"] for d in r["serialized_dags"]) for r in (old, result)]
                 self.assertEqual(ids[0], ids[1])
+
+
+class Neighbours(unittest.TestCase):
+    """Which versions of Airflow are taken."""
+
+    SCRIPT = """
+import sys; sys.path.insert(0, sys.argv[1])
+from updraft import sdk_private
+found = {'apache-airflow-core': sys.argv[2] or None, 'apache-airflow-task-sdk': sys.argv[3] or None}
+sdk_private._installed = found.get
+try: print('taken:', sdk_private.check_version()['warning'])
+except sdk_private.UnsupportedAirflow as e: print('refused:', e)
+"""
+
+    def test_versions(self):
+        cases = [("3.3.0", "1.3.0", "taken: None"), ("3.3.2", "1.3.2", "taken: None"),
+                 ("3.4.0", "1.4.0", "taken: apache-airflow 3.4.0"), ("3.2.1", "1.2.1", "refused: apache-airflow 3.2.1"),
+                 ("4.0.0", "2.0.0", "refused: apache-airflow 4.0.0"), ("2.10.5", "", "refused: apache-airflow 2.10.5"),
+                 ("", "", "refused: apache-airflow is not installed"), ("3.3.2", "", "refused: apache-airflow-task-sdk")]  # fmt: skip
+        for core, sdk, wanted in cases:
+            with self.subTest(core):
+                said = subprocess.run([sys.executable, "-c", self.SCRIPT, PYTHON_DIR, core, sdk], check=True,
+                                      capture_output=True, text=True).stdout  # fmt: skip
+                self.assertTrue(said.startswith(wanted), said)
+                if wanted.startswith("refused"):
+                    self.assertIn("pip install", said)
+
+    def test_forge_without_airflow_says_so(self):
+        bare = shutil.which("python3", path="/usr/bin:/bin")
+        if bare is None or subprocess.run([bare, "-c", "import airflow"], capture_output=True).returncode == 0:
+            self.skipTest("no Python without Airflow here")
+        home = Home()
+        self.addCleanup(home.remove)
+        with self.assertRaisesRegex(RuntimeError, "pip install"):
+            Forge(home, python=bare)
+
+
+class Examples(unittest.TestCase):
+    """Airflow's own example files give the DAGs that Airflow itself makes of them."""
+
+    OFFICIAL = """
+import os, sys, json
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+folder, files = sys.argv[1], sys.argv[2:]
+dags = {f: sorted(BundleDagBag(dag_folder=f, bundle_path=Path(folder), bundle_name='x', load_op_links=False).dags)
+        for f in files}
+open(os.environ['FOUND'], 'w').write(json.dumps(dags))
+"""
+
+    def test_all_examples(self):
+        if venv_python() is None:
+            self.skipTest("no environment with Airflow")
+        home = Home()
+        self.addCleanup(home.remove)
+        where = [venv_python(), "-c", "import importlib.util as u; print(u.find_spec('airflow').origin)"]
+        package = os.path.dirname(subprocess.run(where, check=True, capture_output=True, text=True).stdout.strip())
+        folder = os.path.join(package, "example_dags")
+        files = glob.glob(folder + "/*.py") + glob.glob(folder + "/plugins/*.py")
+        files = sorted(path for path in files if not path.endswith("__init__.py"))
+        found = os.path.join(home.path, "found")
+        env = home.env({"AIRFLOW__CORE__LOAD_EXAMPLES": "True", "FOUND": found, "_AIRFLOW_PROCESS_CONTEXT": "client"})
+        subprocess.run([venv_python(), "-c", self.OFFICIAL, folder, *files], check=True, env=env, capture_output=True)
+        with open(found) as f:
+            official = json.load(f)
+        forge = Forge(home, {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"})
+        self.addCleanup(forge.close)
+        self.assertGreater(len(files), 50)
+        for path in files:
+            with self.subTest(os.path.basename(path)):
+                record, result = forge.fork("parse").run(parse_request(path, folder, "examples"), Store()).said
+                self.assertEqual(result["import_errors"], {})
+                ours = sorted(d["data"]["dag"]["dag_id"] for d in result["serialized_dags"])
+                self.assertEqual(ours, official[path])
+                self.assertFalse([name for name, facts in record["dags"].items() if facts["legacy"]])
 
 
 class Direct(WithForge):
