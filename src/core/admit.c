@@ -244,6 +244,7 @@ static void set_aside(struct core *c, struct pool *p, struct ti_class *k)
 static struct ti_class *pool_best(struct core *c, struct pool *p)
 {
 	int64_t open = pool_open(p);
+	p->reserved = 0;
 	while (p->waiting.n && open > 0) {
 		struct ti_class *k = p->waiting.at[0];
 		enum reason why = class_holder(c, k);
@@ -258,8 +259,10 @@ static struct ti_class *pool_best(struct core *c, struct pool *p)
 			continue;
 		}
 		const struct task_instance *first = k->tis.at[0];
-		if (first->scheduled_at != USEC_NONE && c->now - first->scheduled_at > PASSED_BY_AT_MOST)
+		if (first->scheduled_at != USEC_NONE && c->now - first->scheduled_at > PASSED_BY_AT_MOST) {
+			p->reserved = k->slots;
 			return NULL;
+		}
 		set_aside(c, p, k);
 	}
 	return NULL;
@@ -330,6 +333,9 @@ bool admit_holds(const struct core *c, const struct task_instance *ti, enum reas
 	} else if (pool_open(p) < ti->pool_slots) {
 		*ret_why = WHY_POOL_FULL;
 		buf_printf(detail, "pool '%s', %lld of %d slots are taken", p->name, (long long)(p->slots - pool_open(p)), p->slots);
+	} else if (p->reserved) {
+		*ret_why = WHY_POOL_FULL;
+		buf_printf(detail, "pool '%s' keeps its free slots for a task that asks for %d and waited long", p->name, p->reserved);
 	} else if (c->cfg.parallelism && c->n_executing >= (size_t)c->cfg.parallelism) {
 		*ret_why = WHY_PARALLELISM;
 		buf_printf(detail, "%zu of %d", c->n_executing, c->cfg.parallelism);

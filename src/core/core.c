@@ -352,11 +352,11 @@ void core_step(struct core *c, const struct event *ev, struct actions *out)
 	c->now = ev->now;
 	c->step++;
 	drop_ended(c, ev);
+	if (c->started)
+		fire_timers(c);         /* before the event: what the event makes due now waits for the next step */
 	dispatch(c, ev);
-	if (c->started) {
-		fire_timers(c);
+	if (c->started)
 		drain(c);
-	}
 	flush_saves(c);
 	c->out = NULL;
 }

@@ -158,6 +158,8 @@ enum reason core_why_ti(const struct core *c, const struct task_instance *ti, st
 enum reason core_why_run(const struct core *c, const struct dag_run *run, struct buf *detail);
 /* the instances that a clear or mark with this selection would concern; E_NOT_FOUND names the run or task */
 int core_select(struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err);
+/* recounts all of the core's counters and looks for forgotten instances; false with lines in `out`. For tests */
+bool core_verify(const struct core *c, struct buf *out);
 void core_each_run(const struct core *c, void (*fn)(void *arg, struct dag_run *run), void *arg);
 int core_task_tis(const struct dag_run *run, uint32_t task, void (*fn)(void *arg, struct task_instance *ti), void *arg);   /* how many */
 void core_each_ti(const struct core *c, void (*fn)(void *arg, struct task_instance *ti), void *arg);

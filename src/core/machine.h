@@ -21,6 +21,7 @@ struct pool {
 	bool exists, include_deferred;
 	int64_t used, deferred;              /* slots of queued and running tries; of deferred ones */
 	struct pheap waiting;                /* ti_class, best first; classes that something else holds back are not in it */
+	int reserved;                        /* slots that a class passed by for too long asks for: nothing else starts; 0 = none */
 	VEC(struct ti_class *) aside;        /* while admitting: more slots asked for than are free now */
 };
 
@@ -64,7 +65,7 @@ struct run_private {
 
 struct ti_skip { uint32_t task; int map_index; };
 struct ti_private {
-	uint32_t queue_pos, saved_step;
+	uint32_t queue_pos, saved_step, ended_step;
 	struct pool *pool;
 	usec_t deadline;                     /* of the trigger or of the human's answer; USEC_NONE */
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */

@@ -225,6 +225,16 @@ static void delete_placeholder(struct core *c, struct task_instance *ti)
 	ti_drop(c, ti);
 }
 
+/* instances below that waited for the placeholder have their own ones to wait for now */
+static void mark_below(struct core *c, struct dag_run *run, uint32_t task)
+{
+	const struct dag_task *k = &run->dag->tasks[task];
+	for (uint32_t e = 0; e < k->n_down; e++)
+		mark_task(c, run, run->dag->edges_down[k->down + e]);
+	for (uint32_t i = 0; i < k->n_watchers; i++)
+		mark_task(c, run, k->watchers[i]);
+}
+
 /* The placeholder's dependencies are met. It becomes index 0, the others are made; nothing to map over skips it. */
 void mapping_expand(struct core *c, struct task_instance *placeholder)
 {
@@ -249,6 +259,7 @@ void mapping_expand(struct core *c, struct task_instance *placeholder)
 	if (length > 0)
 		add_instances(c, run, task, 0, length);
 	remove_beyond(c, rt, length);
+	mark_below(c, run, task);
 }
 
 /* lengths may have changed since the expansion: another version of the DAG, or a cleared source */
@@ -265,4 +276,5 @@ void mapping_revise(struct core *c, struct dag_run *run, uint32_t task)
 		ti_set_state(c, rt->one, TI_REMOVED);
 	add_instances(c, run, task, 0, length);
 	remove_beyond(c, rt, length);
+	mark_below(c, run, task);
 }

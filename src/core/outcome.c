@@ -95,6 +95,7 @@ static void fail(struct core *c, struct task_instance *ti)
 static void retry_later(struct core *c, struct task_instance *ti, usec_t not_before)
 {
 	ti->not_before = given(not_before) ? not_before : ti->end_date + retry_delay(ti);
+	ti->p->ended_step = c->step;
 	archive(c, ti, TI_FAILED);
 	act_decision(c, ti->run, ti, WHY_RETRY_DELAY, "failed, is tried again");
 	ti_set_state(c, ti, TI_UP_FOR_RETRY);

@@ -177,7 +177,9 @@ struct ruling ready_ruling(const struct core *c, const struct task_instance *ti,
 	}
 	if (!past_allows(c, ti, ret_why))
 		return WAIT;
-	if (ti->not_before != USEC_NONE && ti->state != TI_NONE && ti->not_before > c->now) {
+	/* never in the step in which the last try ended: that try is archived once its row is saved */
+	bool just_ended = ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step;
+	if (ti->state != TI_NONE && (just_ended || (ti->not_before != USEC_NONE && ti->not_before > c->now))) {
 		*ret_why = ti->state == TI_UP_FOR_RETRY ? WHY_RETRY_DELAY : WHY_RESCHEDULE;
 		return WAIT;
 	}
@@ -241,8 +243,12 @@ static void let_run(struct core *c, struct task_instance *ti)
 static void look_at(struct core *c, struct task_instance *ti)
 {
 	enum reason why;
-	if (!state_schedulable(ti->state) || ti->run->logical_date > c->now)
+	if (!state_schedulable(ti->state))
 		return;
+	if (ti->run->logical_date > c->now) {       /* a date in the future, or a clock that was set back */
+		run_arm(c, ti->run);
+		return;
+	}
 	struct ruling r = ready_ruling(c, ti, &why);
 	switch (r.verdict) {
 	case VERDICT_WAIT:
@@ -263,7 +269,8 @@ static bool all_wait(const struct dag_run *run, uint32_t task)
 {
 	const struct run_task *rt = &run->p->tasks[task];
 	const struct dag_task *k = &run->dag->tasks[task];
-	if (rt->n_mapped < 2 || rt->one || k->mapped_group != NO_INDEX || k->n_setups || k->is_teardown || k->n_up_setups)
+	if (rt->n_mapped < 2 || rt->one || rt->up.removed ||    /* removed ones upstream may remove single indexes */
+	    k->mapped_group != NO_INDEX || k->n_setups || k->is_teardown || k->n_up_setups)
 		return false;
 	for (uint32_t e = 0; e < k->n_up; e++)
 		if (run->dag->tasks[run->dag->edges_up[k->up + e]].can_skip_downstream)

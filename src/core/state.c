@@ -223,8 +223,10 @@ void ti_set_state(struct core *c, struct task_instance *ti, enum ti_state state)
 		mark_after(c, ti);
 		mark_run(c, ti->run);
 	}
-	if (state_schedulable(state))
+	if (state_schedulable(state)) {
 		mark_run(c, ti->run);
+		mark_ti(c, ti);             /* what it waits for may have changed while it was under way */
+	}
 	if (ti_state_terminal(state))
 		why_update(c, ti, WHY_ENDED, NULL);
 }

@@ -123,6 +123,7 @@ void run_follow_version(struct core *c, struct dag_run *run, struct dag *dag)
 			fit_instances(c, run, i);
 	run_fill(c, run);
 	run_arm(c, run);
+	c->admit = true;                    /* instances that left gave their slots back */
 	save_run(c, run);
 	if (run->state == RUN_RUNNING)
 		mark_all_tasks(c, run);

@@ -357,6 +357,20 @@ static void perform(struct kit *k, const struct action *a)
 	}
 }
 
+static void trace(const struct kit *k)
+{
+	for (size_t i = 0; i < k->acts.n; i++) {
+		const struct action *a = &k->acts.at[i];
+		char now[40];
+		time_format(k->now, TIME_ISO_Z, now);
+		if (a->ti)
+			printf("%s #%lld %d %s %s[%d] %s try %d %s\n", now, (long long)k->steps, a->kind, a->ti->run->run_id, a->ti->run->dag->tasks[a->ti->task].task_id,
+			       a->ti->map_index, ti_state_name(a->ti->state), a->ti->try_number, a->text ? a->text : "");
+		else
+			printf("%s #%lld %d %s %s\n", now, (long long)k->steps, a->kind, a->run ? a->run->run_id : "", a->text ? a->text : "");
+	}
+}
+
 void kit_step(struct kit *k, struct event *ev)
 {
 	ev->now = k->now;
@@ -364,6 +378,10 @@ void kit_step(struct kit *k, struct event *ev)
 	k->spawned.n = 0;
 	actions_reset(&k->acts);
 	core_step(k->core, ev, &k->acts);
+	if (k->trace) {
+		printf("event %d\n", ev->kind);
+		trace(k);
+	}
 	for (size_t i = 0; i < k->acts.n; i++)
 		perform(k, &k->acts.at[i]);
 }
