@@ -353,7 +353,7 @@ static int processor_new(const struct config *cfg, struct store *db, struct loop
   p->loop = loop;
   p->interval = config_seconds(cfg, OPT_dag_processor_min_file_process_interval);
   p->parallel = (int)config_int(cfg, OPT_dag_processor_parsing_processes);
-  p->next_child = (uint64_t)loop_now() | (uint64_t)1 << 62;     /* apart from the scheduler's numbers */
+  p->next_child = (uint64_t)loop_now() | (uint64_t)1 << 60;     /* apart from the scheduler's numbers; bit 62 is the supervisor's own */
   p->timer = loop_timer(loop, on_timer, p);
   p->beat = loop_timer(loop, on_beat, p);
   p->rescan = loop_timer(loop, on_rescan, p);
