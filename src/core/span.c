@@ -9,7 +9,8 @@
 static int read_weekday(const json_t *v, struct span *s)
 {
 	s->weekday = (int)json_integer_value(json_array_get(v, 0));
-	s->nth = json_array_size(v) > 1 ? (int)json_integer_value(json_array_get(v, 1)) : 1;
+	s->nth_given = json_array_size(v) > 1;
+	s->nth = s->nth_given ? (int)json_integer_value(json_array_get(v, 1)) : 1;
 	return s->weekday >= 0 && s->weekday <= 6 && s->nth ? 0 : E_INVALID;
 }
 
@@ -157,7 +158,9 @@ const char *span_text(struct arena *a, const struct span *s)
 		if (fixed[i].set)
 			buf_printf(&out, "%s%s=%lld", out.len ? ", " : "", fixed[i].name, (long long)fixed[i].value);
 	if (s->nth)
-		buf_printf(&out, "%sweekday=%s(%+d)", out.len ? ", " : "", days[s->weekday], s->nth);
+		buf_printf(&out, "%sweekday=%s", out.len ? ", " : "", days[s->weekday]);
+	if (s->nth_given)
+		buf_printf(&out, "(%+d)", s->nth);
 	const char *ret = arena_printf(a, "relativedelta(%s)", out.data ? out.data : "");
 	buf_clear(&out);
 	return ret;

@@ -10,6 +10,7 @@ struct span {
 	int year, month, day;                             /* absolute; 0 = not set */
 	int hour, minute, second, microsecond;            /* absolute; -1 = not set */
 	int weekday, nth;                                 /* 0 = Monday; nth 0 = not set */
+	bool nth_given;
 };
 int span_read(const json_t *v, const char *field, struct span *ret, struct err *err);   /* a number of seconds, or relativedelta's object */
 usec_t span_add(const struct span *s, usec_t t, int sign);        /* t + s, or t - s with sign -1 */
