@@ -1,6 +1,6 @@
 /* auth: secrets, tokens, who may log in. */
 #include "api/auth.h"
-#include "api/call.h"
+#include "api/handlers.h"
 #include "base/crypto.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,11 @@
 struct failures { int n; usec_t last; };
 struct simple_user { char *name; enum role role; };
 
+/* tokens found good a moment ago: a client sends the same one again and again */
+#define TOKENS_KEPT 64
+#define TRUSTED_FOR (5 * USEC_SEC)
+struct good_token { char *token, *user; enum role role; usec_t until; };
+
 struct auth {
 	struct store *db;
 	enum auth_kind kind;
@@ -25,6 +30,7 @@ struct auth {
 	VEC(struct simple_user) users;
 	char *password_file;
 	struct map failures;            /* "name\nremote" -> struct failures */
+	struct good_token good[TOKENS_KEPT];
 };
 
 enum auth_kind auth_mode(const struct auth *a)
@@ -402,13 +408,42 @@ static int user_of(struct call *c, const json_t *claims)
 	return 0;
 }
 
+static struct good_token *token_slot(struct auth *a, const char *token)
+{
+	return &a->good[hash64(token, strlen(token)) % TOKENS_KEPT];
+}
+
+static void good_clear(struct good_token *g)
+{
+	freep(&g->token);
+	freep(&g->user);
+	g->until = 0;
+}
+
+static void remember(struct auth *a, const char *token, const struct user *u, const json_t *claims)
+{
+	struct good_token *g = token_slot(a, token);
+	usec_t until = loop_now() + TRUSTED_FOR, expires = jg_int(claims, "exp", 0) * USEC_SEC;
+	good_clear(g);
+	*g = (struct good_token){ xstrdup(token), xstrdup(u->name), u->role, until < expires ? until : expires };
+}
+
+static bool recall(struct call *c, const char *token)
+{
+	const struct good_token *g = token_slot(c->api->auth, token);
+	if (!g->token || g->until <= loop_now() || !streq(g->token, token))
+		return false;
+	c->user = (struct user){ arena_strdup(&c->r->arena, g->user), g->role, false };
+	return true;
+}
+
 int auth_identify(struct call *c, const char **ret_why)
 {
-	const struct auth *a = c->api->auth;
+	struct auth *a = c->api->auth;
 	const char *token = bearer(c);
 	bool open = a->kind == AUTH_SIMPLE_ALL_ADMINS;
 	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true };
-	if (!token || !*token)
+	if (!token || !*token || recall(c, token))
 		return 0;
 	CLEANUP(json_decrefp) json_t *claims = NULL;
 	int rc = open_token(a, token, &claims);
@@ -416,20 +451,24 @@ int auth_identify(struct call *c, const char **ret_why)
 		rc = E_DENIED;
 	if (!rc)
 		rc = user_of(c, claims);
+	if (!rc)
+		remember(a, token, &c->user, claims);
 	*ret_why = rc == E_UNAUTHORIZED ? "Token Expired" : "Invalid JWT token";
 	return rc == E_UNAUTHORIZED ? 401 : rc ? 403 : 0;
 }
 
 void auth_revoke(struct call *c)
 {
-	const struct auth *a = c->api->auth;
+	struct auth *a = c->api->auth;
 	const char *tokens[] = { bearer(c), http_cookie(c->r, "_token") };
 	for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
 		CLEANUP(json_decrefp) json_t *claims = NULL;
 		CLEANUP(err_clear) struct err err = {0};
 		if (!tokens[i] || !*tokens[i] || open_token(a, tokens[i], &claims))
 			continue;
-		store_run(a->db, SQL_token_revoke, &err, v_text(jg_str(claims, "jti", "")), v_int(jg_int(claims, "exp", 0) * USEC_SEC));
+		good_clear(token_slot(a, tokens[i]));
+		if (store_run(a->db, SQL_token_revoke, &err, v_text(jg_str(claims, "jti", "")), v_int(jg_int(claims, "exp", 0) * USEC_SEC)) < 0)
+			api_note(c->api, "revoking a token", &err);
 	}
 }
 
@@ -470,6 +509,8 @@ void auth_free(struct auth *a)
 	map_each(&a->failures, e)
 		free(e->value);
 	map_clear(&a->failures);
+	for (size_t i = 0; i < TOKENS_KEPT; i++)
+		good_clear(&a->good[i]);
 	config_list_clear(&a->audience);
 	freep(&a->jwt_secret);
 	freep(&a->secret_key);

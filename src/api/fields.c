@@ -30,35 +30,33 @@ void fields_sql(const struct field *f, struct buf *out)
 	}
 }
 
-static void write_text(struct json_writer *w, const struct rows *r, int col)
-{
-	const char *s = row_text(r, col);
-	if (s)
-		jw_strn(w, s, row_size(r, col));
-	else
-		jw_null(w);
-}
-
-static void write_json(struct json_writer *w, const struct rows *r, int col)
-{
-	const char *s = row_text(r, col);
-	if (s)
-		jw_raw(w, s, row_size(r, col));
-	else
-		jw_null(w);
-}
-
-static void write_uuid(struct json_writer *w, const struct rows *r, int col)
+static void write_uuid(struct json_writer *w, const struct val *v)
 {
 	struct uuid u;
 	char text[37];
-	if (row_null(r, col)) {
-		jw_null(w);
-		return;
-	}
-	row_uuid(r, col, &u);
+	assert(v->n == sizeof u);
+	memcpy(&u, v->p, sizeof u);
 	uuid_format(&u, text);
-	jw_str(w, text);
+	jw_strn(w, text, 36);
+}
+
+/* names are ours and plain: no escaping, one reservation */
+static void write_key(struct json_writer *w, const char *name)
+{
+	size_t n = strlen(name);
+	struct buf *b = w->out;
+	buf_reserve(b, n + 4);
+	char *p = b->data + b->len;
+	if (w->comma)
+		*p++ = ',';
+	*p++ = '"';
+	memcpy(p, name, n);
+	p += n;
+	*p++ = '"';
+	*p++ = ':';
+	*p = '\0';
+	b->len = (size_t)(p - b->data);
+	w->comma = false;
 }
 
 static int write_object(struct call *c, struct json_writer *w, const struct field *sub, const struct rows *r, int col)
@@ -73,34 +71,47 @@ static int write_object(struct call *c, struct json_writer *w, const struct fiel
 	return col;
 }
 
+static void write_simple(struct json_writer *w, enum field_kind kind, const struct val *v)
+{
+	if (v->kind == VAL_NULL) {
+		jw_null(w);
+		return;
+	}
+	switch (kind) {
+	case FIELD_TEXT:    jw_strn(w, v->p, v->n); break;
+	case FIELD_INT:     jw_int(w, v->i); break;
+	case FIELD_BOOL:    jw_bool(w, v->i != 0); break;
+	case FIELD_DOUBLE:  jw_double(w, v->kind == VAL_DOUBLE ? v->d : (double)v->i); break;
+	case FIELD_TIME:    jw_time(w, v->i); break;
+	case FIELD_UUID:    write_uuid(w, v); break;
+	case FIELD_JSON:    jw_raw(w, v->p, v->n); break;
+	case FIELD_SECONDS: jw_double(w, (double)v->i / 1e6); break;
+	case FIELD_NULL: case FIELD_OBJECT: case FIELD_CALL: case FIELD_END:
+		assert(!"these are no simple values");
+	}
+}
+
 static int write_value(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col)
 {
-	bool null = f->kind != FIELD_NULL && f->kind != FIELD_OBJECT && f->kind != FIELD_CALL && row_null(r, col);
-	if (null) {
+	if (f->kind == FIELD_NULL) {
 		jw_null(w);
-		return col + 1;
+		return col;
 	}
-	switch (f->kind) {
-	case FIELD_TEXT:    write_text(w, r, col); break;
-	case FIELD_INT:     jw_int(w, row_int(r, col)); break;
-	case FIELD_BOOL:    jw_bool(w, row_bool(r, col)); break;
-	case FIELD_DOUBLE:  jw_double(w, row_double(r, col)); break;
-	case FIELD_TIME:    jw_time(w, row_time(r, col)); break;
-	case FIELD_UUID:    write_uuid(w, r, col); break;
-	case FIELD_JSON:    write_json(w, r, col); break;
-	case FIELD_SECONDS: jw_double(w, (double)row_int(r, col) / 1e6); break;
-	case FIELD_NULL:    jw_null(w); return col;
-	case FIELD_OBJECT:  return write_object(c, w, f->sub, r, col);
-	case FIELD_CALL:    f->fn(c, w, r, col); return col + (f->columns ? f->columns : 1);
-	case FIELD_END:     assert(!"the end has no value");
+	if (f->kind == FIELD_OBJECT)
+		return write_object(c, w, f->sub, r, col);
+	if (f->kind == FIELD_CALL) {
+		f->fn(c, w, r, col);
+		return col + (f->columns ? f->columns : 1);
 	}
+	struct val v = row_val(r, col);
+	write_simple(w, f->kind, &v);
 	return col + 1;
 }
 
 int fields_write(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col)
 {
 	for (; f->kind != FIELD_END; f++) {
-		jw_key(w, f->name);
+		write_key(w, f->name);
 		col = write_value(c, w, f, r, col);
 	}
 	return col;

@@ -241,6 +241,11 @@ static struct val cell(const struct rows *r, int col)
 	return v;
 }
 
+struct val row_val(const struct rows *r, int col)
+{
+	return cell(r, col);
+}
+
 int rows_width(const struct rows *r)
 {
 	return r->store->be->width(r);

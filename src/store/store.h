@@ -86,6 +86,7 @@ size_t row_size(const struct rows *r, int col);              /* bytes of a text 
 const void *row_blob(const struct rows *r, int col);
 void row_uuid(const struct rows *r, int col, struct uuid *ret);   /* NULL gives the zero uuid */
 enum val_kind row_kind(const struct rows *r, int col);
+struct val row_val(const struct rows *r, int col);           /* all of it in one call: for those who write many columns */
 /* shorthand for one value: NULL or absent gives dflt / NULL */
 #define store_get_int(s, id, dflt, ret, err, ...) store_get_int_values(s, id, STORE_VALUES_(__VA_ARGS__), dflt, ret, err)
 int store_get_int_values(struct store *s, enum sql_id id, const struct val *v, size_t n, int64_t dflt, int64_t *ret, struct err *err);
