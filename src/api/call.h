@@ -55,6 +55,8 @@ struct api {
 	struct commands *commands;
 	struct workers *workers;
 	struct fernet *fernet;
+	struct audits *audits;
+	struct map file_tokens;         /* "bundle\nrelative path" -> token */
 	int64_t page_limit, page_limit_max;
 	usec_t started;
 	int64_t job_id;
@@ -100,4 +102,6 @@ bool need_dag(struct call *c, const char *dag_id);
 bool need_run(struct call *c, const char *dag_id, const char *run_id, int64_t *ret_run);
 
 /* ---- audit (audit.c) ---- */
-void audit(struct call *c);                                /* one row for a change that succeeded */
+struct audits *audits_new(struct api *api);
+void audits_free(struct audits *a);                        /* writes what waits; NULL is fine */
+void audit(struct call *c);                                /* one row for a change that succeeded, written after the answer */

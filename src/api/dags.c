@@ -39,17 +39,48 @@ static void write_owners(struct call *c, struct json_writer *w, const struct row
 	jw_end_array(w);
 }
 
-void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col)
+#define FILE_TOKENS_KEPT 2048
+
+static char *make_file_token(struct call *c, const char *bundle, const char *rel)
 {
 	CLEANUP(buf_clear) struct buf b = {0};
 	struct json_writer payload;
 	jw_init(&payload, &b);
 	jw_object(&payload);
-	jw_kstr(&payload, "bundle_name", row_text(r, col));
-	jw_kstr(&payload, "relative_fileloc", row_text(r, col + 1));
+	jw_kstr(&payload, "bundle_name", bundle);
+	jw_kstr(&payload, "relative_fileloc", rel);
 	jw_end_object(&payload);
-	CLEANUP(freep) char *token = token_sign(c->api->auth, b.data, b.len);
+	return token_sign(c->api->auth, b.data, b.len);
+}
+
+void file_tokens_clear(struct map *tokens)
+{
+	map_each(tokens, e)
+		free(e->value);
+	map_clear(tokens);
+}
+
+/* the same file always has the same token, and signing costs more than the rest of the row */
+void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	const char *bundle = row_text(r, col), *rel = row_text(r, col + 1);
+	char key[512];
+	struct map *kept = &c->api->file_tokens;
+	int n = snprintf(key, sizeof key, "%s\n%s", bundle ? bundle : "", rel ? rel : "");
+	char *token = bundle && rel && n < (int)sizeof key ? map_get(kept, key) : NULL;
+	if (token) {
+		jw_str(w, token);
+		return;
+	}
+	token = make_file_token(c, bundle, rel);
 	jw_str(w, token);
+	if (!bundle || !rel || n >= (int)sizeof key) {
+		free(token);
+		return;
+	}
+	if (kept->live >= FILE_TOKENS_KEPT)
+		file_tokens_clear(kept);
+	free(map_put(kept, key, token));
 }
 
 /* DAGResponse up to owners; the details begin with the same */

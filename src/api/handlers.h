@@ -19,6 +19,7 @@ extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_
 /* ---- shared by resources ---- */
 extern const struct field version_fields[];         /* DagVersionResponse over v (dag_version) and d (dag) */
 extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
+void file_tokens_clear(struct map *tokens);
 void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col);
 
 /* asks the scheduler; then is called with a call that outlives the handler and must answer it. args is taken over */

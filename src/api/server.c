@@ -194,6 +194,8 @@ static int open_all(struct api *api, struct err *err)
 		rc = workers_new(api->loop, &api->workers, err);
 	if (rc == 0)
 		rc = commands_new(api, &api->commands, err);
+	if (rc == 0)
+		api->audits = audits_new(api);
 	return rc;
 }
 
@@ -202,10 +204,12 @@ static void close_all(struct api *api)
 	workers_free(api->workers);
 	commands_free(api->commands);
 	http_server_free(api->http);
+	audits_free(api->audits);
 	if (api->db)
 		job_end(api);
 	source_free(api->beat);
 	auth_free(api->auth);
+	file_tokens_clear(&api->file_tokens);
 	fernet_free(api->fernet);
 	store_close(api->db);
 	loop_free(api->loop);
