@@ -444,6 +444,17 @@ void holder_drop_all(struct supervisor *s)
 	s->holder_timer = NULL;
 }
 
+static void put_spares(struct json_writer *w, const struct holder *h)
+{
+	int n = 0;
+	jw_key(w, "spare_pids");
+	jw_array(w);
+	for (const struct spare *p = h->waiting; p; p = p->next, n++)
+		jw_int(w, p->pid);
+	jw_end_array(w);
+	jw_kint(w, "spares_waiting", n);
+}
+
 void holder_put_status(const struct supervisor *s, struct json_writer *w)
 {
 	jw_array(w);
@@ -455,6 +466,7 @@ void holder_put_status(const struct supervisor *s, struct json_writer *w)
 		jw_kstr(w, "state", state_names[h->state]);
 		jw_kint(w, "pid", h->pid);
 		jw_kint(w, "spares", h->nspares);
+		put_spares(w, h);
 		jw_kint(w, "uses", h->uses);
 		jw_kstr(w, "why_not", h->why_not);
 		jw_end_object(w);

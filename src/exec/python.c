@@ -293,6 +293,7 @@ static void queue_again(struct child *c)
 	c->state = CHILD_QUEUED;
 	c->orphan = c->unread = false;
 	c->look_tries = 0;
+	c->look_at = USEC_NONE;
 	if (c->killed_by_us)
 		child_kill_hard(c);
 	else
@@ -302,6 +303,8 @@ static void queue_again(struct child *c)
 /* The forge died before it told this child's pid. Whoever holds the other end of its channel is it; its title has the token. */
 void python_look(struct child *c)
 {
+	if (c->state != CHILD_STARTING)
+		return;
 	bool gone = relay_peer_gone(c);
 	int pid = gone ? 0 : process_find_title(c->token);
 	if (pid) {
