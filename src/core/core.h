@@ -116,14 +116,14 @@ enum action_kind {
   ACT_TI_CALLBACK,     /* ti failed outside its process (lost, timed out in queue): its callbacks run in Python */
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
   ACT_ASSET_RUN,       /* run consumed queued asset events of its DAG */
-  ACT_REPLY,           /* cookie, code (0 or error id), text, run: result of a request event */
+  ACT_REPLY,           /* number: the event's cookie; code (0 or error id), text, run: result of a request event */
   ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */
   ACT_REMOVE_TI,       /* run, text: id of a task instance whose task left the DAG: its state becomes removed */
   ACT_DELETE_TI,       /* run, text: id of a placeholder that its expansion made superfluous */
 };
 struct action {
   enum action_kind kind;
-  struct dag_run *run; struct task_instance *ti; struct dag_state *dag; int64_t number, cookie; int code; const char *text;
+  struct dag_run *run; struct task_instance *ti; struct dag_state *dag; int64_t number; int code; const char *text;
 };
 struct actions { struct action *at; size_t n, cap; struct arena arena; };   /* reset by the caller between steps */
 void actions_reset(struct actions *a);

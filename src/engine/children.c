@@ -186,6 +186,10 @@ static void on_lost(void *arg, const char *why)
 
 /* ---- a child's life ---- */
 
+/* A start is news, but nothing waits for it: it goes with the next commit, at most START_DELAY later, so that a short task
+ * costs one commit and not two. What happened is written with the time at which it happened. */
+#define START_DELAY (20 * USEC_MSEC)
+
 static void on_started(void *arg, uint64_t id, int pid, int64_t start_ticks, usec_t at)
 {
   struct engine *e = arg;
@@ -194,16 +198,29 @@ static void on_started(void *arg, uint64_t id, int pid, int64_t start_ticks, use
   c->pid = pid;
   c->start_ticks = start_ticks;
   if (!c->token[0]) return;
-  struct event ev = {.kind = EV_TI_STARTED, .started = {.ref = {c->ti, c->try_number}, .pid = pid, .hostname = e->hostname, .unixname = e->unixname}};
-  engine_step_at(e, &ev, at);
+  struct started s = {id, at};
+  vec_push(&e->started, s);
+  if (e->started.n == 1) timer_in(e->start_timer, START_DELAY);
+}
+
+void engine_take_started(struct engine *e)
+{
   CLEANUP(err_clear) struct err err = {0};
-  if (!e->failed && (engine_write(e, &err) < 0 || store_save_process(e->db, &c->ti, c->try_number, pid, start_ticks, &err) < 0))
-    engine_fail(e, &err, "writing down a process");
+  for (size_t i = 0; i < e->started.n && !e->failed; i++) {
+    struct child *c = engine_child_find(e, e->started.at[i].child);
+    if (!c) continue;
+    struct event ev = {.kind = EV_TI_STARTED, .started = {.ref = {c->ti, c->try_number}, .pid = c->pid, .hostname = e->hostname, .unixname = e->unixname}};
+    engine_step_at(e, &ev, e->started.at[i].at);
+    if (!e->failed && (engine_write(e, &err) < 0 || store_save_process(e->db, &c->ti, c->try_number, c->pid, c->start_ticks, &err) < 0))
+      engine_fail(e, &err, "writing down a process");
+  }
+  e->started.n = 0;
 }
 
 static void on_frame(void *arg, uint64_t id, const void *msgpack, size_t n)
 {
   struct engine *e = arg;
+  engine_take_started(e);
   struct child *c = engine_child_find(e, id);
   if (c) engine_request(e, c, msgpack, n);
 }
@@ -260,6 +277,7 @@ static int save_exit(struct engine *e, struct child *c, const struct exec_exit *
 static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
 {
   struct engine *e = arg;
+  engine_take_started(e);
   struct child *c = engine_child_find(e, id);
   struct after ack = {.kind = AFTER_ACK, .child = id};
   CLEANUP(err_clear) struct err err = {0};

@@ -169,6 +169,7 @@ static void perform(struct engine *e, struct after *a)
 void engine_flush(struct engine *e)
 {
   CLEANUP(err_clear) struct err err = {0};
+  if (e->in_batch) engine_take_started(e);
   while (!e->failed && (e->in_batch || e->after.n)) {
     if (e->in_batch) {
       e->in_batch = false;
@@ -204,6 +205,11 @@ static void on_timer(void *arg)
 {
   struct event ev = {.kind = EV_TIME};
   engine_step(arg, &ev);
+}
+
+static void on_start_timer(void *arg)
+{
+  engine_take_started(arg);
 }
 
 static void on_beat(void *arg)
@@ -301,6 +307,7 @@ static void engine_release(struct engine *e)
   engine_forget(e);
   actions_clear(&e->acts);
   vec_clear(&e->after);
+  vec_clear(&e->started);
   buf_clear(&e->scratch);
   free(e->unixname);
   free(e->log_root);
@@ -317,6 +324,7 @@ static int connect_all(struct engine *e, struct err *err)
   if (r < 0) return r;
   e->timer = loop_timer(e->loop, on_timer, e);
   e->beat = loop_timer(e->loop, on_beat, e);
+  e->start_timer = loop_timer(e->loop, on_start_timer, e);
   timer_every(e->beat, LEASE_RENEW);
   loop_on_idle(e->loop, (timer_fn)engine_flush, e);
   return triggers_new(e, err);

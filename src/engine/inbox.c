@@ -22,6 +22,7 @@ int engine_reply(struct engine *e, int64_t command, int code, const char *detail
   if (result) { jw_key(&w, "result"); jw_json(&w, result); }
   jw_end_object(&w);
   int r = engine_write(e, err);
+  e->replied = true;
   if (r == 0) r = store_run(e->db, SQL_command_finish, err, v_int(command), v_time(loop_now()), v_int(code), v_text(b.data));
   buf_clear(&b);
   return r;
@@ -29,16 +30,14 @@ int engine_reply(struct engine *e, int64_t command, int code, const char *detail
 
 void engine_core_reply(struct engine *e, const struct action *a)
 {
-  if (a->cookie <= 0) {                               /* a task asked, not a command */
+  if (a->number <= 0) {                               /* a task asked, not a command */
     requests_core_reply(e, a);
     return;
   }
   CLEANUP(json_decrefp) json_t *result = NULL;
   if (a->run) result = json_pack("{s:s,s:s,s:I}", "dag_id", a->run->dag->dag_id, "run_id", a->run->run_id, "id", (json_int_t)a->run->id);
-  else if (a->number) result = json_pack("{s:I}", "count", (json_int_t)a->number);
   CLEANUP(err_clear) struct err err = {0};
-  e->replied = true;
-  if (engine_reply(e, a->cookie, a->code, a->text, result, &err) < 0) engine_fail(e, &err, "answering a command");
+  if (engine_reply(e, a->number, a->code, a->text, result, &err) < 0) engine_fail(e, &err, "answering a command");
 }
 
 /* ---- arguments ---- */
@@ -227,6 +226,7 @@ static int apply(struct engine *e, const struct command *c, struct err *err)
     }
   if (e->failed) return err_set(err, E_STORE, "the scheduler cannot go on");
   if (r < 0) return engine_reply(e, c->id, r, err_text(&why), NULL, err);
+  assert(e->replied);                                  /* every event of a command is answered in its own step */
   return 0;
 }
 

@@ -30,6 +30,8 @@ struct child {
 enum after_kind { AFTER_SPAWN, AFTER_KILL, AFTER_ANSWER, AFTER_ACK, AFTER_WAKE, AFTER_MASK };
 struct after { enum after_kind kind; uint64_t child; struct uuid ti; int try_number; char *data; size_t n; };
 
+struct started { uint64_t child; usec_t at; };
+
 struct engine {
   const struct config *cfg;
   struct store *db;
@@ -46,6 +48,8 @@ struct engine {
   struct map children;                /* child id text -> struct child* */
   struct map tries;                   /* token -> struct child* */
   VEC(struct after) after;
+  VEC(struct started) started;        /* starts that wait for the next commit */
+  struct source *start_timer;
   char boot_id[64];                   /* of the supervisor; "" until the first welcome */
   uint64_t next_child;
   bool headless, failed, welcomed, stopping;
@@ -87,6 +91,7 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
 
 /* children.c */
 struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);
+void engine_take_started(struct engine *e);                                    /* starts heard of, into the open batch */
 void engine_child_lost(struct engine *e, struct child *c, const char *why);           /* EV_LOST and forgotten */
 struct child *engine_child_find(const struct engine *e, uint64_t id);
 struct child *engine_child_of_try(const struct engine *e, const struct uuid *ti, int try_number);
