@@ -165,8 +165,9 @@ def _join(*texts: str | None) -> str | None:
     return "; ".join(text for text in texts if text) or None
 
 
-def main() -> NoReturn:
-    began = time.monotonic()
+def _warm_up() -> dict[str, Any]:
+    """Check the versions, then import and prepare everything that children share."""
+    versions = sdk_private.check_version()
     import setproctitle
 
     # The first call finds the room for titles behind argv, which it cannot once the environment changed.
@@ -174,18 +175,25 @@ def main() -> NoReturn:
     bytecode.settle_first()
     if "updraft.site_hook" in sys.modules:  # an adopted environment: what it prepares is not for here
         sys.modules["updraft.site_hook"].disarm()
+    from updraft import legacy, watch
+
+    legacy.install()
+    sdk_private.warm_up()
+    legacy.warm_up()
+    sdk_private.watch_parsing_context(lambda: watch.note("it calls get_parsing_context()"))
+    from updraft import child, parse, task  # noqa: F401 - imported here so that no child has to
+
+    versions["warning"] = _join(versions["warning"], _thread_warning())
+    return versions
+
+
+def main() -> NoReturn:
+    began = time.monotonic()
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
     forge = Forge(control)
     try:
-        versions = sdk_private.check_version()
-        from updraft import legacy, watch
-
-        legacy.install()
-        sdk_private.warm_up()
-        legacy.warm_up()
-        sdk_private.watch_parsing_context(lambda: watch.note("it calls get_parsing_context()"))
-        from updraft import child, parse, task  # noqa: F401 - imported here so that no child has to
+        versions = _warm_up()
     except sdk_private.UnsupportedAirflow as e:
         forge.tell({"error": str(e)})
         sys.exit(str(e))
@@ -195,9 +203,8 @@ def main() -> NoReturn:
     _forget_own_path()
     freeze()
     memory.use_huge_pages()
-    versions["warning"] = _join(versions["warning"], _thread_warning())
     warm_ms = round((time.monotonic() - began) * 1000)
-    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, "spares": True, **versions}})
+    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, **versions}})
     forge.serve()
 
 

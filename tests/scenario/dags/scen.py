@@ -150,5 +150,5 @@ with DAG("scen", schedule=None, start_date=datetime(2024, 1, 1), params={"x": 5}
         time.sleep(3600)
 
     wait_for_term()
-    BashOperator(task_id="slow_bash", bash_command="trap 'echo TRAPPED; exit 3' TERM; echo ready; sleep 3600 & wait")
+    BashOperator(task_id="slow_bash", bash_command="trap 'echo TRAPPED; exit 3' TERM; sleep 3600 & echo ready; wait")
     BashOperator(task_id="late", bash_command="true", execution_timeout=timedelta(seconds=10))
