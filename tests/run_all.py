@@ -1,0 +1,161 @@
+"""Runs the test families and closes with "N passed, N failed" (", N skipped").
+
+run_all.py [--long] [FAMILY ...]      families in order: see FAMILIES; none named = all
+A C test program counts as one test; a Python file counts its test methods. --long sets UPDRAFT_LONG=1 and the long
+figures (CHAOS_KILLS, SIM_RUNS). Everything a test needs it starts itself and stops by pid.
+"""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+PYTHON = "/usr/bin/python3"
+RELEASE, ASAN, CLANG = ROOT / "build", ROOT / "build-asan", ROOT / "build-clang"
+SETUP = {  # folder -> (compiler, meson options)
+    RELEASE: (None, ["--buildtype=release"]),
+    ASAN: ("gcc", ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined"]),
+    CLANG: ("clang-16", ["--buildtype=debugoptimized", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+}
+passed: list[str] = []
+failed: list[str] = []
+skipped: list[str] = []
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def build(folder: pathlib.Path) -> bool:
+    """Compiles with warnings as errors; False, with the errors printed, when it does not."""
+    compiler, options = SETUP[folder]
+    env = {**os.environ, **({"CC": compiler} if compiler else {})}
+    log = CACHE / f"{folder.name}.log"
+    with open(log, "w") as out:
+        # --reconfigure: the libraries of the tests may have come after the first configuration
+        args = ["meson", "setup", str(folder), *options] + (["--reconfigure"] if (folder / "build.ninja").exists() else [])
+        bad = subprocess.run(args, cwd=ROOT, env=env, stdout=out, stderr=out).returncode
+        bad = bad or subprocess.run(["ninja", "-C", str(folder)], stdout=out, stderr=out).returncode
+    if bad:
+        say("\n".join(x for x in log.read_text().splitlines() if re.search(r"error|FAILED|undefined", x))[:4000])
+        failed.append(f"build {folder.name} (whole log: {log.relative_to(ROOT)})")
+    else:
+        passed.append(f"build {folder.name}")
+    return not bad
+
+
+def meson_suite(folder: pathlib.Path, suites: list[str]) -> None:
+    """The C tests of one build folder."""
+    args = ["meson", "test", "-C", str(folder), "--no-rebuild", "--num-processes", "2", "--timeout-multiplier", "0"]
+    args += [a for s in suites for a in ("--suite", s)]
+    subprocess.run(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        lines = (folder / "meson-logs/testlog.json").read_text().splitlines()
+    except OSError:
+        lines = []
+    if not lines:
+        failed.append(f"{folder.name}: no test of {', '.join(suites)} ran")
+    for line in lines:
+        t = json.loads(line)
+        name = f"{folder.name} {t['name']}"
+        if t["result"] == "OK":
+            passed.append(name)
+        elif t["result"] == "SKIP":
+            skipped.append(f"{name}: {t['stdout'][-200:].strip()}")
+        else:
+            failed.append(name)
+            say(f"--- {name}: {t['result']}\n{t.get('stdout', '')[-3000:]}\n{t.get('stderr', '')[-3000:]}")
+
+
+def python_file(path: pathlib.Path, env: dict[str, str] | None = None) -> None:
+    """One unittest file; its methods are counted."""
+    name = str(path.relative_to(ROOT))
+    began = time.monotonic()
+    r = subprocess.run([PYTHON, "-W", "ignore", "-m", "unittest", "-v", path.stem], cwd=path.parent, text=True, errors="replace",
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "UPDRAFT_BUILD": str(RELEASE), **(env or {})})
+    ran = re.search(r"^Ran (\d+) test", r.stdout, re.M)
+    counts = {k: int(v) for k, v in re.findall(r"(failures|errors|skipped|unexpected successes)=(\d+)", r.stdout[r.stdout.rfind("Ran "):])}
+    bad = counts.get("failures", 0) + counts.get("errors", 0) + counts.get("unexpected successes", 0)
+    if not ran or (r.returncode and not bad):
+        bad = max(bad, 1)
+    total = int(ran.group(1)) if ran else 0
+    missing = counts.get("skipped", 0)
+    passed.extend([name] * max(0, total - bad - missing))
+    failed.extend([name] * bad)
+    reasons = re.findall(r"skipped ['\"](.*)['\"]$", r.stdout, re.M)
+    skipped.extend(f"{name}: {why}" for why in (reasons + ["?"] * missing)[:missing])
+    say(f"{'FAILED' if bad else 'ok':6} {name}: {total} tests, {time.monotonic() - began:.0f} s")
+    if bad:
+        say(r.stdout[-6000:])
+
+
+def files(folder: str) -> list[pathlib.Path]:
+    return sorted((ROOT / "tests" / folder).glob("test_*.py"))
+
+
+def unit() -> None:
+    for folder in (RELEASE, ASAN):
+        if build(folder):
+            meson_suite(folder, ["unit", "store"])
+
+
+def sim() -> None:
+    if (RELEASE / "build.ninja").exists() or build(RELEASE):
+        meson_suite(RELEASE, ["sim"])
+
+
+def fuzz() -> None:
+    if build(CLANG):
+        meson_suite(CLANG, ["unit", "fuzz"])
+
+
+def scenario() -> None:
+    for f in files("scenario"):
+        python_file(f)
+
+
+def conformance() -> None:
+    if not (RELEASE / "build.ninja").exists():
+        build(RELEASE)
+    for f in files("conformance"):
+        python_file(f, {"CONFIG_PROBE": str(RELEASE / "tests/unit/config_probe")})
+
+
+def chaos() -> None:
+    for f in files("chaos"):
+        python_file(f, {"CHAOS_KILLS": "300" if os.environ.get("UPDRAFT_LONG") else "30"})
+
+
+FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "chaos": chaos, "fuzz": fuzz}
+
+
+def main(argv: list[str]) -> int:
+    CACHE.mkdir(exist_ok=True)
+    if "--long" in argv:
+        argv.remove("--long")
+        os.environ["UPDRAFT_LONG"] = "1"
+        os.environ.setdefault("SIM_RUNS", "1000000")
+    unknown = [a for a in argv if a not in FAMILIES]
+    if unknown:
+        say(f"unknown family {unknown[0]}; there are: {' '.join(FAMILIES)}")
+        return 2
+    for name in argv or FAMILIES:
+        say(f"== {name}")
+        began = time.monotonic()
+        FAMILIES[name]()
+        say(f"== {name}: {time.monotonic() - began:.0f} s")
+    for label, rows in (("skipped", skipped), ("failed", failed)):
+        for row in dict.fromkeys(rows):
+            say(f"{label}: {row}")
+    say(f"{len(passed)} passed, {len(failed)} failed" + (f", {len(skipped)} skipped" if skipped else ""))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
