@@ -151,16 +151,22 @@ def _runner():
 
 def _configure_child_logging() -> None:
     """Configure JSON logging once, onto LOG_FD; a child only swaps the descriptor below it."""
+    import threading
+
+    import structlog
+    import structlog._output
     from airflow.sdk.log import configure_logging, reset_logging
 
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, LOG_FD, inheritable=False)
     if sink != LOG_FD:
         os.close(sink)
+    output = os.fdopen(LOG_FD, "wb", buffering=0)
+    # on_kill runs inside a signal handler and logs: with a plain lock a SIGTERM that comes while a line
+    # is being written would wait for itself.
+    structlog._output.WRITE_LOCKS[output] = threading.RLock()
     reset_logging()
-    configure_logging(
-        json_output=True, output=os.fdopen(LOG_FD, "wb", buffering=0), sending_to_supervisor=True
-    )
+    configure_logging(json_output=True, output=output, sending_to_supervisor=True)
 
 
 def _rehearsal_message(now: str = "2024-01-01T00:00:00Z") -> dict[str, Any]:
