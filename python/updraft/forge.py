@@ -204,7 +204,7 @@ def main() -> NoReturn:
     freeze()
     memory.use_huge_pages()
     warm_ms = round((time.monotonic() - began) * 1000)
-    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, **versions}})
+    forge.tell({"ready": {"pid": os.getpid(), "warm_ms": warm_ms, "spares": True, **versions}})
     forge.serve()
 
 
