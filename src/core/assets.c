@@ -58,7 +58,7 @@ void assets_event(struct core *c, const struct event *ev)
 {
 	map_each(&c->dags, e) {
 		struct dag_state *d = e->value;
-		if (!d->dag || d->gone || !d->dag->asset_condition || !mentions(d->dag->asset_condition, ev->asset.name, ev->asset.uri, 0))
+		if (!d->dag || d->gone || !d->dag->has_asset_schedule || !mentions(d->dag->asset_condition, ev->asset.name, ev->asset.uri, 0))
 			continue;
 		note(d, ev->asset.name, ev->asset.uri, ev->now);
 		mark_dag(c, d);
@@ -77,7 +77,7 @@ void assets_forget(struct dag_state *d)
 void assets_drain(struct core *c, struct dag_state *d)
 {
 	int limit = dag_max_active_runs(c, d);
-	if (!c->started || !d->dag || !d->assets.n || d->paused || d->stale || !d->dag->asset_condition)
+	if (!c->started || !d->dag || !d->assets.n || d->paused || d->stale || !d->dag->has_asset_schedule)
 		return;
 	if ((limit && d->n_queued + d->n_running >= (uint32_t)limit) || !holds(d->dag->asset_condition, d, 0))
 		return;

@@ -10,7 +10,7 @@ const char *json_encoded_type(const json_t *v)
 
 json_t *json_unwrap(const json_t *v)
 {
-	json_t *inner = json_encoded_type(v) ? json_object_get(v, "__var") : NULL;
+	json_t *inner = json_is_object(v) ? json_object_get(v, "__var") : NULL;
 	union { const json_t *in; json_t *out; } same = { .in = v };   /* borrowed, as jansson's own getters do */
 	return inner ? inner : same.out;
 }

@@ -139,6 +139,8 @@ static const struct { const char *name; enum timetable_kind kind; const char *su
 	{ "EventsTimetable", TT_EVENTS, "", "" },
 	{ "AssetTriggeredTimetable", TT_ASSET, "Asset", "Triggered by assets" },
 	{ "AssetOrTimeSchedule", TT_ASSET_OR_TIME, "", "" },
+	{ "PartitionedAssetTimetable", TT_CUSTOM, "Partitioned Asset", "Triggered by assets" },   /* mappers are Python's */
+	{ "CronPartitionTimetable", TT_CUSTOM, "", "" },
 };
 
 static void find_kind(struct timetable *t)
@@ -170,7 +172,7 @@ static int compile_kind(struct arena *a, struct timetable *t, const json_t *var,
 		return compile_asset_or_time(a, t, var, tz, depth, err);
 	case TT_ASSET: case TT_CUSTOM:
 		t->asset_condition = jg(var, "asset_condition");
-		return 0;
+		return *t->summary ? 0 : compile_cron(a, t, var, tz, err);   /* a cron of partitions: named here, asked there */
 	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_KIND_COUNT:
 		return 0;
 	}
