@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define BEAT (5 * USEC_SEC)
+#define DRAIN (2 * USEC_SEC)
 
 /* ---- one request ---- */
 
@@ -202,7 +203,8 @@ static int open_all(struct api *api, struct err *err)
 static void close_all(struct api *api)
 {
 	workers_free(api->workers);
-	commands_free(api->commands);
+	commands_free(api->commands);     /* those that wait are told that we stop */
+	http_server_drain(api->http, DRAIN);
 	http_server_free(api->http);
 	audits_free(api->audits);
 	if (api->db)
@@ -226,15 +228,16 @@ static int run(struct api *api, struct err *err)
 {
 	CLEANUP(arena_clear) struct arena a = {0};
 	int rc = open_all(api, err);
-	if (rc == 0)
-		rc = job_begin(api, err);
-	if (rc == 0)
-		rc = listen_http(api, &a, err);
 	if (rc < 0)
 		return rc;
+	/* before anybody is told that we listen */
 	struct source *term = loop_signal(api->loop, SIGTERM, on_signal, api->loop);
 	struct source *stop = loop_signal(api->loop, SIGINT, on_signal, api->loop);
-	rc = loop_run(api->loop, err);
+	rc = job_begin(api, err);
+	if (rc == 0)
+		rc = listen_http(api, &a, err);
+	if (rc == 0)
+		rc = loop_run(api->loop, err);
 	source_free(term);
 	source_free(stop);
 	return rc;

@@ -59,6 +59,8 @@ struct http_options {
 
 int http_server_new(struct loop *l, const struct http_options *o, http_handler_fn fn, void *arg,
                     struct http_server **ret, struct err *err);
+/* takes no new connection, sends what has been answered, for `longest` at most; streams are not waited for. NULL is fine */
+void http_server_drain(struct http_server *s, usec_t longest);
 void http_server_free(struct http_server *s);     /* hangs up on everybody; cancel callbacks run; NULL is fine */
 int http_server_port(const struct http_server *s);
 struct http_stats { uint64_t requests, refused, connections_total; unsigned connections; };

@@ -300,6 +300,27 @@ int http_server_new(struct loop *l, const struct http_options *o, http_handler_f
 	return 0;
 }
 
+static bool answers_pending(const struct http_server *s)
+{
+	for (const struct exchange *x = s->live; x; x = x->next)
+		if (x->r.status && !x->pull)
+			return true;
+	return false;
+}
+
+void http_server_drain(struct http_server *s, usec_t longest)
+{
+	if (!s || !s->daemon)
+		return;
+	usec_t until = loop_monotonic() + longest;
+	MHD_socket listening = MHD_quiesce_daemon(s->daemon);
+	if (listening != MHD_INVALID_SOCKET)
+		close(listening);
+	while (answers_pending(s) && loop_monotonic() < until)
+		if (loop_turn(s->loop, 20, NULL) < 0)
+			return;
+}
+
 void http_server_free(struct http_server *s)
 {
 	if (!s)
