@@ -39,6 +39,11 @@ static int match_command(const struct cli_command *cmd, int argc, char **argv)
   return best;
 }
 
+static bool option_follows(int argc, char **argv)
+{
+  return argc > 0 && argv[0][0] == '-' && !streq(argv[0], "-h") && !streq(argv[0], "--help");
+}
+
 const struct cli_command *cli_find(int argc, char **argv, int *ret_used)
 {
   const struct cli_command *found = NULL;
@@ -46,7 +51,9 @@ const struct cli_command *cli_find(int argc, char **argv, int *ret_used)
   for (size_t f = 0; cli_families[f]; f++)
     for (const struct cli_command *cmd = cli_families[f]; cmd->words; cmd++) {
       int used = match_command(cmd, argc, argv);
-      if (used > best) { best = used; found = cmd; }
+      if (used <= best || (cmd->only_with_option && !option_follows(argc - used, argv + used))) continue;
+      best = used;
+      found = cmd;
     }
   *ret_used = best;
   return found;
@@ -77,6 +84,21 @@ static const struct cli_arg *find_flag(const struct cli_command *cmd, const char
     }
   }
   return NULL;
+}
+
+/* "--out" for --output, as Airflow's parser has it: the only long option that begins so. */
+static const struct cli_arg *find_abbreviated(const struct cli_command *cmd, const char *text, size_t n)
+{
+  const struct cli_arg *found = NULL;
+  if (n < 4 || !str_starts(text, "--")) return NULL;
+  for (size_t i = 0; i < cmd->n_args; i++) {
+    const char *key;
+    size_t len = is_positional(&cmd->args[i]) ? 0 : flag_key(cmd->args[i].flags, &key);
+    if (len < n || memcmp(key, text, n)) continue;
+    if (found) return NULL;
+    found = &cmd->args[i];
+  }
+  return found;
 }
 
 static void remember(struct cli *c, const struct cli_arg *a, const char *value)
@@ -114,11 +136,36 @@ static int parse_flag(struct cli *c, int argc, char **argv, int *i)
     if (a && a->value) { remember(c, a, text + 2); return 0; }
     a = NULL;
   }
+  if (!a) a = find_abbreviated(c->command, text, n);
   if (!a) return unknown_flag(c, text);
   if (!a->value) return eq ? cli_usage(c, "%.*s takes no value", (int)n, text) : (remember(c, a, "1"), 0);
   if (eq) { remember(c, a, eq + 1); return 0; }
   if (*i + 1 >= argc) return cli_usage(c, "%s needs a value: %s", text, a->value);
   remember(c, a, argv[++*i]);
+  return 0;
+}
+
+static bool is_choice(const char *choices, const char *value)
+{
+  size_t n = strlen(value);
+  for (const char *p = choices; *p;) {
+    size_t len = strcspn(p, "|");
+    if (len == n && !memcmp(p, value, n)) return true;
+    p += len + (p[len] == '|');
+  }
+  return false;
+}
+
+static int check_choices(struct cli *c)
+{
+  for (size_t i = 0; i < c->command->n_args; i++) {
+    const struct cli_arg *a = &c->command->args[i];
+    if (is_positional(a) || !a->value || !strchr(a->value, '|')) continue;
+    const char *key;
+    size_t n = flag_key(a->flags, &key);
+    const char *given = map_getn(&c->values, key, n);
+    if (given && !is_choice(a->value, given)) return cli_usage(c, "%.*s is '%s'; it can be %s", (int)n, key, given, a->value);
+  }
   return 0;
 }
 
@@ -155,7 +202,8 @@ static int parse_args(struct cli *c, int argc, char **argv)
     int r = parse_flag(c, argc, argv, &i);
     if (r) return r;
   }
-  return check_positionals(c);
+  int r = check_choices(c);
+  return r ? r : check_positionals(c);
 }
 
 const char *cli_value(const struct cli *c, const char *flag) { return map_get(&c->values, flag); }

@@ -11,7 +11,7 @@ struct cli;
 
 struct cli_arg {
   const char *flags;        /* "-o,--output", "--yes,-y", or a positional name: "dag_id", "dag_id?" optional, "task_ids*" repeated */
-  const char *value;        /* what the value is called in help; NULL for a switch; ignored for positionals */
+  const char *value;        /* what the value is called in help; "a|b|c": it must be one of these; NULL for a switch; ignored for positionals */
   const char *help;
 };
 struct cli_command {
@@ -22,6 +22,7 @@ struct cli_command {
   const char *examples;     /* lines, without the leading program name's path; NULL */
   int (*run)(struct cli *);
   bool hidden, passthrough; /* passthrough: arguments are not parsed (cli->argc, argv hold them) */
+  bool only_with_option;    /* Airflow 1's `variables -s K V`: meant only when an option other than --help follows the words */
 };
 
 struct cli {
@@ -34,6 +35,7 @@ struct cli {
   VEC(const char *) repeated;   /* flag, value, flag, value ... for flags given more than once */
   struct config *cfg;       /* loaded on first use by cli_config */
   struct store *db;         /* opened on first use by cli_store */
+  struct fernet *fernet;    /* made on first use by cli_fernet */
 };
 
 extern const struct cli_command *const cli_families[];      /* NULL-terminated; each family ends with words == NULL */
@@ -49,17 +51,36 @@ int cli_values(const struct cli *c, const char *flag, const char **ret, int room
 struct config *cli_config(struct cli *c);                                /* loads and checks airflow.cfg and the environment */
 struct store *cli_store(struct cli *c);                                  /* opens; migrates nothing: says `airflow db migrate` when needed */
 const char *cli_home(struct cli *c);                                     /* AIRFLOW_HOME */
+const char *cli_user_name(void);                                         /* who runs this command */
+struct fernet;
+struct fernet *cli_fernet(struct cli *c);                                /* of [core] fernet_key; kept by c */
+/* A time that a flag or positional gives, as Airflow reads it ("2015-06-01", with a time, with an offset); without an offset
+ * in [core] default_timezone. 0, or 2 after saying what was wrong with `name`. text NULL gives USEC_NONE. */
+int cli_time(struct cli *c, const char *name, const char *text, int64_t *ret);
+int cli_number(struct cli *c, const char *name, const char *text, int64_t dflt, int64_t *ret);   /* likewise; text NULL gives dflt */
+/* The text of a file, or of standard input for "-". NULL after saying why not. malloc'd */
+char *cli_read_file(struct cli *c, const char *path);
+/* Writes a file whole or not at all; "-" is c->out. 0, or 1 after saying why not. */
+int cli_write_file(struct cli *c, const char *path, const char *text, size_t n);
 
 int cli_fail(struct cli *c, const struct err *e, const char *fmt, ...) PRINTF_LIKE(3, 4);   /* "airflow: what: why"; returns 1 */
 int cli_usage(struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);                       /* with the usage line; returns 2 */
 bool cli_confirm(struct cli *c, const char *question);                   /* true with --yes/-y; false when stdin is no terminal */
 bool cli_is_terminal(struct cli *c);
 
-/* rows for -o table|json|yaml|plain. JSON keys are the column names. */
+/* rows for -o table|json|yaml|plain, as Airflow prints them: in JSON and YAML every scalar is a string or null. JSON keys are
+ * the column names. */
 struct listing;
 struct listing *listing_new(struct cli *c, const char *const *columns, size_t n);
 void listing_cell(struct listing *l, const char *text);                  /* NULL: empty, JSON null */
 void listing_cellf(struct listing *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void listing_json(struct listing *l, const char *json, const char *text);/* typed in JSON and YAML, text elsewhere */
+void listing_time(struct listing *l, int64_t t);                         /* usec_t; "" when there is none */
+void listing_bool(struct listing *l, bool v);                            /* True, False */
+struct json_t;
+void listing_value(struct listing *l, struct json_t *v);                 /* takes the reference over; lists and objects stay such in JSON and YAML */
+void listing_json(struct listing *l, const char *json, const char *text);/* the same from JSON text; `text` when there is none */
 int listing_print(struct listing *l, const char *when_empty);            /* frees; exit status */
+void listing_free(struct listing *l);                                    /* instead of printing it */
 #define CLI_OUTPUT_ARG {"-o,--output", "table|json|yaml|plain", "how to print"}
+#define CLI_VERBOSE_ARG {"-v,--verbose", NULL, "accepted for Airflow's sake"}
+#define CLI_YES_ARG {"-y,--yes", NULL, "do not ask"}

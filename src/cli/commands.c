@@ -1,6 +1,5 @@
 /* All families of commands, in the order in which help shows them. */
-#include "cli/cli.h"
+#include "cli/families.h"
 
-extern const struct cli_command cli_roles[], cli_db[], cli_config_commands[], cli_info[];
-
-const struct cli_command *const cli_families[] = {cli_roles, cli_db, cli_config_commands, cli_info, NULL};
+const struct cli_command *const cli_families[] = {cli_roles, cli_dags, cli_dags_change, cli_graph, cli_tasks, cli_tasklogs, cli_variables, cli_connections, cli_pools, cli_users, cli_db,
+  cli_config_commands, cli_jobs, cli_info, cli_completion, cli_internal, NULL};

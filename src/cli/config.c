@@ -1,10 +1,10 @@
 /* airflow config ...: list, get-value, lint. They look at the configuration even when it could not start anything. */
-#include "cli/cli.h"
+#include "cli/families.h"
 #include "config/config.h"
 #include <string.h>
 #include <unistd.h>
 
-extern const struct cli_command cli_config_commands[];
+
 
 /* Loaded but not checked: a wrong value is what these commands are asked about. */
 static const struct config *load(struct cli *c)

@@ -1,11 +1,12 @@
 /* Rows as a table, JSON, YAML or plain text. */
 #include "cli/cli.h"
-#include "base/json.h"
+#include "base/time.h"
+#include "cli/values.h"
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-struct cell { char *text; char *json; };           /* json: typed text for JSON and YAML; NULL = text as a string */
+struct cell { char *text; json_t *json; };         /* json: a list, an object or null; NULL: text as a string */
 struct listing {
   struct cli *cli;
   const char *const *columns;
@@ -22,13 +23,17 @@ struct listing *listing_new(struct cli *c, const char *const *columns, size_t n)
   return l;
 }
 
-void listing_json(struct listing *l, const char *json, const char *text)
+static void add(struct listing *l, char *text, json_t *json)
 {
-  struct cell cell = {.text = xstrdup(text), .json = xstrdup(json)};
+  struct cell cell = {.text = text, .json = json};
   vec_push(&l->cells, cell);
 }
 
-void listing_cell(struct listing *l, const char *text) { listing_json(l, text ? NULL : "null", text ? text : ""); }
+void listing_cell(struct listing *l, const char *text)
+{
+  if (text) add(l, xstrdup(text), NULL);
+  else add(l, xstrdup("None"), json_null());
+}
 
 void listing_cellf(struct listing *l, const char *fmt, ...)
 {
@@ -37,8 +42,57 @@ void listing_cellf(struct listing *l, const char *fmt, ...)
   va_start(ap, fmt);
   buf_vprintf(&b, fmt, ap);
   va_end(ap);
-  listing_cell(l, b.data ? b.data : "");
-  buf_clear(&b);
+  add(l, buf_steal(&b), NULL);
+}
+
+void listing_time(struct listing *l, int64_t t)
+{
+  char text[40] = "";
+  if (t != USEC_NONE) time_format(t, TIME_ISO_OFFSET, text);
+  listing_cell(l, text);
+}
+
+void listing_bool(struct listing *l, bool v) { listing_cell(l, v ? "True" : "False"); }
+
+/* In a table a list is joined by commas and an object is Python's repr of it. */
+static char *table_text(const json_t *v)
+{
+  struct buf b = {0};
+  for (size_t i = 0; i < json_array_size(v); i++) {
+    const json_t *item = json_array_get(v, i);
+    if (i) buf_addc(&b, ',');
+    if (json_is_string(item)) buf_adds(&b, json_string_value(item));
+    else py_repr(&b, item);
+  }
+  if (!json_is_array(v)) py_repr(&b, v);
+  return buf_steal(&b);
+}
+
+void listing_value(struct listing *l, json_t *v)
+{
+  if (!v || json_is_null(v)) listing_cell(l, NULL);
+  else if (json_is_string(v)) listing_cell(l, json_string_value(v));
+  else {
+    bool whole = json_is_array(v) || json_is_object(v);
+    add(l, table_text(v), whole ? json_incref(v) : NULL);
+  }
+  json_decref(v);
+}
+
+void listing_json(struct listing *l, const char *json, const char *text)
+{
+  json_t *v = NULL;
+  if (json && json_read(json, strlen(json), &v, NULL) == 0) listing_value(l, v);
+  else listing_cell(l, text);
+}
+
+/* plain: a list is Python's repr, nothing for null */
+static char *plain_text(const struct cell *cell)
+{
+  struct buf b = {0};
+  if (!cell->json) return xstrdup(cell->text);
+  if (!json_is_null(cell->json)) py_repr(&b, cell->json);
+  return buf_steal(&b);
 }
 
 /* Display columns of UTF-8 text: one a code point; good enough for names. */
@@ -88,63 +142,49 @@ static void print_table(struct listing *l)
 static void print_plain(struct listing *l)
 {
   FILE *f = l->cli->out;
-  size_t *width = xcalloc(l->n_columns, sizeof *width);
-  for (size_t c = 0; c < l->n_columns; c++) width[c] = width_of(l->columns[c]);
-  for (size_t i = 0; i < l->cells.n; i++) {
-    size_t w = width_of(l->cells.at[i].text);
+  size_t n = l->n_columns + l->cells.n, *width = xcalloc(l->n_columns, sizeof *width);
+  char **texts = xcalloc(n, sizeof *texts);
+  for (size_t i = 0; i < n; i++) {
+    texts[i] = i < l->n_columns ? xstrdup(l->columns[i]) : plain_text(&l->cells.at[i - l->n_columns]);
+    size_t w = width_of(texts[i]);
     if (w > width[i % l->n_columns]) width[i % l->n_columns] = w;
   }
-  for (size_t i = 0; i < l->n_columns + l->cells.n; i++) {
+  for (size_t i = 0; i < n; i++) {
     size_t c = i % l->n_columns;
-    const char *text = i < l->n_columns ? l->columns[i] : l->cells.at[i - l->n_columns].text;
-    if (c + 1 < l->n_columns) { pad(f, text, width[c]); fputs("  ", f); }
-    else { fputs(text, f); fputc('\n', f); }
+    if (c + 1 < l->n_columns) { pad(f, texts[i], width[c]); fputs("  ", f); }
+    else fprintf(f, "%s\n", texts[i]);
+    free(texts[i]);
   }
+  free(texts);
   free(width);
 }
 
-static void cell_json(struct json_writer *w, const struct cell *cell)
+static json_t *rows_of(const struct listing *l)
 {
-  if (cell->json) jw_raw(w, cell->json, strlen(cell->json));
-  else jw_str(w, cell->text);
+  json_t *rows = json_array(), *row = NULL;
+  for (size_t i = 0; i < l->cells.n; i++) {
+    const struct cell *cell = &l->cells.at[i];
+    if (i % l->n_columns == 0) json_array_append_new(rows, row = json_object());
+    json_t *text = cell->json ? json_incref(cell->json) : json_string(cell->text);
+    json_object_set_new(row, l->columns[i % l->n_columns], text ? text : json_string_nocheck(cell->text));
+  }
+  return rows;
 }
 
 static void print_json(struct listing *l)
 {
-  struct buf b = {0};
-  struct json_writer w;
-  jw_init(&w, &b);
-  jw_array(&w);
-  for (size_t i = 0; i < l->cells.n; i++) {
-    if (i % l->n_columns == 0) jw_object(&w);
-    jw_key(&w, l->columns[i % l->n_columns]);
-    cell_json(&w, &l->cells.at[i]);
-    if (i % l->n_columns == l->n_columns - 1) jw_end_object(&w);
-  }
-  jw_end_array(&w);
-  fprintf(l->cli->out, "%s\n", b.data);
-  buf_clear(&b);
+  CLEANUP(json_decrefp) json_t *rows = rows_of(l);
+  CLEANUP(freep) char *text = py_json(rows, 0, false);
+  fprintf(l->cli->out, "%s\n", text);
 }
 
-/* JSON scalars are YAML; strings are quoted as JSON when YAML could read them as something else. */
 static void print_yaml(struct listing *l)
 {
-  FILE *f = l->cli->out;
-  if (!l->cells.n) fputs("[]\n", f);
-  for (size_t i = 0; i < l->cells.n; i++) {
-    size_t c = i % l->n_columns;
-    const struct cell *cell = &l->cells.at[i];
-    struct buf b = {0};
-    struct json_writer w;
-    jw_init(&w, &b);
-    cell_json(&w, cell);
-    bool plain = !cell->json && cell->text[0] && !strpbrk(cell->text, ":#{}[],&*!|>'\"%@`\n\\") &&
-                 !strchr("-?0123456789+.~ ", cell->text[0]) && !str_case_eq(cell->text, "true") && !str_case_eq(cell->text, "false") &&
-                 !str_case_eq(cell->text, "null") && !str_case_eq(cell->text, "yes") && !str_case_eq(cell->text, "no") &&
-                 !str_case_eq(cell->text, "on") && !str_case_eq(cell->text, "off") && cell->text[strlen(cell->text) - 1] != ' ';
-    fprintf(f, "%s%s: %s\n", c ? "  " : "- ", l->columns[c], plain ? cell->text : b.data);
-    buf_clear(&b);
-  }
+  struct buf b = {0};
+  CLEANUP(json_decrefp) json_t *rows = rows_of(l);
+  yaml_write(&b, rows);
+  fputs(b.data, l->cli->out);
+  buf_clear(&b);
 }
 
 static int print_as(struct listing *l, const char *format, const char *when_empty)
@@ -158,13 +198,18 @@ static int print_as(struct listing *l, const char *format, const char *when_empt
   return 0;
 }
 
+void listing_free(struct listing *l)
+{
+  for (size_t i = 0; i < l->cells.n; i++) { free(l->cells.at[i].text); json_decref(l->cells.at[i].json); }
+  vec_clear(&l->cells);
+  free(l);
+}
+
 int listing_print(struct listing *l, const char *when_empty)
 {
   const char *format = cli_value(l->cli, "--output");
   int r = print_as(l, format ? format : "table", when_empty ? when_empty : "No data found");
-  for (size_t i = 0; i < l->cells.n; i++) { free(l->cells.at[i].text); free(l->cells.at[i].json); }
-  vec_clear(&l->cells);
-  free(l);
+  listing_free(l);
   return r;
 }
 

@@ -1,7 +1,14 @@
 /* What most commands need: the configuration and the store, made when first asked for. */
 #include "cli/internal.h"
+#include "base/crypto.h"
+#include "base/time.h"
 #include "config/config.h"
 #include "store/store.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct config *cli_config(struct cli *c)
@@ -27,15 +34,118 @@ struct store *cli_store(struct cli *c)
   struct config *cfg = cli_config(c);
   if (c->db || !cfg) return c->db;
   CLEANUP(err_clear) struct err e = {0};
-  struct store_options so = {.must_exist = true, .cache_kib = 2048};
+  struct store_options so = {.cache_kib = 2048};
   int r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &c->db, &e);
   if (r == E_NOT_FOUND) cli_fail(c, NULL, "there is no database yet (%s); make it with `%s db migrate`", config_where(cfg, OPT_database_sql_alchemy_conn), c->program);
   else if (r < 0) cli_fail(c, &e, "the database cannot be opened");
   return c->db;
 }
 
+const char *cli_user_name(void)
+{
+  static char name[64];
+  struct passwd *pw = getpwuid(getuid());
+  if (pw) snprintf(name, sizeof name, "%s", pw->pw_name);
+  else snprintf(name, sizeof name, "%d", (int)getuid());
+  return name;
+}
+
+struct fernet *cli_fernet(struct cli *c)
+{
+  struct config *cfg = cli_config(c);
+  CLEANUP(err_clear) struct err e = {0};
+  if (cfg && !c->fernet && fernet_new(config_str(cfg, OPT_core_fernet_key), &c->fernet, &e) < 0) cli_fail(c, &e, "%s", "");
+  return c->fernet;
+}
+
+/* Does the text end in Z or an offset? A '-' only counts behind the date. */
+static bool has_offset(const char *text)
+{
+  size_t n = strlen(text);
+  const char *time = strpbrk(text, "T ");
+  return (n && (text[n - 1] == 'Z' || text[n - 1] == 'z')) || (time && strpbrk(time, "+-"));
+}
+
+int cli_time(struct cli *c, const char *name, const char *text, int64_t *ret)
+{
+  usec_t t;
+  struct config *cfg = cli_config(c);
+  *ret = USEC_NONE;
+  if (!text) return 0;
+  if (!cfg) return 1;
+  if (time_parse(text, &t) < 0) return cli_usage(c, "%s is '%s'; it is a time such as 2015-06-01, 2015-06-01T12:00:00 or 2015-06-01T12:00:00+00:00", name, text);
+  const struct tz *zone;
+  const char *zone_name = config_str(cfg, OPT_core_default_timezone);
+  if (!has_offset(text) && !str_case_eq(zone_name, "utc") && !str_case_eq(zone_name, "system") && tz_load(zone_name, &zone, NULL) == 0) {
+    struct civil local;
+    usec_to_civil(t, &local);
+    t = tz_from_civil(zone, &local, 0);
+  }
+  *ret = t;
+  return 0;
+}
+
+int cli_number(struct cli *c, const char *name, const char *text, int64_t dflt, int64_t *ret)
+{
+  *ret = dflt;
+  if (text && str_to_int64(text, ret) < 0) return cli_usage(c, "%s is '%s'; it is a whole number", name, text);
+  return 0;
+}
+
+#define FILE_MAX ((size_t)64 << 20)      /* bytes of a file that is imported */
+
+static int read_all(int fd, struct buf *ret)
+{
+  char part[65536];
+  ssize_t n;
+  while ((n = read(fd, part, sizeof part)) != 0) {
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    buf_add(ret, part, (size_t)n);
+    if (ret->len > FILE_MAX) return EFBIG;
+  }
+  return 0;
+}
+
+char *cli_read_file(struct cli *c, const char *path)
+{
+  bool is_stdin = streq(path, "-");
+  struct buf b = {0};
+  int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+  int bad = fd < 0 ? errno : read_all(fd, &b);
+  if (fd >= 0 && !is_stdin) close(fd);
+  if (!bad) return buf_steal(&b);
+  buf_clear(&b);
+  cli_fail(c, NULL, "reading %s: %s", path, strerror(bad));
+  return NULL;
+}
+
+static int write_all(int fd, const char *text, size_t n)
+{
+  for (size_t done = 0; done < n;) {
+    ssize_t k = write(fd, text + done, n - done);
+    if (k < 0 && errno != EINTR) return errno;
+    if (k > 0) done += (size_t)k;
+  }
+  return fsync(fd) < 0 ? errno : 0;
+}
+
+int cli_write_file(struct cli *c, const char *path, const char *text, size_t n)
+{
+  if (streq(path, "-")) return fwrite(text, 1, n, c->out) == n ? 0 : cli_fail(c, NULL, "writing: %s", strerror(errno));
+  CLEANUP(freep) char *temporary = xasprintf("%s.%d.new", path, getpid());
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  int bad = fd < 0 ? errno : write_all(fd, text, n);
+  if (fd >= 0) close(fd);
+  if (!bad && rename(temporary, path) < 0) bad = errno;
+  if (!bad) return 0;
+  if (fd >= 0) unlink(temporary);
+  return cli_fail(c, NULL, "writing %s: %s", path, strerror(bad));
+}
+
 void cli_resources_release(struct cli *c)
 {
+  fernet_free(c->fernet);
   store_close(c->db);
   config_free(c->cfg);
   c->db = NULL;

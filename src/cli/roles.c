@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "exec/client.h"
+#include "loop/fault.h"
 #include "loop/log.h"
 #include "processor/processor.h"
 #include "store/store.h"
@@ -69,6 +70,7 @@ void role_begin(const struct config *cfg, const char *name)
   log_level_from(config_str(cfg, OPT_logging_logging_level), &level);
   log_open(name, level);
   prctl(PR_SET_NAME, name);
+  fault_init();
   pid_t parent = started_by();
   if (!parent) return;
   prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -160,6 +162,7 @@ static int cmd_supervisor(struct cli *c)
   struct supervisor_options o;
   log_open("supervisor", LOG_INFO);
   prctl(PR_SET_NAME, "supervisor");
+  fault_init();
   if (role_prepare_home(cfg, &e) < 0 || supervisor_setup(cfg, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
   return supervisor_main(&o);
 }

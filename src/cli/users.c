@@ -1,0 +1,236 @@
+/* airflow users ...: create, list, delete, add-role, remove-role, reset-password; roles list; and Airflow 1's create_user. */
+#include "cli/users.h"
+#include "api/roles.h"
+#include "base/crypto.h"
+#include "cli/families.h"
+#include "config/config.h"
+#include "loop/loop.h"
+#include "store/store.h"
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const char *const role_names[] = {
+#define ROLE(id, name) name,
+#include "api/roles.def"
+#undef ROLE
+};
+
+static int canonical_role(const char *given, const char **ret, struct err *err)
+{
+  struct buf names = {0};
+  for (size_t i = 0; i < ARRAY_LEN(role_names); i++) {
+    if (str_case_eq(role_names[i], given)) { *ret = role_names[i]; buf_clear(&names); return 0; }
+    buf_printf(&names, "%s%s", i ? ", " : "", role_names[i]);
+  }
+  err_set(err, E_INVALID, "there is no role '%s'; it can be %s", given, names.data);
+  buf_clear(&names);
+  return E_INVALID;
+}
+
+/* ---- create ---- */
+
+static int insert(struct cli *c, const struct new_user *u, const char *hash, const char *const *roles, struct err *err)
+{
+  int64_t id;
+  int r = store_begin(c->db, err);
+  if (r < 0) return r;
+  r = store_insert(c->db, SQL_user_add, &id, err, v_text(u->username), v_text(u->email), v_text(u->first_name), v_text(u->last_name), v_text(hash), v_time(loop_now()), v_text(u->origin));
+  for (size_t i = 0; r == 0 && i < u->n_roles; i++) r = store_run(c->db, SQL_user_role_add, err, v_text(u->username), v_text(roles[i]));
+  if (r == 0) return store_commit(c->db, err);
+  store_rollback(c->db);
+  return r;
+}
+
+int user_create(struct cli *c, const struct new_user *u, struct err *err)
+{
+  const char *roles[16];
+  CLEANUP(rows_close) struct rows there = {0};
+  if (!u->username || !*u->username) return err_set(err, E_INVALID, "a user needs a name");
+  if (u->n_roles > ARRAY_LEN(roles)) return err_set(err, E_LIMIT, "%s: too many roles", u->username);
+  for (size_t i = 0; i < u->n_roles; i++)
+    if (canonical_role(u->roles[i], &roles[i], err) < 0) return E_INVALID;
+  int r = store_one(c->db, SQL_user_get, &there, err, v_text(u->username));
+  if (r == 0) return err_set(err, E_EXISTS, "%s already exist in the db", u->username);
+  if (r != E_NOT_FOUND) return r;
+  err_clear(err);
+  CLEANUP(freep) char *hash = password_hash(u->password);
+  return insert(c, u, hash, roles, err);
+}
+
+static bool ask_hidden(const char *prompt, char *ret, size_t n)
+{
+  struct termios before, quiet;
+  if (tcgetattr(STDIN_FILENO, &before) < 0) return false;
+  quiet = before;
+  quiet.c_lflag &= ~(tcflag_t)ECHO;
+  fprintf(stderr, "%s", prompt);
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+  bool got = fgets(ret, (int)n, stdin);
+  tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+  fputc('\n', stderr);
+  if (got) ret[strcspn(ret, "\n")] = 0;
+  return got;
+}
+
+static char *random_password(void)
+{
+  uint8_t bytes[12];
+  random_bytes(bytes, sizeof bytes);
+  return base64url_encode(bytes, sizeof bytes, false);
+}
+
+/* Given, random, or typed twice. NULL after saying why not; malloc'd. */
+static char *choose_password(struct cli *c)
+{
+  char one[256], two[256];
+  if (cli_has(c, "--use-random-password")) return random_password();
+  if (cli_has(c, "--password")) return xstrdup(cli_value(c, "--password"));
+  if (!isatty(STDIN_FILENO)) { cli_usage(c, "--password or --use-random-password is needed"); return NULL; }
+  if (!ask_hidden("Password:", one, sizeof one) || !ask_hidden("Repeat for confirmation:", two, sizeof two)) return NULL;
+  if (streq(one, two) && *one) return xstrdup(one);
+  cli_fail(c, NULL, *one ? "Passwords did not match" : "an empty password is none");
+  return NULL;
+}
+
+static void say_where_users_count(struct cli *c)
+{
+  if (config_auth(c->cfg) != AUTH_PASSWORD)
+    fprintf(stderr, "%s: the simple auth manager is in force (%s), which has users of its own; [webserver] authenticate = True makes these count\n", c->program,
+            config_where(c->cfg, OPT_core_auth_manager));
+}
+
+static int create(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  const char *role = cli_value(c, "--role"), *needed[] = {"--username", "--firstname", "--lastname", "--role", "--email"};
+  for (size_t i = 0; i < ARRAY_LEN(needed); i++) if (!cli_has(c, needed[i])) return cli_usage(c, "%s is missing", needed[i]);
+  if (!cli_store(c)) return 1;
+  CLEANUP(freep) char *password = choose_password(c);
+  if (!password) return 1;
+  struct new_user u = {cli_value(c, "--username"), cli_value(c, "--email"), cli_value(c, "--firstname"), cli_value(c, "--lastname"), password, &role, 1, "cli"};
+  int r = user_create(c, &u, &e);
+  if (r == E_EXISTS) { fprintf(c->out, "%s\n", err_text(&e)); return 0; }
+  if (r < 0) return cli_fail(c, &e, "the user was not created");
+  fprintf(c->out, "User \"%s\" created with role \"%s\"\n", u.username, role);
+  if (cli_has(c, "--use-random-password")) fprintf(c->out, "Password: %s\n", password);
+  say_where_users_count(c);
+  return 0;
+}
+
+/* ---- list, delete, roles, password ---- */
+
+static json_t *role_list(const char *text)
+{
+  json_t *list = json_array();
+  for (const char *p = text ? text : ""; *p;) {
+    size_t n = strcspn(p, ",");
+    json_array_append_new(list, json_stringn(p, n));
+    p += n + (p[n] == ',');
+  }
+  return list;
+}
+
+static int list(struct cli *c)
+{
+  static const char *const columns[] = {"id", "username", "email", "first_name", "last_name", "roles"};
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  if (!cli_store(c)) return 1;
+  struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
+  int x = store_query_values(c->db, SQL_user_list, NULL, 0, &r, &e);
+  while (x >= 0 && (x = rows_next(&r, &e)) == 1) {
+    listing_cellf(l, "%lld", (long long)row_int(&r, 0));
+    for (int i = 1; i < 5; i++) listing_cell(l, row_text(&r, i));
+    listing_value(l, role_list(row_text(&r, 8)));
+  }
+  if (x == 0) return listing_print(l, NULL);
+  listing_free(l);
+  return cli_fail(c, &e, "the users cannot be read");
+}
+
+/* The name behind --username or --email. NULL after saying that there is none; malloc'd. */
+static char *find_user(struct cli *c)
+{
+  const char *name = cli_value(c, "--username"), *email = cli_value(c, "--email");
+  CLEANUP(rows_close) struct rows r = {0};
+  if (!name && !email) { cli_usage(c, "--username or --email is needed"); return NULL; }
+  if (!cli_store(c) || store_query_values(c->db, SQL_user_list, NULL, 0, &r, NULL) < 0) return NULL;
+  while (rows_next(&r, NULL) == 1)
+    if (name ? streq(row_text(&r, 1), name) : row_text(&r, 2) && str_case_eq(row_text(&r, 2), email)) return xstrdup(row_text(&r, 1));
+  cli_fail(c, NULL, "User \"%s\" does not exist", name ? name : email);
+  return NULL;
+}
+
+static int delete(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(freep) char *name = find_user(c);
+  if (!name) return 1;
+  int r = store_begin(c->db, &e);
+  if (r == 0) r = store_run(c->db, SQL_user_roles_clear, &e, v_text(name));
+  if (r == 0) r = store_run(c->db, SQL_user_delete, &e, v_text(name));
+  if (r == 0) r = store_commit(c->db, &e);
+  if (r < 0) return cli_fail(c, &e, "the user was not deleted");
+  fprintf(c->out, "User \"%s\" deleted\n", name);
+  return 0;
+}
+
+static int change_role(struct cli *c, enum sql_id statement, const char *done)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  const char *role = NULL;
+  if (!cli_value(c, "--role")) return cli_usage(c, "--role is missing");
+  CLEANUP(freep) char *name = find_user(c);
+  if (!name) return 1;
+  if (canonical_role(cli_value(c, "--role"), &role, &e) < 0 || store_run(c->db, statement, &e, v_text(name), v_text(role)) < 0) return cli_fail(c, &e, "%s", "");
+  fprintf(c->out, "User \"%s\" %s role \"%s\"\n", name, done, role);
+  return 0;
+}
+
+static int add_role(struct cli *c) { return change_role(c, SQL_user_role_add, "added to"); }
+static int remove_role(struct cli *c) { return change_role(c, SQL_user_role_delete, "removed from"); }
+
+static int reset_password(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(freep) char *name = find_user(c);
+  CLEANUP(freep) char *password = name ? choose_password(c) : NULL;
+  if (!password) return 1;
+  CLEANUP(freep) char *hash = password_hash(password);
+  if (store_run(c->db, SQL_user_password, &e, v_text(name), v_text(hash), v_time(loop_now())) < 0) return cli_fail(c, &e, "the password was not changed");
+  fprintf(c->out, "User \"%s\" password reset successfully\n", name);
+  if (cli_has(c, "--use-random-password")) fprintf(c->out, "Password: %s\n", password);
+  return 0;
+}
+
+static int roles(struct cli *c)
+{
+  static const char *const columns[] = {"name"};
+  struct listing *l = listing_new(c, columns, 1);
+  for (size_t i = 0; i < ARRAY_LEN(role_names); i++) listing_cell(l, role_names[i]);
+  return listing_print(l, NULL);
+}
+
+#define WHO {"-u,--username", "NAME", "login name"}, {"-e,--email", "EMAIL", "e-mail address"}
+#define PASSWORD {"-p,--password", "PASSWORD", "the password; asked for when it is not given"}, {"--use-random-password,--random,--use_random_password", NULL, "make one and print it"}
+static const struct cli_arg create_args[] = {WHO, {"-f,--firstname", "NAME", "first name"}, {"-l,--lastname", "NAME", "last name"}, {"-r,--role", "ROLE", "Admin, Op, User, Viewer or Public"},
+  PASSWORD, CLI_VERBOSE_ARG};
+static const struct cli_arg list_args[] = {CLI_OUTPUT_ARG, CLI_VERBOSE_ARG};
+static const struct cli_arg who_args[] = {WHO, CLI_VERBOSE_ARG};
+static const struct cli_arg role_args[] = {WHO, {"-r,--role", "ROLE", "the role"}, CLI_VERBOSE_ARG};
+static const struct cli_arg reset_args[] = {WHO, PASSWORD, CLI_VERBOSE_ARG};
+#define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
+
+const struct cli_command cli_users[] = {
+  {.words = "users list", .aliases = "list_users", .summary = "List the users who log in with a password", .run = list, ARGS(list_args), .examples = "users list"},
+  {.words = "users create", .aliases = "create_user", .summary = "Create a user", .run = create, ARGS(create_args),
+   .examples = "users create --username admin --firstname Ada --lastname Lovelace --role Admin --email ada@example.com\ncreate_user -r Admin -u admin -e ada@example.com -f Ada -l Lovelace -p secret"},
+  {.words = "users delete", .aliases = "delete_user", .summary = "Delete a user", .run = delete, ARGS(who_args), .examples = "users delete --username admin"},
+  {.words = "users add-role", .summary = "Give a user a role", .run = add_role, ARGS(role_args), .examples = "users add-role -u ada -r Op"},
+  {.words = "users remove-role", .summary = "Take a role from a user", .run = remove_role, ARGS(role_args), .examples = "users remove-role -u ada -r Op"},
+  {.words = "users reset-password", .summary = "Set a user's password", .run = reset_password, ARGS(reset_args), .examples = "users reset-password -u ada --use-random-password"},
+  {.words = "roles list", .aliases = "users roles,list_roles", .summary = "List the roles", .run = roles, ARGS(list_args), .examples = "roles list"},
+  {0},
+};

@@ -1,0 +1,72 @@
+-- What only the command line asks for.
+
+-- Airflow numbers connections in the order of their creation; 0 rows when it only lives in the environment.
+-- name: cli_connection_id
+-- sqlite
+SELECT rowid FROM connection WHERE conn_id = ?
+-- postgres
+SELECT count(*) FROM connection WHERE conn_id <= ?
+-- in the order of their creation where the database knows it
+-- name: cli_pools
+-- sqlite
+SELECT name, slots, description, include_deferred, team_name FROM pool ORDER BY rowid
+-- postgres
+SELECT name, slots, description, include_deferred, team_name FROM pool ORDER BY name
+
+-- name: cli_dags
+SELECT dag_id, fileloc, owners, is_paused, bundle_name, bundle_version, display_name, description, timetable_summary, relative_fileloc, is_stale,
+  has_import_errors, max_active_tasks, max_active_runs, max_consecutive_failed_dag_runs, last_parsed_time, last_parse_duration, last_expired,
+  timetable_description, has_task_concurrency_limits, next_logical_date, next_interval_start, next_interval_end, next_run_after, version,
+  timetable_partitioned, timetable_periodic, allowed_run_types, is_backfillable, fail_fast, is_legacy, legacy_reasons
+FROM dag WHERE is_stale = 0 AND dag_id = COALESCE(?1, dag_id) ORDER BY dag_id
+-- stale ones too, for what is left of a DAG
+-- name: cli_dag_exists
+SELECT is_stale, is_paused FROM dag WHERE dag_id = ?
+-- the serialized DAG of its present version
+-- name: cli_dag_version
+SELECT v.data, v.side, v.version_number, v.bundle_name, v.bundle_version, d.fileloc, d.relative_fileloc, d.is_paused, d.next_logical_date,
+  d.next_interval_start, d.next_interval_end, d.next_run_after, v.id
+FROM dag d JOIN dag_version v ON v.id = d.version WHERE d.dag_id = ?
+-- dag_id, state, from, until (both by logical date, else run after), 1 without backfills
+-- name: cli_runs
+SELECT dag_id, run_id, state, run_after, logical_date, start_date, end_date FROM dag_run
+WHERE dag_id = ?1 AND (CAST(?2 AS TEXT) IS NULL OR state = ?2) AND (CAST(?3 AS INTEGER) IS NULL OR COALESCE(logical_date, run_after) >= ?3)
+  AND (CAST(?4 AS INTEGER) IS NULL OR COALESCE(logical_date, run_after) <= ?4) AND (?5 = 0 OR run_type <> 'backfill')
+ORDER BY run_after DESC, id DESC
+-- the run of an id, else of a logical date
+-- name: cli_run
+SELECT id, run_id, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, run_type, why, why_detail FROM dag_run
+WHERE dag_id = ?1 AND (run_id = ?2 OR logical_date = ?3) ORDER BY run_id = ?2 DESC LIMIT 1
+-- all instances of a run, as they were made
+-- name: cli_tis
+SELECT t.task_id, t.map_index, t.state, t.try_number, t.start_date, t.end_date, t.why, t.why_detail, t.max_tries, t.pid, t.not_before
+FROM task_instance t WHERE t.dag_run = ?1 ORDER BY t.task_id, t.map_index
+-- name: cli_ti
+SELECT state, try_number, max_tries, start_date, end_date, why, why_detail, not_before, id FROM task_instance WHERE dag_run = ? AND task_id = ? AND map_index = ?
+-- runs whose logical date (else run after) lies in a range
+-- name: cli_run_ids
+SELECT run_id, logical_date FROM dag_run WHERE dag_id = ?1 AND (CAST(?2 AS INTEGER) IS NULL OR COALESCE(logical_date, run_after) >= ?2)
+  AND (CAST(?3 AS INTEGER) IS NULL OR COALESCE(logical_date, run_after) <= ?3) ORDER BY run_after, id
+-- name: cli_files
+SELECT f.bundle, f.rel, f.parse_duration, f.dags, f.last_parsed, b.path,
+  (SELECT count(*) FROM dag d JOIN dag_version_task t ON t.version = d.version WHERE d.bundle_name = f.bundle AND d.relative_fileloc = f.rel AND d.is_stale = 0)
+FROM dag_file f LEFT JOIN bundle b ON b.name = f.bundle ORDER BY f.parse_duration DESC, f.bundle, f.rel
+-- type, host or NULL, alive since
+-- name: cli_jobs
+SELECT id, job_type, state, hostname, pid, start_date, end_date, latest_heartbeat FROM job
+WHERE (CAST(?1 AS TEXT) IS NULL OR job_type = ?1) AND (CAST(?2 AS TEXT) IS NULL OR hostname = ?2) ORDER BY latest_heartbeat DESC, id DESC
+-- name: cli_versions_of_run
+SELECT created_version, version FROM dag_run WHERE id = ?
+-- for a private copy: a run's XComs
+-- name: cli_xcoms
+SELECT task_id, key, map_index, timestamp, dag_result, value FROM xcom WHERE dag_run = ?
+-- name: cli_map_lengths
+SELECT task_id, map_index, key, length, keys FROM map_length WHERE dag_run = ?
+-- how much hangs on a DAG
+-- name: cli_dag_records
+SELECT (SELECT count(*) FROM dag WHERE dag_id = ?1) + (SELECT count(*) FROM dag_run WHERE dag_id = ?1) + (SELECT count(*) FROM dag_version WHERE dag_id = ?1)
+  + (SELECT count(*) FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1)
+  + (SELECT count(*) FROM xcom x JOIN dag_run r ON r.id = x.dag_run WHERE r.dag_id = ?1)
+-- name: cli_run_row
+SELECT conf, dag_id, run_id, interval_start, interval_end, end_date, last_decision, logical_date, run_type, start_date, state, triggering_user FROM dag_run
+WHERE dag_id = ? AND run_id = ?
