@@ -49,19 +49,26 @@ def apply_environment(env: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def set_title(title: str, token: str) -> None:
-    """Show the token in the process title for good: survivors of a crash are found by it."""
-    import setproctitle
+class Title:
+    """The process title. Survivors of a crash are found by the token in it, whatever else it shows."""
 
-    show = setproctitle.setproctitle
-    mark = f" [updraft {token}]" if token else ""
+    def __init__(self) -> None:
+        import setproctitle
 
-    def titled(text: str) -> None:
-        show(text + mark)
+        self._show = setproctitle.setproctitle
+        self._text, self._mark = "updraft child", ""
+        # The official runner and user code call it too; the token stays.
+        setproctitle.setproctitle = self.show
 
-    # The official runner and user code call it too; whatever they show, the token stays.
-    setproctitle.setproctitle = titled
-    titled(title or "updraft child")
+    def show(self, text: str) -> None:
+        self._text = text
+        self._show(text + self._mark)
+
+    def carry(self, token: str) -> None:
+        """From now on this process is known by `token`, in its title and in its environment."""
+        self._mark = f" [updraft {token}]" if token else ""
+        os.environ["UPDRAFT_TOKEN"] = token
+        self.show(self._text)
 
 
 def reseed() -> None:
@@ -148,9 +155,9 @@ def run(order: dict[str, Any], fds: list[int]) -> NoReturn:
         apply_environment(order.get("env") or {})
         if order.get("umask") is not None:
             os.umask(int(order["umask"]))
-        token = order.get("token") or ""
-        os.environ["UPDRAFT_TOKEN"] = token
-        set_title(order.get("title") or "", token)
+        title = Title()
+        title.carry(order.get("token") or "")
+        title.show(order.get("title") or "updraft child")
         if order.get("user"):
             become_user(order["user"])
         reseed()

@@ -310,7 +310,7 @@ def reset_signals() -> None:
 
 
 def leave_quietly_unless_started() -> None:
-    """A spare that is not wanted after all sees its channel close; that is no error."""
+    """A child that is not wanted after all sees its channel close before its first frame; that is no error."""
     runner = _runner()
     wait = runner.get_startup_details
 

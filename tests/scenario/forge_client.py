@@ -207,7 +207,10 @@ class Child:
 
     def start(self, first):
         self.began = time.perf_counter()
-        self.send([0, first])
+        try:
+            self.send([0, first])
+        except BrokenPipeError:
+            pass  # it ended before; its exit and its streams tell why
 
     def run(self, first, store, until=None, wait=True):
         """Send `first`, answer everything from `store` until the child has gone (or until(body))."""

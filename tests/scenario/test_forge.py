@@ -188,6 +188,24 @@ class Tasks(WithForge):
         self.assertIn(token, seen["title"])
         self.assertEqual(seen["group"], child.pid)
 
+    def test_spare_becomes_the_try_it_is_told_to_be(self):
+        child = self.forge.fork("task", spare=True, token="")
+        child.send([0, {"type": "UpdraftAssign", "token": "some-try/3", "title": "t", "env": {"MY_VALUE": "seen"}}])
+        titles = []
+        answers = store()
+
+        def look(body):
+            with open(f"/proc/{child.pid}/cmdline", "rb") as f:
+                titles.append(f.read().decode())
+            return answers(body)
+
+        child.run(startup("scen", "noop", "scen.py", try_number=3), look)
+        self.assertEqual(child.types, [RENDERED, DONE])
+        self.assertIn("[updraft some-try/3]", titles[0])
+        unused = self.forge.fork("task", spare=True, token="")
+        unused.close()
+        self.assertEqual(self.forge.exit_of(unused.pid)["status"], 0)
+
     def test_sigterm_reaches_on_kill(self):
         child = self.forge.fork("task")
         child.start(startup("scen", "slow_bash", "scen.py"))
