@@ -1,5 +1,6 @@
 #include "api/commands.h"
 #include "api/call.h"
+#include "loop/fault.h"
 #include <unistd.h>
 
 #define ANSWER_IN (20 * USEC_SEC)
@@ -81,6 +82,7 @@ int command_submit(struct commands *c, const char *kind, const json_t *args, con
 	                      v_text(user), v_time(loop_now()));
 	if (rc < 0)
 		return rc;
+	FAULT("command-written");
 	struct waiting *w = xcalloc(1, sizeof *w);
 	*w = (struct waiting){ c->waiting, id, loop_monotonic() + ANSWER_IN, reply, arg };
 	c->waiting = w;

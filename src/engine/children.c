@@ -1,6 +1,7 @@
 /* The processes at the supervisor: which try each is, how they start and end, and what a welcome says about them. */
 #include "engine/internal.h"
 #include "exec/survivors.h"
+#include "loop/fault.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
 {
   struct engine *e = arg;
   bool other = !streq(e->boot_id, w->boot_id);
+  FAULT("welcome-before");
   map_each(&e->children, entry) ((struct child *)entry->value)->listed = false;
   for (size_t i = 0; i < w->n; i++) adopt(e, &w->children[i]);
   if (other) end_survivors(e);
@@ -175,6 +177,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   vec_clear(&lost.at);
   core_each_ti(e->core, spawn_waiting, e);
   triggers_wake(e);
+  FAULT("welcome-after");
 }
 
 static void on_lost(void *arg, const char *why)

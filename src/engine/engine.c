@@ -1,6 +1,7 @@
 /* The scheduler role: start, one wake-up, stop. */
 #include "engine/internal.h"
 #include "exec/lease.h"
+#include "loop/fault.h"
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -146,6 +147,7 @@ static void perform_spawn(struct engine *e, const struct after *a)
 static void perform(struct engine *e, struct after *a)
 {
   struct child *c;
+  FAULT("deed-before");
   switch (a->kind) {
   case AFTER_SPAWN: perform_spawn(e, a); break;
   case AFTER_KILL:
@@ -159,9 +161,9 @@ static void perform(struct engine *e, struct after *a)
     exec_mask(e->exec, a->child, &value, 1);
     break;
   }
-  case AFTER_ANSWER: exec_answer(e->exec, a->child, a->data, a->n); break;
-  case AFTER_ACK: exec_ack(e->exec, a->child); break;
-  case AFTER_WAKE: wake_send(a->data); break;
+  case AFTER_ANSWER: FAULT("answer-before"); exec_answer(e->exec, a->child, a->data, a->n); break;
+  case AFTER_ACK: FAULT("ack-before"); exec_ack(e->exec, a->child); break;
+  case AFTER_WAKE: FAULT("reply-before"); wake_send(a->data); break;
   }
 }
 
@@ -173,10 +175,12 @@ void engine_flush(struct engine *e)
   while (!e->failed && (e->in_batch || e->after.n)) {
     if (e->in_batch) {
       e->in_batch = false;
+      FAULT("commit-before");
       if (store_commit(e->db, &err) < 0) {
         engine_fail(e, &err, "committing");
         break;
       }
+      FAULT("commit-after");
     }
     typeof(e->after) now = e->after;
     memset(&e->after, 0, sizeof e->after);

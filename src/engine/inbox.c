@@ -2,6 +2,7 @@
  * done are one transaction, so a crash in the middle does it once or, later, still once. */
 #include "engine/internal.h"
 #include "base/time.h"
+#include "loop/fault.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +252,7 @@ int engine_inbox(struct engine *e, struct err *err)
     int r = next_command(e, &c, &a, err);
     if (r == 1) {
       r = apply(e, &c, err);
+      FAULT("inbox-applied");
       if (r == 0 && c.reply_to) {
         struct after wake = {.kind = AFTER_WAKE, .data = xstrdup(c.reply_to)};
         engine_after(e, &wake);

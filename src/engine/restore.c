@@ -1,5 +1,6 @@
 /* From the store into the core: DAGs and their versions, pools, live runs; at start, and when something changed. */
 #include "engine/internal.h"
+#include "loop/fault.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +266,7 @@ int engine_restore(struct engine *e, struct err *err)
   if (r == 0) r = store_load_live_runs(e->db, restore_run, &x, err);
   if (r == 0) r = restore_asset_queue(e, err);
   if (r < 0 || e->headless) return r;
+  FAULT("restored");
   struct event ev = {.kind = EV_START};
   engine_step(e, &ev);
   return e->failed ? err_set(err, E_STORE, "the first look at the store could not be written down") : 0;

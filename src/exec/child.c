@@ -1,6 +1,7 @@
 /* child: a child's life, from SPAWN to the ACK of its exit. What it runs is the matter of direct.c and python.c. */
 #include "exec/supervisor.h"
 #include "exec/process.h"
+#include "loop/fault.h"
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -183,6 +184,7 @@ void child_spawn(struct supervisor *s, struct conn *from, uint64_t id, const cha
 		return;
 	}
 	struct child *c = child_new(s, id, kind, spec);
+	FAULT("child-before");
 	if (s->stopping)
 		child_failed(c, "the supervisor is shutting down; it starts nothing more");
 	else if (kind == EXEC_DIRECT)
@@ -212,6 +214,7 @@ void child_started(struct child *c, int pid, usec_t at)
 	*bucket_at = c;
 	child_open_log(c);
 	json_decrefp(&c->spec);
+	FAULT("child-started");
 	send_started(c);
 	if (c->kill_at != USEC_NONE || c->killed_by_us)   /* asked for while it was being forked */
 		kill(c->killed_hard ? pid : -pid, c->killed_hard ? SIGKILL : SIGTERM);
@@ -279,6 +282,7 @@ static void end(struct child *c)
 	else if (relay_output_open(c))
 		c->linger_at = loop_monotonic() + LINGER;
 	child_arm(c);
+	FAULT("child-ended");
 	struct buf json = {0};
 	child_put_exit(c, &json);
 	conn_json(c->s, c->owner, PROTO_EXIT, c->id, &json);
@@ -378,6 +382,7 @@ void child_kill(struct child *c, usec_t grace)
 
 void child_ack(struct child *c)
 {
+	FAULT("child-acked");
 	c->acked = true;
 	if (c->state == CHILD_ENDED && !relay_output_open(c))
 		child_free(c);

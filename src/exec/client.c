@@ -2,6 +2,7 @@
  * the connection taken up again whenever it is lost. */
 #include "exec/client.h"
 #include "exec/proto.h"
+#include "loop/fault.h"
 #include "base/crypto.h"
 #include "base/json.h"
 #include <errno.h>
@@ -78,6 +79,7 @@ static int write_out(struct exec_client *c)
 		if (n < 0)
 			return E_CLOSED;
 		c->out_at += (size_t)n;
+		FAULT("client-sent");
 	}
 	if (c->out.cap > READ_BYTES * 4)
 		buf_clear(&c->out);

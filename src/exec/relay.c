@@ -1,6 +1,7 @@
 /* relay: what a child says (requests on its channel, lines of output) and what it is told. Bounded on every side: a
  * child that asks faster than it is answered, or writes faster than its client reads, is not read for a while. */
 #include "exec/supervisor.h"
+#include "loop/fault.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -89,6 +90,7 @@ static bool take_requests(struct child *c, bool all)
 			break;
 		}
 		keep_request(c, id, p, n);
+		FAULT("relay-request");
 		conn_frame(c->s, c->owner, PROTO_FRAME_FROM, c->id, p, n);
 	}
 	bool broken = r < 0;
@@ -142,7 +144,9 @@ void relay_answer(struct child *c, const void *msgpack, size_t n)
 	c->nunanswered--;
 	c->unanswered_bytes -= r->n;
 	free(r);
+	FAULT("relay-answer");
 	relay_send(c, msgpack, n);
+	FAULT("relay-answered");
 	relay_resume(c);
 }
 

@@ -3,6 +3,7 @@
 #include "base/msgpack.h"
 #include "base/time.h"
 #include "exec/lease.h"
+#include "loop/fault.h"
 #include "processor/secrets.h"
 #include <signal.h>
 #include <stdio.h>
@@ -164,8 +165,10 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const st
   int r = store_begin_fenced(p->db, &p->lease, err);
   if (r == 0) {
     r = parse_save(p, f, x->record, x->result, failure_text(p, x, e, text), &changed, err);
+    FAULT("parse-commit");
     if (r == 0) r = store_commit(p->db, err);
     else store_rollback(p->db);
+    FAULT("parse-committed");
   }
   if (r < 0) return r;
   f->quiet = changed ? 0 : f->quiet + 1;
