@@ -58,6 +58,8 @@ void assets_event(struct core *c, const struct event *ev)
 {
 	map_each(&c->dags, e) {
 		struct dag_state *d = e->value;
+		if (ev->asset.dag_id && !streq(ev->asset.dag_id, d->dag_id))
+			continue;
 		if (!d->dag || d->gone || !d->dag->has_asset_schedule || !mentions(d->dag->asset_condition, ev->asset.name, ev->asset.uri, 0))
 			continue;
 		note(d, ev->asset.name, ev->asset.uri, ev->now);

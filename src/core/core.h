@@ -27,7 +27,7 @@ struct task_instance {
   struct heap_item timer;
   struct uuid id; struct dag_run *run; uint32_t task; int map_index;           /* -1 = not mapped */
   enum ti_state state; int try_number, max_tries;                              /* try_number counts starts, Airflow's way */
-  usec_t scheduled_at, queued_at, start_date, end_date, not_before;            /* not_before: retry or reschedule time */
+  usec_t scheduled_at, queued_at, start_date, end_date, not_before;            /* not_before: next try or look; while deferred, the trigger's timeout */
   usec_t first_start;                                                          /* reschedule mode: start of the first poke */
   int pool_slots; const char *pool; int64_t priority_weight;
   const char *hostname, *unixname, *rendered_map_index; int pid;

@@ -67,7 +67,6 @@ struct ti_skip { uint32_t task; int map_index; };
 struct ti_private {
 	uint32_t queue_pos, saved_step, ended_step;
 	struct pool *pool;
-	usec_t deadline;                     /* of the trigger or of the human's answer; USEC_NONE */
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */
 	int archived_try;                    /* the last one that went to the history in this life of the core */
 	bool dirty;

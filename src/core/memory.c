@@ -272,7 +272,7 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 	else
 		new_uuid(c, &ti->id);
 	ti->max_tries = k->retries;
-	ti->scheduled_at = ti->queued_at = ti->start_date = ti->end_date = ti->not_before = ti->first_start = ti->p->deadline = USEC_NONE;
+	ti->scheduled_at = ti->queued_at = ti->start_date = ti->end_date = ti->not_before = ti->first_start = USEC_NONE;
 	ti->pool_slots = k->pool_slots;
 	ti->p->pool = pool_get(c, k->pool);
 	ti->pool = ti->p->pool->name;

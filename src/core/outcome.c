@@ -139,7 +139,7 @@ static void deferred(struct core *c, struct task_instance *ti, const struct even
 	text_set(&ti->next_method, ev->done.next_method);
 	text_set(&ti->next_kwargs, ev->done.next_kwargs);
 	ti->trigger_id = ev->done.trigger_id;
-	ti->p->deadline = given(ev->done.trigger_timeout) ? ev->done.trigger_timeout : USEC_NONE;
+	ti->not_before = given(ev->done.trigger_timeout) ? ev->done.trigger_timeout : USEC_NONE;
 	ti_set_state(c, ti, state);
 	why_update(c, ti, WHY_DEFERRED, NULL);
 }
@@ -231,7 +231,7 @@ void outcome_queued_too_long(struct core *c, struct task_instance *ti)
 static void resume(struct core *c, struct task_instance *ti)
 {
 	ti->trigger_id = 0;
-	ti->p->deadline = USEC_NONE;
+	ti->not_before = USEC_NONE;
 	ti->scheduled_at = c->now;
 	ti_set_state(c, ti, TI_SCHEDULED);
 }

@@ -106,9 +106,6 @@ static void copy_ti(struct core *c, struct task_instance *ti, const struct task_
 	text_set(&ti->rendered_map_index, row->rendered_map_index);
 	text_set(&ti->next_method, row->next_method);
 	text_set(&ti->next_kwargs, row->next_kwargs);
-	/* an instance that waits for a trigger keeps that trigger's deadline where others keep their next try */
-	if (row->state == TI_DEFERRED || row->state == TI_AWAITING_INPUT)
-		ti->p->deadline = row->not_before;
 	ti->is_new = false;
 }
 

@@ -194,7 +194,7 @@ void ti_timer(struct core *c, struct task_instance *ti)
 	if (ti->state == TI_UP_FOR_RETRY || ti->state == TI_UP_FOR_RESCHEDULE)
 		at = ti->not_before;
 	else if (ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT)
-		at = ti->p->deadline;
+		at = ti->not_before;
 	else if (ti->state == TI_QUEUED && c->cfg.task_queued_timeout > 0 && ti->queued_at != USEC_NONE)
 		at = ti->queued_at + c->cfg.task_queued_timeout;
 	if (at == USEC_NONE)
