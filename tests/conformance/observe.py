@@ -13,7 +13,8 @@ STARTUP = ("DAG bundles loaded", "Filling up the DagBag from", "Worker startup p
 STREAMS = ("task.stdout", "task.stderr")
 # Words of chance inside texts, and what stands for them.
 ODD = ((r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+", "<tmp>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
-       (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"))
+       (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"), (r"\(ID \d+\) starting", "(ID <n>) starting"), (r"DateTime\([^()]*\(?[^()]*\)?\)", "<DateTime>"),
+       (r"\d+ seconds remaining", "<n> seconds remaining"), (r"duration of [\d.]+ seconds", "duration of <n> seconds"))
 RUN_KEPT = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "run_type", "state", "triggered_by",
             "triggering_user_name", "conf", "note", "bundle_version", "partition_key", "partition_date")
 RUN_SET = ("queued_at", "start_date", "end_date", "duration", "last_scheduling_decision")
@@ -180,7 +181,7 @@ def collapse(lines):
 
 def unordered(text):
     """A list that Airflow prints from a set, sorted."""
-    m = re.match(r"(Skipping tasks )(\[.*\])$", text, re.S)
+    m = re.match(r"(Skipping tasks |Following branch )([\[{].*[\]}])$", text, re.S)
     return m[1] + repr(sorted(ast.literal_eval(m[2]), key=str)) if m else text
 
 

@@ -39,7 +39,8 @@ class Api(unittest.TestCase):
         expected, seen = recorded(kind)[name], SEEN[kind][name]
         found = differences(expected["answer"], seen["answer"])
         asked = seen["request"]
-        self.assertFalse(found, f"{asked['method']} {asked['path']} {asked['body'] or ''}\n" + "\n".join(found[:40]))
+        if found:
+            self.fail(f"{asked['method']} {asked['path']} {asked['body'] or ''}\n" + "\n".join(found[:40]))
 
 
 for kind, requests in (("open", REQUESTS), ("users", AUTH)):

@@ -211,7 +211,8 @@ class CommandLine(unittest.TestCase):
     def compare(self, name):
         expected, seen = recorded()[name], SEEN[name]
         found = differences(expected, seen)
-        self.assertFalse(found, f"{name}\n" + "\n".join(found[:30]))
+        if found:
+            self.fail(f"{name}\n" + "\n".join(found[:30]))
 
 
 for number, text in enumerate(COMMANDS):
