@@ -138,14 +138,13 @@ def freeze() -> None:
     gc.freeze()
 
 
-def _forget_own_path() -> None:
-    """Children of tasks must not inherit the way this package was found."""
+def _set_path_of_tasks() -> None:
+    """What tasks start does not see how this package was found, but gets the hook (python/hook)."""
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    rest = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and os.path.abspath(p) != own]
-    if rest:
-        os.environ["PYTHONPATH"] = os.pathsep.join(rest)
-    else:
-        os.environ.pop("PYTHONPATH", None)
+    hook = os.path.join(own, "hook")
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    rest = [p for p in before if p and os.path.abspath(p) not in (own, hook)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([hook, *rest])
 
 
 def _thread_warning() -> str | None:
@@ -200,7 +199,7 @@ def main() -> NoReturn:
     except Exception as e:
         forge.tell({"error": f"the Python side could not start: {e}\n{traceback.format_exc()}"})
         raise
-    _forget_own_path()
+    _set_path_of_tasks()
     freeze()
     memory.use_huge_pages()
     warm_ms = round((time.monotonic() - began) * 1000)

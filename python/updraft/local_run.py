@@ -46,8 +46,11 @@ def prepare() -> None:
 
 
 def _use_store(conf: Any) -> None:
-    """Let Variables and Connections come from our store, unless the user configured a backend."""
-    if conf.get("secrets", "backend", fallback=""):
+    """Let Variables and Connections come from our store, unless the user configured a backend.
+
+    A process that a task gave its channel to (PythonVirtualenvOperator) asks through that.
+    """
+    if "__AIRFLOW_SUPERVISOR_FD" in os.environ or conf.get("secrets", "backend", fallback=""):
         return
     if not conf.has_section("secrets"):
         conf.add_section("secrets")

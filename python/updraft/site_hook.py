@@ -8,7 +8,7 @@ import sys
 
 def _is_module_run() -> bool:
     """True for `python [options] -m airflow ...`."""
-    words = sys.orig_argv
+    words = getattr(sys, "orig_argv", [])
     return "-m" in words[:-1] and words[words.index("-m") + 1] == "airflow"
 
 

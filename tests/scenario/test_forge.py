@@ -172,6 +172,19 @@ class Tasks(WithForge):
         self.assertNotEqual(holder.exit_of(unused.pid)["status"], -9)
         holder.sock.close()
 
+    def test_what_a_task_starts_finds_our_airflow(self):
+        binary = os.path.join(self.home.path, "bin")
+        os.makedirs(binary, exist_ok=True)
+        for name in ("airflow", "updraft"):
+            with open(os.path.join(binary, name), "w") as f:
+                f.write('#!/bin/sh\necho "ours: $(basename "$0") $*"\n')
+            os.chmod(os.path.join(binary, name), 0o755)
+        env = {"UPDRAFT_BINARY": os.path.join(binary, "updraft")}
+        child = self.forge.fork("task", env=env).run(startup("scen", "module_run", "scen.py"), store())
+        said = [line["event"] for line in child.log_lines]
+        self.assertIn("ours: airflow version", said)
+        self.assertIn("old import works", said)
+
     def test_group_title_and_environment(self):
         token = "11111111-2222-3333-4444-555555555555/1"
         child = self.forge.fork("task", token=token, env={"MY_VALUE": "seen", "LANG": None})

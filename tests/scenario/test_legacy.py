@@ -156,6 +156,21 @@ class Legacy(unittest.TestCase):
         text = self.error(SEED_000)
         self.assertIn("pip install apache-airflow-providers-postgres", text)
 
+    def test_seed_000_with_the_package(self):
+        stub = """
+import sys, types
+for name in ("airflow.providers.postgres", "airflow.providers.postgres.hooks", "airflow.providers.postgres.hooks.postgres"):
+    sys.modules[name] = types.ModuleType(name); sys.modules[name].__path__ = []
+"""
+        self.home.write("dim_get_count.sql", "select 1")
+        dag, facts = self.dag(stub + SEED_000)
+        self.assertEqual(dag["timetable"]["__var"], {"delta": 86400.0})
+        self.assertFalse(dag["catchup"])  # there is no start to catch up from
+        self.assertEqual(facts["legacy_reasons"], ["airflow.operators.PostgresOperator"])
+        (task,) = (t["__var"] for t in dag["tasks"])
+        self.assertEqual((task["task_type"], task["conn_id"], task["sql"]),
+                         ("PostgresOperator", "DATABASE_URL", "select 1"))  # fmt: skip
+
     # ---- defaults
 
     def test_defaults_apply_where_something_was_supplied(self):

@@ -35,6 +35,11 @@ with DAG("scen", schedule=None, start_date=datetime(2024, 1, 1), params={"x": 5}
         "echo last",
     )
     BashOperator(task_id="bash_true", bash_command="true")
+    BashOperator(
+        task_id="module_run",
+        bash_command="python -m airflow version; "
+        "python -c 'from airflow.operators.bash_operator import BashOperator; print(\"old import works\")'",
+    )
     PythonOperator(task_id="noop", python_callable=nothing)
     PythonOperator(task_id="who", python_callable=who)
     BashOperator(
