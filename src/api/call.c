@@ -39,7 +39,7 @@ const char *call_param(const struct call *c, const char *name)
 	for (size_t i = 0; i < c->n_params; i++)
 		if (streq(c->params[i].name, name))
 			return c->params[i].value;
-	assert(!"the route's template has no such parameter");
+	assert(false && "the route's template has no such parameter");
 	return "";
 }
 

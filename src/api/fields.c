@@ -87,7 +87,7 @@ static void write_simple(struct json_writer *w, enum field_kind kind, const stru
 	case FIELD_JSON:    jw_raw(w, v->p, v->n); break;
 	case FIELD_SECONDS: jw_double(w, (double)v->i / 1e6); break;
 	case FIELD_NULL: case FIELD_OBJECT: case FIELD_CALL: case FIELD_END:
-		assert(!"these are no simple values");
+		assert(false && "these are no simple values");
 	}
 }
 

@@ -1,0 +1,166 @@
+/* The api room's tables and pure parts: every route is reachable and consistent, templates, roles, masking, serialized DAGs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "api/entities.h"
+#include "api/mask.h"
+#include "api/router.h"
+#include "api/serialized.h"
+#include "api/table.h"
+
+/* a path that only this template is written for: parameters become numbers, which no literal is */
+static char *example_of(struct arena *a, const char *template)
+{
+	CLEANUP(buf_clear) struct buf b = {0};
+	for (const char *p = template; *p; p++) {
+		if (*p != '{') {
+			buf_addc(&b, *p);
+			continue;
+		}
+		buf_adds(&b, "7");
+		p += strcspn(p, "}");
+	}
+	return arena_strdup(a, b.data);
+}
+
+/* no route is hidden by one that stands before it */
+static void test_routes_reachable(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count(); i++) {
+		const struct route *want = route_at(i);
+		CLEANUP(arena_clear) struct arena a = {0};
+		struct http_request r = {0};
+		struct call c = { .r = &r };
+		enum http_method allow;
+		const struct route *got = route_match(&c, want->method, example_of(&a, want->template), &allow);
+		if (got != want)
+			print_error("%s %s is answered by %s\n", http_method_name(want->method), want->template, got ? got->template : "nobody");
+		assert_ptr_equal(got, want);
+		arena_clear(&r.arena);
+	}
+}
+
+static void test_route_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count(); i++) {
+		const struct route *r = route_at(i);
+		assert_non_null(r->handler);
+		if (r->handler == api_list)
+			assert_true(r->list && r->list->key && r->list->fields && r->list->from && r->method == HTTP_GET);
+		if (r->handler == api_one)
+			assert_true(r->list && r->list->one && r->list->missing && r->method == HTTP_GET);
+		if (r->change)
+			assert_int_not_equal(r->method, HTTP_GET);
+		if (r->body)
+			assert_true(r->method == HTTP_POST || r->method == HTTP_PATCH || r->method == HTTP_PUT);
+	}
+}
+
+static void test_templates(void **state)
+{
+	static const struct { const char *template, *path, *params; } rows[] = {
+		{ "/a/{x}", "/a/b", "x=b;" }, { "/a/{x}", "/a/", NULL }, { "/a/{x}", "/a/b/c", NULL }, { "/a/{x}/c", "/a/b/c", "x=b;" }, { "/a/{x:path}", "/a/b/c", "x=b/c;" },
+		{ "/a/{x:path}", "/a/", NULL }, { "/a/{x}/{y:path}", "/a/b/c/d/", "x=b;y=c/d/;" }, { "/", "/", "" }, { "/a", "/a/", NULL }, { "/a", "/ab", NULL }, { "/{x}", "/ ", "x= ;" },
+		{ "/a/{x:path}", "/a/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18", "x=1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18;" },
+		{ "/a/{x}", "/a/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18", NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(arena_clear) struct arena a = {0};
+		CLEANUP(buf_clear) struct buf b = {0};
+		struct http_pair params[MAX_PATH_PARAMS];
+		size_t n = 0;
+		bool fits = template_match(&a, rows[i].template, rows[i].path, params, &n);
+		assert_int_equal(fits, rows[i].params != NULL);
+		buf_adds(&b, "");
+		for (size_t k = 0; fits && k < n; k++)
+			buf_printf(&b, "%s=%s;", params[k].name, params[k].value);
+		if (fits)
+			assert_string_equal(b.data, rows[i].params);
+	}
+}
+
+static void test_roles(void **state)
+{
+	enum role r;
+	(void)state;
+	assert_int_equal(role_from("aDmIn", &r), 0);
+	assert_int_equal(r, ROLE_ADMIN);
+	assert_int_equal(role_from("king", &r), E_NOT_FOUND);
+	for (int res = 0; res < RES_COUNT; res++)
+		assert_true(resource_role((enum resource)res, true) >= resource_role((enum resource)res, false));
+	assert_int_equal(resource_role(RES_VARIABLE, false), ROLE_OP);
+}
+
+static void test_mask(void **state)
+{
+	static const struct { const char *in, *name, *out; } rows[] = {
+		{ "{\"a\":1}", NULL, "{\"a\": 1}" }, { "{\"password\":\"x\",\"b\":[{\"API_KEY\":5}]}", NULL, "{\"password\": \"***\", \"b\": [{\"API_KEY\": \"***\"}]}" },
+		{ "\"x\"", "my_secret", "\"***\"" }, { "{\"a\":{\"b\":\"c\"},\"n\":null}", "token", "{\"a\": {\"b\": \"***\"}, \"n\": null}" }, { "[1,2.5,true]", "plain", "[1, 2.5, true]" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_decrefp) json_t *v = json_loads(rows[i].in, JSON_DECODE_ANY, NULL);
+		CLEANUP(json_decrefp) json_t *m = mask_json(v, rows[i].name);
+		CLEANUP(buf_clear) struct buf b = {0};
+		python_json(m, &b);
+		assert_string_equal(b.data, rows[i].out);
+	}
+}
+
+static void test_python_json(void **state)
+{
+	CLEANUP(json_decrefp) json_t *v = json_loads("[\"\\u00e4\\ud83d\\ude00\\n\\\"\", 0.1, 1e100, {}]", 0, NULL);
+	CLEANUP(buf_clear) struct buf b = {0};
+	(void)state;
+	python_json(v, &b);
+	assert_string_equal(b.data, "[\"\\u00e4\\ud83d\\ude00\\n\\\"\", 0.1, 1e+100, {}]");
+}
+
+static void test_durations(void **state)
+{
+	static const struct { usec_t span; const char *text; } rows[] = {
+		{ 0, "PT0S" }, { 300 * USEC_SEC, "PT5M" }, { 86400 * USEC_SEC, "P1D" }, { 90000 * USEC_SEC + 500000, "P1DT1H0.5S" }, { 3661 * USEC_SEC, "PT1H1M1S" },
+		{ 366 * 86400 * USEC_SEC, "P1Y1D" }, { -60 * USEC_SEC, "-PT1M" }, { 1, "PT0.000001S" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(buf_clear) struct buf b = {0};
+		iso_duration(rows[i].span, &b);
+		assert_string_equal(b.data, rows[i].text);
+	}
+}
+
+static void test_clean_doc(void **state)
+{
+	static const struct { const char *in, *out; } rows[] = {
+		{ "a", "a" }, { "\n    Title\n\n      more\n    ", "Title\n\n  more" }, { "  a\n    b\n      c", "a\nb\n  c" }, { "", "" }, { "\n\n", "" },
+	};
+	(void)state;
+	assert_null(clean_doc(NULL));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(freep) char *got = clean_doc(rows[i].in);
+		assert_string_equal(got, rows[i].out);
+	}
+}
+
+static void test_plain(void **state)
+{
+	CLEANUP(json_decrefp) json_t *v = json_loads("{\"__type\":\"dict\",\"__var\":{\"d\":{\"__type\":\"timedelta\",\"__var\":300.0},"
+		"\"t\":{\"__type\":\"datetime\",\"__var\":1433116800.5},\"s\":{\"__type\":\"set\",\"__var\":[1]}}}", 0, NULL);
+	CLEANUP(json_decrefp) json_t *p = serialized_plain(v);
+	CLEANUP(freep) char *text = json_dumps(p, JSON_COMPACT);
+	(void)state;
+	assert_string_equal(text, "{\"d\":\"PT5M\",\"t\":\"2015-06-01T00:00:00.500000Z\",\"s\":[1]}");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_routes_reachable), cmocka_unit_test(test_route_rows), cmocka_unit_test(test_templates),
+		cmocka_unit_test(test_roles), cmocka_unit_test(test_mask), cmocka_unit_test(test_python_json), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_clean_doc), cmocka_unit_test(test_plain) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
