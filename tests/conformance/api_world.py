@@ -5,7 +5,7 @@ import os
 
 from api_requests import AUTH, PASSWORD, REQUESTS, USER_ENV, USERS
 from harness import Api, Server, Steps, quote
-from observe import STARTUP, Normaliser, name_runs
+from observe import STARTUP, Normaliser, name_runs, settle
 
 FIRST = "scheduled__2015-06-01T00:00:00+00:00"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -80,22 +80,6 @@ def token(body):
     head, claims = (json.loads(base64.urlsafe_b64decode(p + "==")) for p in body["access_token"].split(".")[:2])
     claims.update(exp=claims["exp"] - claims["iat"], nbf=claims["nbf"] - claims["iat"], iat="<now>", jti="<id>" if claims.get("jti") else None)
     return {"access_token": {"header": head, "claims": claims}}
-
-
-# Figures of the clock and of the machine, and opaque ids: compared by their kind alone.
-LOOSE = ("duration", "last_parse_duration", "pid", "hostname", "unixname", "file_token", "iat", "git_version", "cursor", "next_cursor")
-
-
-def settle(value, key=None):
-    if key in LOOSE and value is not None:
-        return f"<{type(value).__name__}>"
-    if isinstance(value, list):
-        return [settle(v) for v in value]
-    if isinstance(value, dict):
-        return {k: settle(v, k) for k, v in value.items()}
-    if isinstance(value, str) and "when you look for ID " in value:
-        return value[:value.index("look for ID ") + 12] + "<id>"
-    return value
 
 
 def world(program, home, extra=None):
