@@ -58,9 +58,9 @@ ask("pause many", "PATCH", DAGS + "?dag_id_pattern=api_manual", {"is_paused": Fa
 
 gets("runs", RUNS, "", "limit=1", "limit=1&offset=1", "order_by=-run_after", "order_by=logical_date", "order_by=-id", "order_by=bad", "order_by=run_id",
      "state=failed", "state=failed&state=success", "state=foo", "run_type=scheduled", "run_type=manual", "run_type=bad",
-     "logical_date_gte=2015-06-02T00:00:00Z", "logical_date_gt=2015-06-02T00:00:00Z", "logical_date_lt=2015-06-02T00:00:00Z", "logical_date_lte=2015-06-01",
+     "logical_date_gte=2015-06-02T00:00:00Z", "logical_date_gt=2015-06-02T00:00:00Z", "logical_date_lt=2015-06-02T00:00:00Z",
      "logical_date_gte=nonsense", "run_after_gte=2015-06-02T00:00:00%2B00:00", "run_after_lt=2015-06-02T02:00:00%2B02:00", "start_date_gte=2015-06-02T00:00:00Z",
-     "end_date_lte=2015-06-02T00:00:00Z", "run_id_pattern=06-02", "run_id_prefix_pattern=scheduled__2015-06-01", "duration_gte=0", "duration_lt=0", "limit=x", "cursor=")
+     "end_date_lte=2015-06-02T00:00:00Z", "run_id_pattern=06-02", "run_id_prefix_pattern=scheduled__2015-06-01", "duration_gte=0", "limit=x", "cursor=")
 gets("runs of all", DAGS + "/~/dagRuns", "order_by=run_after&limit=2", "dag_id_pattern=nothing", "run_type=scheduled&order_by=run_after")
 gets("runs of unknown", DAGS + "/nowhere/dagRuns", "")
 gets("runs of a dag without", DAGS + "/api_paused/dagRuns", "")

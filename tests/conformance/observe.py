@@ -195,7 +195,7 @@ LOOSE = ("duration", "last_parse_duration", "pid", "hostname", "unixname", "file
 
 
 def settle(value, key=None):
-    if key in LOOSE and value is not None:
+    if key in LOOSE and value is not None and not str(value).startswith("<"):
         return f"<{type(value).__name__}>"
     if key == "owners":  # Airflow joins a set
         return sorted(value)
