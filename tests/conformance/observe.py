@@ -28,8 +28,9 @@ DAG_KEPT = ("is_paused", "timetable_summary", "timetable_description", "timetabl
 class Normaliser:
     """Replaces what is of this server or of this day: paths, uuids, host, ids made of the clock, times near now."""
 
-    def __init__(self, server, polls=False):
-        self.polls = polls
+    def __init__(self, server, options=None):
+        options = options or {}
+        self.polls, self.logs = options.get("polls"), options.get("logs", True)
         self.server, self.now = server, datetime.datetime.now(datetime.timezone.utc)
         self.names = {}
 
@@ -80,7 +81,7 @@ def name_runs(server, dags, norm):
 
 def observe(server, case, answers):
     """The recording of one case: {dags: {id: {dag, runs}}, answers}."""
-    norm = Normaliser(server, case.options.get("polls"))
+    norm = Normaliser(server, case.options)
     names = {}
     for dag in case.dags:
         name_runs(server, [dag], norm)
@@ -128,6 +129,8 @@ def one_instance(server, dag, run, ti, norm):
     out = {**{k: norm(ti[k]) for k in TI_KEPT}, **{k: ti[k] not in (None, "") for k in TI_SET}}
     path = f"/api/v2/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{quote(ti['task_id'])}"
     out["xcoms"] = xcoms(server, path, ti["map_index"], norm)
+    if not norm.logs:
+        return out
     out["logs"] = {str(n): log_lines(server, path, n, ti["map_index"], norm) for n in range(1, ti["try_number"] + 1) if ti["pid"]}
     return out
 
