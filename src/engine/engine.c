@@ -47,11 +47,26 @@ static int take_ti_by_id(struct engine *e, const struct action *a, usec_t now, s
   return store_run(e->db, SQL_engine_ti_remove, err, v_uuid(&id), v_time(now));
 }
 
+/* A row that was inserted is updated from now on. Should the commit fail, this process leaves and reads the store anew. */
+static int save_run(struct engine *e, struct dag_run *run, usec_t now, struct err *err)
+{
+  int r = store_save_run(e->db, run, now, err);
+  if (r == 0) run->is_new = false;
+  return r;
+}
+
+static int save_ti(struct engine *e, struct task_instance *ti, usec_t now, struct err *err)
+{
+  int r = store_save_ti(e->db, ti, now, err);
+  if (r == 0) ti->is_new = false;
+  return r;
+}
+
 static int take_save(struct engine *e, const struct action *a, usec_t now, struct err *err)
 {
   switch (a->kind) {
-  case ACT_SAVE_RUN: return store_save_run(e->db, a->run, now, err);
-  case ACT_SAVE_TI: return store_save_ti(e->db, a->ti, now, err);
+  case ACT_SAVE_RUN: return save_run(e, a->run, now, err);
+  case ACT_SAVE_TI: return save_ti(e, a->ti, now, err);
   case ACT_ARCHIVE_TRY: return store_archive_try(e->db, a->ti, now, err);
   case ACT_FORGET_XCOMS: return store_forget_xcoms(e->db, a->ti, err);
   case ACT_DELETE_RUN: return store_delete_run(e->db, a->number, err);
