@@ -6,17 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOT_THERE 3      /* exit status: there is no such variable or connection */
-
+/* {"value": text}, or null when there is none */
 static int get_variable(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
   CLEANUP(freep) char *value = NULL;
   if (!cli_store(c) || !cli_fernet(c)) return 1;
   int r = variable_find(c->db, c->fernet, cli_pos(c, 0), &value, NULL, &e);
-  if (r == E_NOT_FOUND) return NOT_THERE;
-  if (r < 0) return cli_fail(c, &e, "%s", "");
-  fputs(value, c->out);
+  if (r < 0 && r != E_NOT_FOUND) return cli_fail(c, &e, "%s", "");
+  CLEANUP(json_decrefp) json_t *answer = r == 0 ? json_pack("{s:s}", "value", value) : json_null();
+  CLEANUP(freep) char *text = answer ? json_dumps(answer, JSON_ENCODE_ANY) : NULL;
+  if (!text) return cli_fail(c, NULL, "the value of %s is no UTF-8", cli_pos(c, 0));
+  fprintf(c->out, "%s\n", text);
   return 0;
 }
 
@@ -35,7 +36,7 @@ static int get_connection(struct cli *c)
   struct json_writer w;
   if (!cli_store(c) || !cli_fernet(c)) return 1;
   int r = connection_find(c->db, c->fernet, cli_pos(c, 0), &k, NULL, &e);
-  if (r == E_NOT_FOUND) return NOT_THERE;
+  if (r == E_NOT_FOUND) { fputs("null\n", c->out); return 0; }
   if (r < 0) return cli_fail(c, &e, "%s", "");
   jw_init(&w, &b);
   jw_object(&w);
@@ -90,9 +91,9 @@ static const struct cli_arg set_args[] = {{"key", NULL, "the variable"}, {"value
 #define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
 
 const struct cli_command cli_internal[] = {
-  {.words = "internal get-variable", .summary = "A variable's value without a newline; exit status 3: there is none", .run = get_variable, ARGS(key_args), .hidden = true},
+  {.words = "internal get-variable", .summary = "A variable as {\"value\": text}, or null", .run = get_variable, ARGS(key_args), .hidden = true},
   {.words = "internal set-variable", .summary = "Keep a variable", .run = set_variable, ARGS(set_args), .hidden = true},
-  {.words = "internal get-connection", .summary = "A connection as a JSON object; exit status 3: there is none", .run = get_connection, ARGS(key_args), .hidden = true},
+  {.words = "internal get-connection", .summary = "A connection as a JSON object, or null", .run = get_connection, ARGS(key_args), .hidden = true},
   {.words = "internal add-users", .summary = "Users from a JSON array on standard input", .run = add_users, .hidden = true},
   {0},
 };

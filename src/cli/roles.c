@@ -89,7 +89,7 @@ char *program_file(const char *name)
 }
 
 /* Where python/updraft lies: in a tree two folders above build/bin, else where it is installed. */
-static char *python_folder(void)
+char *program_python_folder(void)
 {
   static const char *const places[] = {"../../python", "../share/updraft/python", "../lib/updraft/python"};
   const char *set = getenv("UPDRAFT_PYTHON_PATH");
@@ -139,7 +139,7 @@ static int supervisor_setup(const struct config *cfg, struct supervisor_options 
   vec_push(&e.at, NULL);
   o->home = config_home(cfg);
   o->python = python_program(cfg);
-  o->python_path = python_folder();
+  o->python_path = program_python_folder();
   char *program = program_file("airflow"), *slash = strrchr(program, '/');
   if (slash) *slash = 0;
   o->bin_dir = program;

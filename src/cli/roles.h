@@ -11,6 +11,7 @@ int role_prepare_home(const struct config *cfg, struct err *err);
 int role_ensure_supervisor(const struct config *cfg, struct err *err);
 /* log name and level; dies with the process that started it when that asked for it (UPDRAFT_PARENT) */
 void role_begin(const struct config *cfg, const char *name);
+char *program_python_folder(void);                     /* the folder that holds the Python part, updraft/; NULL when there is none; malloc'd */
 char *program_file(const char *name);                  /* "airflow" beside this very program, or the program itself; malloc'd */
 
 int cmd_standalone(struct cli *c);

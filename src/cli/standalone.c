@@ -143,7 +143,7 @@ int cmd_standalone(struct cli *c)
 {
   struct config *cfg = cli_config(c);
   if (!cfg) return 1;
-  log_open("standalone", LOG_INFO);
+  role_begin(cfg, "standalone");
   CLEANUP(err_clear) struct err e = {0};
   if (role_prepare_home(cfg, &e) < 0) return cli_fail(c, &e, "cannot prepare %s", config_home(cfg));
   char parent[16];

@@ -44,7 +44,10 @@ int lease_acquire(struct store *db, const char *name, usec_t now, struct lease *
   if (r != E_CONFLICT || holder_of(db, name, holder, &expires, NULL) < 0 || !owner_is_gone(holder, host)) return r;
   err_clear(err);
   rq.owner = holder;                                 /* the dead process's lease, by its own name: the fence still grows */
-  return store_lease_take(db, &rq, ret, err);
+  r = store_lease_take(db, &rq, ret, err);
+  if (r == 0) r = store_lease_release(db, ret, err);
+  rq.owner = owner;                                  /* and then by ours, or the next one would think its holder dead */
+  return r < 0 ? r : store_lease_take(db, &rq, ret, err);
 }
 
 bool lease_is_held(struct store *db, const char *name, usec_t now, char *ret_owner)

@@ -70,3 +70,8 @@ SELECT (SELECT count(*) FROM dag WHERE dag_id = ?1) + (SELECT count(*) FROM dag_
 -- name: cli_run_row
 SELECT conf, dag_id, run_id, interval_start, interval_end, end_date, last_decision, logical_date, run_type, start_date, state, triggering_user FROM dag_run
 WHERE dag_id = ? AND run_id = ?
+-- the first scheduled run of a DAG, and the first that has not ended
+-- name: cli_first_run
+SELECT run_id, state, logical_date, end_date FROM dag_run WHERE dag_id = ? AND run_type = 'scheduled' ORDER BY logical_date LIMIT 1
+-- name: cli_first_live_run
+SELECT run_id, state, logical_date FROM dag_run WHERE dag_id = ? AND run_type = 'scheduled' AND state IN ('queued', 'running') ORDER BY logical_date LIMIT 1
