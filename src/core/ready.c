@@ -152,25 +152,31 @@ static struct ruling by_map_sources(const struct task_instance *ti)
 	return failed ? SET(TI_UPSTREAM_FAILED) : skipped ? SET(TI_SKIPPED) : other ? WAIT : RUN;
 }
 
+/* a source of the mapping that failed outweighs a rule that would skip */
+static struct ruling stronger(struct ruling rule, struct ruling sources)
+{
+	return sources.verdict == VERDICT_SET && rule.state != TI_UPSTREAM_FAILED ? sources : rule;
+}
+
 struct ruling ready_ruling(const struct core *c, const struct task_instance *ti, enum reason *ret_why)
 {
 	const struct dag_task *k = dag_task_of(ti);
-	struct ruling setups = RUN, rule = RUN;
+	struct ruling setups = RUN, rule = RUN, sources = by_map_sources(ti);
 	*ret_why = WHY_TRIGGER_RULE;
 	if (k->n_up && k->rule != RULE_ALWAYS) {
 		setups = k->is_teardown ? RUN : by_setups(ti);
 		if (setups.verdict == VERDICT_SET)
-			return setups;
+			return stronger(setups, sources);
 		rule = by_rule(ti);
 		if (rule.verdict == VERDICT_SET)
-			return rule;
+			return stronger(rule, sources);
 	}
 	if (was_skipped_by_parent(ti))
-		return SET(TI_SKIPPED);
-	struct ruling sources = by_map_sources(ti);
-	*ret_why = WHY_MAP_SOURCE;
-	if (sources.verdict == VERDICT_SET)
+		return stronger(SET(TI_SKIPPED), sources);
+	if (sources.verdict == VERDICT_SET) {
+		*ret_why = WHY_MAP_SOURCE;
 		return sources;
+	}
 	if (setups.verdict == VERDICT_WAIT || rule.verdict == VERDICT_WAIT || sources.verdict == VERDICT_WAIT) {
 		*ret_why = sources.verdict == VERDICT_WAIT ? WHY_MAP_SOURCE : WHY_UPSTREAM;
 		return WAIT;
