@@ -138,7 +138,7 @@ class Forge(Control):
     def __init__(self, home, extra_env=None, python=None):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A shell moves the socket to descriptor 3, so that no Python runs between fork and exec.
-        command = f'exec 3<&{theirs.fileno()}; exec "$0" -m updraft.forge'
+        command = f'exec 3<&{theirs.fileno()} {theirs.fileno()}<&-; exec "$0" -m updraft.forge'
         self.process = subprocess.Popen(
             ["bash", "-c", command, python or venv_python()],
             env=home.env(extra_env), cwd=home.path, pass_fds=(theirs.fileno(),),
