@@ -100,6 +100,12 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
   }
   c->listed = true;
   c->kind = info->kind;
+  const struct task_instance *mine = c->token[0] ? core_find_ti(e->core, &c->ti) : NULL;
+  if (mine && mine->state == TI_QUEUED && mine->try_number == c->try_number && info->pid) {   /* its start was never heard of */
+    struct started s = {c->id, info->started_at};
+    vec_push(&e->started, s);
+    timer_in(e->start_timer, 0);
+  }
   c->pid = info->pid;
   c->start_ticks = info->start_ticks;
 }

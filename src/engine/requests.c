@@ -114,7 +114,7 @@ static int on_reschedule(struct asking_child *a, json_t **ret, struct err *err)
   usec_t end = time_of(a->q, "end_date", loop_now());
   ev.done.not_before = time_of(a->q, "reschedule_date", end);
   int r = engine_write(a->e, err);
-  if (r == 0) r = store_run(a->e->db, SQL_reschedule_add, err, v_uuid(&a->ti->id), v_int(a->ti->try_number), v_time(a->ti->start_date), v_time(end),
+  if (r == 0) r = store_run(a->e->db, SQL_reschedule_add, err, v_uuid(&a->ti->id), v_int(a->ti->try_number), v_time(a->ti->start_date == USEC_NONE ? end : a->ti->start_date), v_time(end),
                             v_time(ev.done.not_before));
   return r < 0 ? r : done(a, OUT_RESCHEDULE, &ev);
 }
