@@ -13,7 +13,7 @@
 #define MAX_TRACKED 4096
 
 struct failures { int n; usec_t last; };
-struct simple_user { char *name; enum role role; };
+struct simple_user { char *name, *role_text; enum role role; };
 
 /* tokens found good a moment ago: a client sends the same one again and again */
 #define TOKENS_KEPT 64
@@ -181,6 +181,7 @@ static int read_simple_users(struct auth *a, const struct config *cfg, struct er
 			return err_set(err, E_CONFIG, "[core] simple_auth_manager_users (%s): '%s' is not name:role; roles are viewer, user, op, admin",
 			               config_where(cfg, OPT_core_simple_auth_manager_users), list.at[i]);
 		u.name = xstrndup(list.at[i], (size_t)(colon - list.at[i]));
+		u.role_text = xstrdup(role);
 		vec_push(&a->users, u);
 	}
 	return 0;
@@ -301,28 +302,28 @@ void auth_succeeded(struct auth *a, const char *user, const char *remote)
 
 /* ---- tokens ---- */
 
-static void upper(char *s)
+/* as the configuration spells it; everybody's role in all_admins mode is written ADMIN */
+static const char *role_text(const struct auth *a, const char *user, enum role role)
 {
-	for (; *s; s++)
-		if (*s >= 'a' && *s <= 'z')
-			*s = (char)(*s - 32);
+	for (size_t i = 0; i < a->users.n; i++)
+		if (streq(a->users.at[i].name, user))
+			return a->users.at[i].role_text;
+	return a->kind == AUTH_SIMPLE_ALL_ADMINS ? "ADMIN" : role_name(role);
 }
 
 char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime)
 {
 	CLEANUP(buf_clear) struct buf b = {0};
-	CLEANUP(freep) char *role_text = xstrdup(role_name(role));
 	struct json_writer w;
 	uint8_t raw[16];
 	char jti[33];
 	random_bytes(raw, sizeof raw);
 	for (size_t i = 0; i < sizeof raw; i++)
 		snprintf(jti + 2 * i, 3, "%02x", raw[i]);
-	upper(role_text);
 	jw_init(&w, &b);
 	jw_object(&w);
 	jw_kstr(&w, "sub", user);
-	jw_kstr(&w, "role", role_text);
+	jw_kstr(&w, "role", role_text(a, user, role));
 	jw_key(&w, "teams");
 	jw_array(&w);
 	jw_end_array(&w);
@@ -369,14 +370,15 @@ static int open_token(const struct auth *a, const char *token, json_t **ret)
 	return 0;
 }
 
+static bool is_bearer(const char *authorization)
+{
+	return authorization && !strncasecmp(authorization, "Bearer ", 7);
+}
+
 static const char *bearer(struct call *c)
 {
 	const char *h = http_header(c->r, "Authorization");
-	if (h && !strncasecmp(h, "Bearer ", 7)) {
-		h += 7;
-		return h + strspn(h, " ");
-	}
-	return http_cookie(c->r, "_token");
+	return is_bearer(h) ? h + 7 + strspn(h + 7, " ") : http_cookie(c->r, "_token");
 }
 
 static bool revoked(const struct auth *a, const json_t *claims)
@@ -443,6 +445,11 @@ int auth_identify(struct call *c, const char **ret_why)
 	const char *token = bearer(c);
 	bool open = a->kind == AUTH_SIMPLE_ALL_ADMINS;
 	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true };
+	const char *authorization = http_header(c->r, "Authorization");
+	if (authorization && !is_bearer(authorization) && !token) {
+		*ret_why = "Not authenticated";   /* another scheme, all_admins or not: as Airflow */
+		return 401;
+	}
 	if (!token || !*token || recall(c, token))
 		return 0;
 	CLEANUP(json_decrefp) json_t *claims = NULL;
@@ -503,8 +510,10 @@ void auth_free(struct auth *a)
 {
 	if (!a)
 		return;
-	for (size_t i = 0; i < a->users.n; i++)
+	for (size_t i = 0; i < a->users.n; i++) {
 		free(a->users.at[i].name);
+		free(a->users.at[i].role_text);
+	}
 	vec_clear(&a->users);
 	map_each(&a->failures, e)
 		free(e->value);

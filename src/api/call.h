@@ -60,6 +60,7 @@ struct api {
 	int64_t page_limit, page_limit_max;
 	usec_t started;
 	int64_t job_id;
+	char unixname[64];              /* who this process runs as */
 	struct source *beat;
 };
 

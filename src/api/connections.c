@@ -2,6 +2,7 @@
 #include "api/entities.h"
 #include "api/handlers.h"
 #include "api/mask.h"
+#include "api/pytext.h"
 
 static void write_password(struct call *c, struct json_writer *w, const struct rows *r, int col)
 {

@@ -46,29 +46,40 @@ static void write_versions(struct call *c, struct json_writer *w, const struct r
 	jw_end_array(w);
 }
 
+#define RUN_TAIL \
+	TIME("data_interval_start", "r.interval_start"), TIME("data_interval_end", "r.interval_end"), TIME("run_after", "r.run_after")
+#define RUN_END \
+	TEXT("triggered_by", "r.triggered_by"), TEXT("triggering_user_name", "r.triggering_user"), JSON("conf", "COALESCE(r.conf, '{}')"), \
+	TEXT("note", "n.content"), COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_versions), \
+	TEXT("bundle_version", "r.bundle_version"), TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), \
+	TEXT("partition_key", "r.partition_key"), TIME("partition_date", "r.partition_date")
+#define RUN_HEAD \
+	TEXT("dag_run_id", "r.run_id"), TEXT("dag_id", "r.dag_id"), TIME("logical_date", "r.logical_date"), TIME("queued_at", "r.queued_at")
+
 static const struct field run_fields[] = {
-	TEXT("dag_run_id", "r.run_id"),
-	TEXT("dag_id", "r.dag_id"),
-	TIME("logical_date", "r.logical_date"),
-	TIME("queued_at", "r.queued_at"),
+	RUN_HEAD,
 	TIME("start_date", "r.start_date"),
 	TIME("end_date", "r.end_date"),
 	SECONDS("duration", "(r.end_date - r.start_date)"),
-	TIME("data_interval_start", "r.interval_start"),
-	TIME("data_interval_end", "r.interval_end"),
-	TIME("run_after", "r.run_after"),
+	RUN_TAIL,
 	TIME("last_scheduling_decision", "r.last_decision"),
 	TEXT("run_type", "r.run_type"),
 	TEXT("state", "r.state"),
-	TEXT("triggered_by", "r.triggered_by"),
-	TEXT("triggering_user_name", "r.triggering_user"),
-	JSON("conf", "r.conf"),
-	TEXT("note", "n.content"),
-	COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_versions),
-	TEXT("bundle_version", "r.bundle_version"),
-	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"),
-	TEXT("partition_key", "r.partition_key"),
-	TIME("partition_date", "r.partition_date"),
+	RUN_END,
+	END
+};
+
+/* the answer to a trigger: the run as it was made, though it may have ended by now */
+static const struct field new_run_fields[] = {
+	RUN_HEAD,
+	NOTHING("start_date"),
+	NOTHING("end_date"),
+	NOTHING("duration"),
+	RUN_TAIL,
+	NOTHING("last_scheduling_decision"),
+	TEXT("run_type", "r.run_type"),
+	TEXT("state", "'queued'"),
+	RUN_END,
 	END
 };
 
@@ -116,9 +127,9 @@ static const struct filter run_filters[] = {
 
 static const struct order run_orders[] = {
 	{ "id", "r.id" }, { "state", "r.state" }, { "dag_id", "r.dag_id" }, { "run_id", "r.run_id" }, { "dag_run_id", "r.run_id" },
-	{ "logical_date", "r.logical_date" }, { "partition_date", "r.partition_date" }, { "run_after", "r.run_after" },
-	{ "start_date", "r.start_date" }, { "end_date", "r.end_date" }, { "updated_at", "r.updated" }, { "conf", "r.conf" },
-	{ "duration", DURATION }, { NULL, NULL }
+	{ "logical_date", "r.logical_date", true }, { "partition_date", "r.partition_date", true }, { "run_after", "r.run_after" },
+	{ "start_date", "r.start_date", true }, { "end_date", "r.end_date", true }, { "updated_at", "r.updated" }, { "conf", "r.conf" },
+	{ "duration", DURATION, true }, { NULL, NULL }
 };
 
 static const struct path_filter run_paths[] = { { "dag_id", "r.dag_id" }, { NULL, NULL } };
@@ -134,6 +145,8 @@ static bool runs_before(struct call *c)
 const struct list_spec dag_runs_list = { .key = "dag_runs", .fields = run_fields, .from = RUN_FROM, .count_from = "dag_run r",
 	.filters = run_filters, .orders = run_orders, .order = "id", .tie = "r.id", .paths = run_paths, .before = runs_before, .nullable_totals = true };
 const struct list_spec dag_run_one = { .fields = run_fields, .from = RUN_FROM, .one = "r.dag_id = ? AND r.run_id = ?", .missing = RUN_MISSING };
+
+static const struct list_spec new_run = { .fields = new_run_fields, .from = RUN_FROM, .missing = RUN_MISSING };
 
 bool need_run(struct call *c, const char *dag_id, const char *run_id, int64_t *ret_run)
 {
@@ -171,6 +184,7 @@ static void check_intervals(struct call *c)
 const struct body_spec trigger_body = { "TriggerDAGRunPostBody", trigger_fields, .check = check_intervals };
 
 #define MAX_RUN_ID 250
+#define MAX_NOTE 1000
 
 static bool matches(const char *pattern, const char *text)
 {
@@ -212,10 +226,24 @@ static bool run_id_allowed(struct call *c, const char *run_id)
 		call_fail(c, 400, "The run_id provided '%s' does not match regex pattern '%s' or '%s'", run_id, pattern, generated);
 	else if (type != RUN_MANUAL)
 		call_fail(c, 400, "A manual DAG run cannot use ID '%s' since it is reserved for %s runs", run_id, run_type_name(type));
-	else if (strlen(run_id) > MAX_RUN_ID || strlen(jg_str(c->body, "note", "")) > 4 * 1000)
-		reply_too_long(c);
 	else
 		return true;
+	return false;
+}
+
+static size_t characters(const char *s)
+{
+	size_t n = 0;
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xC0) != 0x80;
+	return n;
+}
+
+static bool short_enough(struct call *c)
+{
+	if (characters(jg_str(c->body, "dag_run_id", "")) <= MAX_RUN_ID && characters(jg_str(c->body, "note", "")) <= MAX_NOTE)
+		return true;
+	reply_too_long(c);
 	return false;
 }
 
@@ -253,7 +281,7 @@ static void reply_new_run(struct call *c, const char *dag_id, const char *run_id
 	CLEANUP(err_clear) struct err err = {0};
 	struct val v[] = { v_text(dag_id), v_text(run_id) };
 	const char *given = jg_str(c->body, "logical_date", NULL);
-	if (one_write(c, call_json(c), &dag_run_one, "r.dag_id = ? AND r.run_id = ?", v, 2, &err) < 0) {
+	if (one_write(c, call_json(c), &new_run, "r.dag_id = ? AND r.run_id = ?", v, 2, &err) < 0) {
 		call_fail_err(c, &err);
 		return;
 	}
@@ -298,7 +326,7 @@ void trigger_dag_run(struct call *c)
 	const char *dag_id = call_param(c, "dag_id"), *run_id = jg_str(c->body, "dag_run_id", NULL);
 	if (run_id && !*run_id)
 		run_id = NULL;
-	if (!may_trigger(c, dag_id) || (run_id && !run_id_allowed(c, run_id)))
+	if (!may_trigger(c, dag_id) || (run_id && !run_id_allowed(c, run_id)) || !short_enough(c) || !params_allowed(c, dag_id))
 		return;
 	json_t *args = json_deep_copy(c->body);
 	if (!run_id)

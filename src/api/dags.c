@@ -237,8 +237,8 @@ static const struct filter dags_filters[] = {
 };
 
 static const struct order dags_orders[] = {
-	{ "dag_id", "d.dag_id" }, { "dag_display_name", "COALESCE(d.display_name, d.dag_id)" }, { "next_dagrun", "d.next_logical_date" },
-	{ "last_run_state", LAST_RUN("state") }, { "last_run_start_date", LAST_RUN("start_date") }, { NULL, NULL }
+	{ "dag_id", "d.dag_id" }, { "dag_display_name", "COALESCE(d.display_name, d.dag_id)" }, { "next_dagrun", "d.next_logical_date", true },
+	{ "last_run_state", LAST_RUN("state"), true }, { "last_run_start_date", LAST_RUN("start_date"), true }, { NULL, NULL }
 };
 
 const struct list_spec dags_list = { .key = "dags", .fields = dag_fields, .from = "dag d", .filters = dags_filters, .orders = dags_orders,

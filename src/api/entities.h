@@ -23,4 +23,3 @@ void entity_bulk(struct call *c, const struct entity *e);
 /* "is encrypted" and the text to store: a Fernet token, or the text itself without a key. malloc'd */
 char *entity_seal(struct call *c, const char *plain, bool *ret_sealed);
 int entity_open(struct call *c, const char *stored, bool sealed, char **ret, struct err *err);   /* malloc'd */
-void python_json(const json_t *v, struct buf *out);      /* as json.dumps writes it */

@@ -27,7 +27,10 @@ typedef void (*then_fn)(struct call *c, int code, const char *text, const json_t
 void call_command(struct call *c, const char *kind, json_t *args, then_fn then);
 void call_command_failed(struct call *c, int code, const char *text);   /* the usual answer to code < 0 */
 
-/* ---- pages of ours (home.c) ---- */
+/* the DAG's params against the body's conf: presence, type and enum. False when it has answered */
+bool params_allowed(struct call *c, const char *dag_id);
+
+/* ---- pages of ours ---- */
 #define PAGE_STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}main{max-width:52rem;margin:auto}" \
 	"label{display:block;margin:.5rem 0}input{font:inherit;padding:.3rem;width:20rem;display:block}button{font:inherit;padding:.3rem 1rem;margin-top:.5rem}" \
 	"table{border-collapse:collapse}td,th{text-align:left;padding:.2rem 1rem .2rem 0}.bad{color:#b00}code{background:#eee;padding:0 .2rem}" \

@@ -20,22 +20,23 @@ bool list_page(struct call *c, struct page *ret)
 
 /* ---- order ---- */
 
-static const char *order_sql(const struct list_spec *s, const char *name)
+static const struct order *order_of(const struct list_spec *s, const char *name)
 {
 	for (const struct order *o = s->orders; o && o->name; o++)
 		if (streq(o->name, name))
-			return o->sql;
+			return o;
 	return NULL;
 }
 
-/* an order's SQL may be several columns, comma separated: each takes the direction */
-static void add_order(struct buf *out, const char *sql, bool down)
+/* an order's SQL may be several columns, separated by ';': each takes the direction */
+static void add_order(struct buf *out, const char *sql, bool down, bool empty)
 {
 	for (const char *p = sql; *p;) {
 		size_t n = strcspn(p, ";");
 		buf_adds(out, out->len ? ", " : " ORDER BY ");
 		buf_add(out, p, n);
 		buf_adds(out, down ? " DESC" : "");
+		buf_adds(out, !empty ? "" : down ? " NULLS FIRST" : " NULLS LAST");
 		p += n + (p[n] == ';');
 	}
 }
@@ -57,15 +58,15 @@ bool list_order(struct call *c, const struct list_spec *s, const char *const *by
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const char *name = by[i] + strspn(by[i], "-");
-		const char *sql = order_sql(s, name);
-		if (!sql) {
+		const struct order *o = order_of(s, name);
+		if (!o) {
 			call_fail(c, 400, "Ordering with '%s' is disallowed or the attribute does not exist on the model", name);
 			return false;
 		}
-		add_order(ret, sql, by[i][0] == '-');
+		add_order(ret, o->sql, by[i][0] == '-', o->empty);
 	}
 	if (s->tie && (!ret->len || !strstr(ret->data, s->tie)))
-		add_order(ret, s->tie, n && by[0][0] == '-');
+		add_order(ret, s->tie, n && by[0][0] == '-', false);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /* login: /auth, the tokens for programs and the page for people. */
 #include "api/auth.h"
-#include "api/entities.h"
 #include "api/handlers.h"
+#include "api/pytext.h"
 #include "api/workers.h"
 #include "base/crypto.h"
 
@@ -223,37 +223,6 @@ void login_all_admins(struct call *c)
 	set_cookie(c, token, false);
 	http_redirect(c->r, 307, next && safe_next(next) ? next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 	call_release(c);
-}
-
-/* Python's repr of a JSON value, for the messages that show one */
-static void python_repr(const json_t *v, struct buf *out)
-{
-	CLEANUP(buf_clear) struct buf b = {0};
-	bool first = true;
-	if (json_is_object(v)) {
-		buf_addc(out, '{');
-		for (void *it = json_object_iter((json_t *)(uintptr_t)v); it; it = json_object_iter_next((json_t *)(uintptr_t)v, it), first = false) {
-			buf_printf(out, "%s'%s': ", first ? "" : ", ", json_object_iter_key(it));
-			python_repr(json_object_iter_value(it), out);
-		}
-		buf_addc(out, '}');
-	} else if (json_is_string(v)) {
-		buf_printf(out, "'%s'", json_string_value(v));
-	} else if (!v || json_is_null(v)) {
-		buf_adds(out, "None");
-	} else if (json_is_boolean(v)) {
-		buf_adds(out, json_is_true(v) ? "True" : "False");
-	} else {
-		python_json(v, &b);
-		buf_adds(out, b.data);
-	}
-}
-
-static const char *python_type(const json_t *v)
-{
-	static const char *const names[] = { [JSON_OBJECT] = "dict", [JSON_ARRAY] = "list", [JSON_STRING] = "str", [JSON_INTEGER] = "int",
-		[JSON_REAL] = "float", [JSON_TRUE] = "bool", [JSON_FALSE] = "bool", [JSON_NULL] = "NoneType" };
-	return v ? names[json_typeof(v)] : "NoneType";
 }
 
 static void login_problem(struct buf *text, const char *field, const char *type, const char *msg, const json_t *input)

@@ -45,7 +45,6 @@ static bool permitted(struct call *c)
 	if (status) {
 		call_fail(c, status, "%s", why);
 	} else if (c->user.anonymous) {
-		http_set_header(c->r, "WWW-Authenticate", "Bearer");
 		call_fail(c, 401, "Not authenticated");
 	} else {
 		call_fail(c, 403, "Forbidden");
@@ -102,6 +101,7 @@ static int job_begin(struct api *api, struct err *err)
 	char host[256] = "localhost";
 	gethostname(host, sizeof host - 1);
 	const struct passwd *pw = getpwuid(getuid());
+	snprintf(api->unixname, sizeof api->unixname, "%s", pw ? pw->pw_name : "");
 	int rc = store_insert(api->db, SQL_job_start, &api->job_id, err, v_text("ApiServerJob"), v_text(host), v_text(pw ? pw->pw_name : NULL),
 	                      v_int(getpid()), v_null(), v_time(loop_now()), v_null());
 	if (rc < 0)

@@ -58,7 +58,8 @@ void where_clear(struct where *w);
 void filters_apply(struct call *c, const struct filter *f, struct where *w);   /* problems go to the call */
 
 /* ---- lists ---- */
-struct order { const char *name, *sql; };
+/* empty: the column may be NULL; NULLs come last, and first when the order is turned round, as PostgreSQL has it */
+struct order { const char *name, *sql; bool empty; };
 struct path_filter { const char *param, *sql; };           /* `~` matches all */
 struct list_spec {
 	const char *key;                /* of the array in the answer */

@@ -18,6 +18,13 @@ static void write_no_kwargs(struct call *c, struct json_writer *w, const struct 
 	jw_str(w, "{}");   /* may hold secrets: Airflow never shows them */
 }
 
+/* one that never ran has the name of who would have run it */
+static void write_unixname(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	const char *name = row_text(r, col);
+	jw_str(w, name ? name : c->api->unixname);
+}
+
 static const struct field trigger_fields[] = {
 	INT("id", "g.id"),
 	TEXT("classpath", "g.classpath"),
@@ -46,7 +53,7 @@ static const struct field triggerer_fields[] = {
 	TIME("start_date", "t.start_date"), TIME("end_date", "t.end_date"), SECONDS("duration", DURATION), TEXT("state", "t.state"), \
 	INT("try_number", "t.try_number"), INT("max_tries", "t.max_tries"), TEXT("task_display_name", "COALESCE(k.display_name, t.task_id)"), \
 	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), TEXT("hostname", "COALESCE(t.hostname, '')"), \
-	TEXT("unixname", "t.unixname"), TEXT("pool", "COALESCE(t.pool, 'default_pool')"), INT("pool_slots", "t.pool_slots"), \
+	COMPUTED("unixname", 1, "t.unixname", write_unixname), TEXT("pool", "COALESCE(t.pool, 'default_pool')"), INT("pool_slots", "t.pool_slots"), \
 	TEXT("queue", "k.queue"), INT("priority_weight", "t.priority_weight"), TEXT("operator", "k.operator"), \
 	TEXT("operator_name", "COALESCE(k.operator_name, k.operator)"), TIME("queued_when", "t.queued_at"), TIME("scheduled_when", "t.scheduled_at"), \
 	INT("pid", "t.pid"), TEXT("executor", "k.executor"), TEXT("executor_config", "COALESCE(k.executor_config, '{}')")
@@ -116,11 +123,12 @@ static const struct filter ti_filters[] = {
 };
 static const struct filter mapped_filters[] = { TI_FILTERS, { NULL, FILTER_END } };
 
+/* rowid: the order in which they were made, which is what Airflow's ids (version 7) sort by */
 static const struct order ti_orders[] = {
-	{ "id", "t.id" }, { "state", "t.state" }, { "duration", DURATION }, { "start_date", "t.start_date" }, { "end_date", "t.end_date" },
-	{ "map_index", "t.map_index" }, { "try_number", "t.try_number" }, { "logical_date", "r.logical_date" }, { "run_after", "r.run_after" },
-	{ "data_interval_start", "r.interval_start" }, { "data_interval_end", "r.interval_end" },
-	{ "rendered_map_index", "t.rendered_map_index;t.map_index" }, { "operator", "k.operator" }, { NULL, NULL }
+	{ "id", "t.rowid" }, { "state", "t.state", true }, { "duration", DURATION, true }, { "start_date", "t.start_date", true }, { "end_date", "t.end_date", true },
+	{ "map_index", "t.map_index" }, { "try_number", "t.try_number" }, { "logical_date", "r.logical_date", true }, { "run_after", "r.run_after" },
+	{ "data_interval_start", "r.interval_start", true }, { "data_interval_end", "r.interval_end", true },
+	{ "rendered_map_index", "t.rendered_map_index;t.map_index", true }, { "operator", "k.operator", true }, { NULL, NULL }
 };
 
 static const struct path_filter ti_paths[] = { { "dag_id", "r.dag_id" }, { "dag_run_id", "r.run_id" }, { NULL, NULL } };
@@ -162,10 +170,10 @@ static bool mapped_before(struct call *c)
 #define TI_MISSING "The Task Instance with dag_id: `{dag_id}`, run_id: `{dag_run_id}` and task_id: `{task_id}` was not found"
 
 const struct list_spec task_instances_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL,
-	.filters = ti_filters, .orders = ti_orders, .order = "map_index", .tie = "t.id", .paths = ti_paths, .before = tis_before,
+	.filters = ti_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = ti_paths, .before = tis_before,
 	.nullable_totals = true, .missing = TI_MISSING };
 const struct list_spec mapped_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL,
-	.where = "t.map_index >= 0", .filters = mapped_filters, .orders = ti_orders, .order = "map_index", .tie = "t.id", .paths = mapped_paths,
+	.where = "t.map_index >= 0", .filters = mapped_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = mapped_paths,
 	.before = mapped_before, .nullable_totals = true, .missing = TI_MISSING };
 const struct list_spec tries_list = { .key = "task_instances", .fields = try_fields, .from = "task_instance" TI_CORE, .missing = TI_MISSING };
 static const struct list_spec past_tries = { .key = "task_instances", .fields = try_fields, .from = "task_try" TI_CORE };

@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "api/entities.h"
 #include "api/mask.h"
+#include "api/pytext.h"
 #include "api/router.h"
 #include "api/serialized.h"
 #include "api/table.h"

@@ -1,0 +1,6 @@
+/* pytext: JSON values as Python writes them, for texts that Airflow's answers carry. Pure. */
+#pragma once
+#include "base/json.h"
+void python_json(const json_t *v, struct buf *out);      /* json.dumps(v) */
+void python_repr(const json_t *v, struct buf *out);      /* repr(v); NULL is None */
+const char *python_type(const json_t *v);                /* type(v).__name__ */
