@@ -1,12 +1,16 @@
 /* direct: children that are a command. What the official BashOperator would do around it happens here: the temporary
  * directory, the lines of its log, exit codes that skip, the timeout. */
 #include "exec/supervisor.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define EMPTY_DIRS_MAX 64
+#define EMPTY_DIRS_IDLE (2 * USEC_SEC)
 
 static const struct log_caller hook_tmp = { "airflow.task.hooks.airflow.providers.standard.hooks.subprocess.SubprocessHook", "subprocess.py", 78 };
 static const struct log_caller hook_running = { "airflow.task.hooks.airflow.providers.standard.hooks.subprocess.SubprocessHook", "subprocess.py", 80 };
@@ -88,9 +92,69 @@ static const char *temporary_root(char *const *env)
 	return "/tmp";
 }
 
+/* Making and removing a directory for each task is what costs most on a journaling file system: one that a task left
+ * as empty as it found it serves the next. They are removed when nothing has been started for a while. */
+static bool still_fresh(const char *path)
+{
+	char entries[128];
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	bool fresh = fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0700 && st.st_uid == geteuid();
+	/* "." and ".." take 48 bytes; a third entry would not be the end */
+	ssize_t n = fresh ? getdents64(fd, entries, sizeof entries) : -1;
+	close(fd);
+	return n > 0 && n <= 48;
+}
+
+static bool take_empty(struct child *c, const char *root)
+{
+	struct supervisor *s = c->s;
+	size_t n = strlen(root);
+	for (size_t i = s->empty_dirs.n; i > 0; i--) {
+		char *path = s->empty_dirs.at[i - 1];
+		if (strncmp(path, root, n) || path[n] != '/')
+			continue;
+		s->empty_dirs.at[i - 1] = s->empty_dirs.at[--s->empty_dirs.n];
+		if (still_fresh(path)) {
+			c->temporary = path;
+			return true;
+		}
+		rmdir(path);   /* a process that outlived its task changed it; what lies in it is that one's */
+		free(path);
+	}
+	return false;
+}
+
+void direct_forget_dirs(void *supervisor)
+{
+	struct supervisor *s = supervisor;
+	for (size_t i = 0; i < s->empty_dirs.n; i++) {
+		rmdir(s->empty_dirs.at[i]);
+		free(s->empty_dirs.at[i]);
+	}
+	s->empty_dirs.n = 0;
+}
+
+static bool give_empty(struct child *c)
+{
+	struct supervisor *s = c->s;
+	if (s->stopping || s->empty_dirs.n >= EMPTY_DIRS_MAX || !still_fresh(c->temporary))
+		return false;
+	vec_push(&s->empty_dirs, c->temporary);
+	c->temporary = NULL;
+	if (!s->dirs_timer)
+		s->dirs_timer = loop_timer(s->loop, direct_forget_dirs, s);
+	timer_in(s->dirs_timer, EMPTY_DIRS_IDLE);
+	return true;
+}
+
 /* as tempfile.TemporaryDirectory(prefix="airflowtmp") names it */
 static int make_temporary(struct child *c, const char *root, const struct spawn_user *user, struct err *err)
 {
+	if (!user && take_empty(c, root))
+		return 0;
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 	for (int tries = 0; tries < 100; tries++) {
 		unsigned char random[8];
@@ -115,7 +179,7 @@ static int make_temporary(struct child *c, const char *root, const struct spawn_
 
 static void remove_temporary(struct child *c)
 {
-	if (!c->temporary || rmdir(c->temporary) == 0 || errno == ENOENT)
+	if (!c->temporary || give_empty(c) || rmdir(c->temporary) == 0 || errno == ENOENT)
 		return;
 	/* the command left files: a helper removes them, because that may take long */
 	char *const argv[] = { (char[]){ "/bin/rm" }, (char[]){ "-rf" }, (char[]){ "--" }, c->temporary, NULL };

@@ -3,10 +3,12 @@
 #include "exec/supervisor.h"
 #include "loop/fault.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define UNPROMPTED INT64_C(4294967295)   /* what hosts are told without having asked carries this id */
 #define UNANSWERED_MAX 128               /* requests of one child that wait for answers */
 #define DRAIN_MAX ((size_t)4 << 20)      /* bytes read at the end from a stream that others still write to */
 #define MEMORY_LOG_MAX ((size_t)1 << 20) /* lines kept for a client that is away */
@@ -128,8 +130,13 @@ void relay_resume(struct child *c)
 void relay_answer(struct child *c, const void *msgpack, size_t n)
 {
 	int64_t id;
+	bool host = c->kind == EXEC_TRIGGER || c->kind == EXEC_HOST;
 	if (channel_id(msgpack, n, &id)) {
 		notice(c->s, "error", "an answer for %s is no msgpack array that begins with an id; it was dropped", c->token);
+		return;
+	}
+	if (host && id == UNPROMPTED) {
+		relay_send(c, msgpack, n);
 		return;
 	}
 	struct request **at = &c->unanswered;
@@ -305,7 +312,7 @@ void relay_open(struct child *c, int requests_fd, const int fds[STREAMS])
 	for (int i = 0; i < STREAMS; i++) {
 		c->streams[i] = (struct stream){ .child = c, .fd = fds[i], .source = c->kind == EXEC_DIRECT ? LOG_BASH : sources[i] };
 		if (fds[i] >= 0) {
-			fd_nonblock(fds[i], true);
+			fcntl(fds[i], F_SETFL, O_NONBLOCK);   /* ours, just made: no other flag to keep */
 			c->streams[i].watch = loop_fd(l, fds[i], EPOLLIN, on_stream, &c->streams[i]);
 		}
 	}

@@ -366,6 +366,8 @@ static void finish(struct supervisor *s)
 		while (s->by_id[b])
 			child_free(s->by_id[b]);
 	conn_close_all(s);
+	direct_forget_dirs(s);
+	vec_clear(&s->empty_dirs);
 	holder_drop_all(s);
 	forge_host_free(s);
 	loop_free(s->loop);

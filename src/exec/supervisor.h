@@ -41,6 +41,8 @@ struct supervisor {
 	struct holder *holders;
 	uint64_t forks;                          /* ids of holders and spares */
 	struct source *holder_timer;
+	VEC(char *) empty_dirs;                  /* temporary directories that were left empty: for the next direct children */
+	struct source *dirs_timer;
 	VEC(int) helpers;                        /* pids of `rm` for temporary directories */
 	int64_t oom_kills;                       /* of the whole machine, as last seen */
 	bool stopping;
@@ -140,6 +142,7 @@ void relay_flush_log(struct child *c);
 void direct_start(struct child *c);
 void direct_end(struct child *c);                        /* last lines of the log, the temporary directory */
 void direct_timeout(struct child *c);
+void direct_forget_dirs(void *supervisor);               /* removes the empty directories */
 void python_start(struct child *c);                      /* from a spare, a holder or the forge; or waits */
 void python_forked(struct supervisor *s, const struct forge_link *from, uint64_t id, int pid, const char *error);
 void python_link_gone(struct supervisor *s, const struct forge_link *from);     /* its children are judged */

@@ -166,6 +166,17 @@ static size_t signal_marked(const struct processes *all, int signo)
 	return n;
 }
 
+/* Tokens need not be unique on a machine (another home has a trigger host, too), but as the subreaper we are the
+ * ancestor of all that was started here. */
+static bool is_ours(const struct processes *all, const struct process *x)
+{
+	int self = getpid();
+	for (int depth = 0; x && depth < 1000; depth++, x = by_pid(all, x->parent))
+		if (x->parent == self)
+			return true;
+	return false;
+}
+
 void process_end_family(int pid, const char *token, int signo)
 {
 	struct processes all = {0};
@@ -173,7 +184,7 @@ void process_end_family(int pid, const char *token, int signo)
 	read_all(&all);
 	for (size_t i = 0; i < all.n; i++) {
 		struct process *x = &all.at[i];
-		x->marked = !spared(x) && (x->pid == pid || (token && environment_has(x->pid, token, &space)));
+		x->marked = !spared(x) && (x->pid == pid || (token && is_ours(&all, x) && environment_has(x->pid, token, &space)));
 	}
 	mark_families(&all);
 	signal_marked(&all, signo);

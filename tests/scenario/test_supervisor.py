@@ -93,6 +93,18 @@ class Direct(Case):
         exit = self.run_bash("echo $A-$UPDRAFT_TOKEN-$HOME", env={"A": "b c", "HOME": "/h"}, token="tok/7")
         self.assertEqual(exit["last_line"], "b c-tok/7-/h")
 
+    def test_our_airflow_is_first_on_the_path(self):
+        other = Supervisor("bin_dir=/our/bin")
+        client = other.client()
+        self.assertRegex(client.exit_of(client.bash("echo $PATH-$AIRFLOW_HOME"))["last_line"], rf"^/our/bin:.*-{other.home.path}$")
+        other.close()
+
+    def test_c_client(self):
+        self.client.close()
+        ran = run_probe("--client", self.supervisor.socket_path, "100", "16", "true", env={**os.environ, "TMPDIR": self.supervisor.home.path})
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertRegex(ran.stdout, "^100 children, 0 failed")
+
     def test_environment_alone(self):
         self.run_bash("export -p", env={"ONLY": "1"}, env_clean=True, token="tok/8")
         names = {line.split("=")[0].split()[-1] for line in self.output() if line.startswith("declare -x")}
@@ -117,7 +129,13 @@ class Direct(Case):
     def test_directory(self):
         where = self.run_bash("pwd")["last_line"]
         self.assertRegex(where, r"^/tmp/airflowtmp[a-z0-9_]{8}$")
-        self.assertFalse(os.path.exists(where))
+        first = self.client.bash("echo; read x; pwd; touch left", cwd=None)  # two at a time never share one
+        second = self.client.bash("pwd; chmod 755 .")
+        self.assertNotEqual(self.client.exit_of(first)["last_line"], self.client.exit_of(second)["last_line"])
+        self.assertEqual(self.run_bash("ls -A | wc -l; stat -c %a .")["last_line"], "700")
+        self.assertEqual(self.output()[-2], "0")
+        while os.path.exists(where):  # kept for a moment for the next task that wants one
+            self.client.status()
         where = self.run_bash("mkdir a; echo x > a/b; chmod 500 a; pwd")["last_line"]
         while os.path.exists(where):  # a helper removes it beside us
             self.client.status()
@@ -244,6 +262,18 @@ class Hard(Case):
         self.client.exit_of(child)
         while alive(escaped):
             self.client.status()
+
+    def test_same_token_of_another_home_is_left_alone(self):
+        other = Supervisor()
+        client = other.client()
+        theirs = client.bash("exec sleep 600", token="python-host")
+        pid = client.wait(STARTED, theirs)["pid"]
+        ours = self.client.bash("exec sleep 600", token="python-host")
+        self.client.wait(STARTED, ours)
+        self.client.send(KILL, ours, {"grace_ms": 0, "why": "test"})
+        self.client.exit_of(ours)
+        self.assertTrue(alive(pid))
+        other.close()
 
     def test_flood(self):
         """A child that writes without end holds up nobody, and little memory is used for it."""

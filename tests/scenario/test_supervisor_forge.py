@@ -9,8 +9,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from forge_client import PATIENCE, Store, parse_request, startup, venv_python  # noqa: E402
 from supervisor_client import (  # noqa: E402
-    ACK, EXIT, FRAME_FROM, HOLDER, KILL, MASK, NOTICE, STARTED, WARM, Supervisor, alive, read_log, run_probe,
+    ACK, EXIT, FRAME, FRAME_FROM, HOLDER, KILL, MASK, NOTICE, STARTED, WARM, Supervisor, alive, read_log, run_probe,
 )  # fmt: skip
+from msgpack_plain import pack  # noqa: E402
 from test_forge import CASES, DONE, FRAMES, HERE, RENDERED, essence, store  # noqa: E402
 
 HOSTILE = '''
@@ -188,6 +189,22 @@ class Runs(WithForge):
         verdict = self.client.wait(HOLDER)
         self.assertFalse(verdict["clean"])
         self.assertTrue(verdict["why_not"])
+
+    def test_trigger_host_is_told_unprompted(self):
+        host = self.supervisor.client("trigger")
+        child = host.spawn("trigger", token="trigger-host", log_path=self.log)
+        ready = host.wait(FRAME_FROM, child)
+        self.assertEqual(ready[1]["type"], "UpdraftTriggerReady")
+        host.send(FRAME, child, pack([ready[0]]))
+        create = {"id": 1, "classpath": "airflow.providers.standard.triggers.temporal.DateTimeTrigger", "queue": None,
+                  "kwargs": {"moment": {"__type": "datetime", "__var": 1577836800.0}, "end_from_trigger": False},
+                  "ti": {"id": "00000000-0000-7000-8000-000000000001", "task_id": "t", "dag_id": "d", "run_id": "r",
+                         "try_number": 1, "map_index": -1, "dag_version_id": "00000000-0000-7000-8000-000000000002"}}  # fmt: skip
+        host.send(FRAME, child, pack([4294967295, {"type": "UpdraftTriggerSync", "to_create": [create], "to_cancel": []}]))
+        said = host.wait(FRAME_FROM, child)
+        self.assertTrue(said[1]["type"].startswith("UpdraftTrigger"), said)
+        host.send(KILL, child, {"grace_ms": 0, "why": "test"})
+        host.exit_of(child)
 
     def test_parse(self):
         parser = self.supervisor.client("parse")

@@ -93,7 +93,7 @@ static void fill(struct load *l)
 	while (l->running < l->parallel && l->left > 0) {
 		char token[64];
 		snprintf(token, sizeof token, "load-%llu/1", (unsigned long long)l->next);
-		CLEANUP(freep) char *log = xasprintf("/tmp/exec_probe.%d/run_id=%llu/attempt=1.log", getpid(), (unsigned long long)l->next);
+		CLEANUP(freep) char *log = xasprintf("%s/exec_probe.%d/run_id=%llu/attempt=1.log", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", getpid(), (unsigned long long)l->next);
 		struct exec_spawn s = { .kind = EXEC_DIRECT, .token = token, .umask = -1, .log_path = log,
 			.argv = (const char *const[]){ "/usr/bin/bash", "-c", l->command, NULL }, .log_fields = "{\"dag_id\":\"load\",\"task_id\":\"t\",\"try_number\":1}",
 			.env = (const char *const[]){ "AIRFLOW_CTX_DAG_ID=load", "AIRFLOW_CTX_TASK_ID=t", NULL } };
