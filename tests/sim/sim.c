@@ -286,9 +286,24 @@ static void adopt_spawned(struct world *w)
 	w->k.spawned.n = 0;
 }
 
+/* the core dies between its decision and the commit: nothing of it happened, and the message comes again */
+static void lose_step(struct world *w, struct event *ev)
+{
+	struct event copy = *ev;
+	w->crashes++;
+	w->k.lose_step = true;
+	kit_step(&w->k, &copy);
+	w->k.lose_step = false;
+	kit_crash(&w->k);
+	check(w);
+	adopt_spawned(w);
+}
+
 static void step(struct world *w, struct event *ev)
 {
 	w->steps++;
+	if (chance(&w->r, 2))
+		lose_step(w, ev);
 	kit_step(&w->k, ev);
 	check(w);
 	adopt_spawned(w);
@@ -318,6 +333,8 @@ static void skip_downstream(struct world *w, const struct task_instance *ti)
 	const char *ids[32];
 	int maps[32];
 	uint32_t n = 0;
+	int try_number = ti->try_number;
+	struct uuid id = ti->id;
 	for (uint32_t e = 0; e < k->n_down && n < 32; e++)
 		if (chance(&w->r, 50)) {
 			ids[n] = d->tasks[d->edges_down[k->down + e]].task_id;
@@ -336,7 +353,7 @@ static void skip_downstream(struct world *w, const struct task_instance *ti)
 	}
 	row->n_skips = n;
 	row->skips_try = ti->try_number;
-	struct event ev = { .kind = EV_SKIP_DOWNSTREAM, .skip = { { ti->id, ti->try_number }, ids, maps, n } };
+	struct event ev = { .kind = EV_SKIP_DOWNSTREAM, .skip = { { id, try_number }, (const char *const *)row->skips, maps, n } };
 	step(w, &ev);
 }
 
@@ -380,7 +397,8 @@ static void end_process(struct world *w, struct process *p)
 	enum ti_outcome outcome = fate(w, ti);
 	if (ti->state == TI_RUNNING && outcome == OUT_SUCCESS) {
 		push_length(w, ti);
-		if (ti->run->dag->tasks[ti->task].can_skip_downstream)
+		ti = core_find_ti(w->k.core, &p->id);       /* the core may be another one now */
+		if (ti && ti->run->dag->tasks[ti->task].can_skip_downstream)
 			skip_downstream(w, ti);
 	}
 	struct event ev = { .kind = EV_TI_DONE, .done = { .ref = { p->id, p->try_number }, .outcome = outcome, .when = w->k.now, .not_before = USEC_NONE,
@@ -507,11 +525,13 @@ static void intervene(struct world *w)
 	core_each_run(w->k.core, pick_run, &s);
 	if (!s.run)
 		return;
-	char run_id[128];
+	char run_id[128], dag_id[32], task_id[32];
 	const struct dag *d = s.run->dag;
-	const char *task = d->tasks[below(&w->r, (int)d->n_tasks)].task_id;
+	const char *task = task_id;
+	snprintf(task_id, sizeof task_id, "%s", d->tasks[below(&w->r, (int)d->n_tasks)].task_id);
 	snprintf(run_id, sizeof run_id, "%s", s.run->run_id);
-	struct selection sel = { .dag_id = d->dag_id, .run_id = run_id, .task_ids = &task, .n = chance(&w->r, 80), .downstream = chance(&w->r, 50),
+	snprintf(dag_id, sizeof dag_id, "%s", d->dag_id);
+	struct selection sel = { .dag_id = dag_id, .run_id = run_id, .task_ids = &task, .n = chance(&w->r, 80), .downstream = chance(&w->r, 50),
 		.upstream = chance(&w->r, 20), .only_failed = chance(&w->r, 20), .reset_run_queued = true };
 	struct event ev = { .kind = EV_CLEAR, .clear = sel };
 	int what = below(&w->r, 10);
@@ -530,7 +550,7 @@ static void intervene(struct world *w)
 	} else if (what == 9) {
 		ev.kind = EV_DELETE_RUN;
 		memset(&ev.run_ref, 0, sizeof ev.run_ref);
-		ev.run_ref.dag_id = d->dag_id;
+		ev.run_ref.dag_id = dag_id;
 		ev.run_ref.run_id = run_id;
 	}
 	step(w, &ev);

@@ -382,7 +382,7 @@ void kit_step(struct kit *k, struct event *ev)
 		printf("event %d\n", ev->kind);
 		trace(k);
 	}
-	for (size_t i = 0; i < k->acts.n; i++)
+	for (size_t i = 0; i < k->acts.n && !k->lose_step; i++)
 		perform(k, &k->acts.at[i]);
 }
 

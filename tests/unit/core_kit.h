@@ -30,7 +30,7 @@ struct kit {
 	int spawns, kills, archives, double_starts, callbacks, replies, last_reply;
 	char last_text[256];
 	struct dag_run *last_run;
-	bool trace;
+	bool trace, lose_step;           /* lose_step: decided, but the core dies before anything is written */
 };
 
 struct dag *kit_dag(const char *text);                         /* one DAG; aborts with the error when it does not compile */
