@@ -71,15 +71,15 @@ for kind in ("cron", "delta", "none", "cron_interval", "delta_interval"):
     triggered_at("m_" + kind, [None, "2020-01-05T10:00:00Z", "2020-01-08T05:00:00+02:00", "2020-01-09T05:00:00.123456Z"])
 for kind in ("cron", "delta"):
     triggered_at("m_" + kind, [None, "2020-01-05T10:00:00Z"], profile="intervals", suffix="_legacy")
-case("m_forms", "m_none", [
-    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "named", "conf": {"x": [1, None]}, "note": "a note"}, "named"),
-    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "named"}, "named again"),
-    ("trigger", "m_none", {"logical_date": None, "dag_run_id": "bad/name"}, "bad name"),
-    ("trigger", "m_none", {"logical_date": "2021-01-05T00:00:00Z", "data_interval_start": "2021-01-01T00:00:00Z",
+case("m_forms", "m_forms", [
+    ("trigger", "m_forms", {"logical_date": None, "dag_run_id": "named", "conf": {"x": [1, None]}, "note": "a note"}, "named"),
+    ("trigger", "m_forms", {"logical_date": None, "dag_run_id": "named"}, "named again"),
+    ("trigger", "m_forms", {"logical_date": None, "dag_run_id": "bad/name"}, "bad name"),
+    ("trigger", "m_forms", {"logical_date": "2021-01-05T00:00:00Z", "data_interval_start": "2021-01-01T00:00:00Z",
                            "data_interval_end": "2021-01-02T00:00:00Z", "dag_run_id": "interval"}, "interval"),
-    ("trigger", "m_none", {"logical_date": "2021-01-05T00:00:00Z", "dag_run_id": "date_again"}, "date again"),
-    ("trigger", "m_none", {"logical_date": "2021-01-06T00:00:00Z", "run_after": "2021-02-01T00:00:00Z"}, "run after"),
-    ("unpause", "m_none"), ("ended", "m_none", 3)])
+    ("trigger", "m_forms", {"logical_date": "2021-01-05T00:00:00Z", "dag_run_id": "date_again"}, "date again"),
+    ("trigger", "m_forms", {"logical_date": "2021-01-06T00:00:00Z", "run_after": "2021-02-01T00:00:00Z"}, "run after"),
+    ("unpause", "m_forms"), ("ended", "m_forms", 3)])
 CASES[-1].options["first"] = 0
 
 scheduled("tutorial", 2)

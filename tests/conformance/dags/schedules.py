@@ -56,3 +56,4 @@ for name, kind in [("cron", "0 5 * * 1-5"), ("delta", timedelta(days=1)), ("none
                    ("cron_interval", CronDataIntervalTimetable("0 5 * * 1-5", timezone="UTC")),
                    ("delta_interval", DeltaDataIntervalTimetable(timedelta(days=1)))]:
     one("m_" + name, kind, start=datetime(2015, 6, 1), end=datetime(2015, 5, 1), catchup=False)
+one("m_forms", None, start=datetime(2015, 6, 1), end=datetime(2015, 5, 1), catchup=False)
