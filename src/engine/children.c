@@ -127,7 +127,15 @@ static void end_survivors(struct engine *e)
   vec_clear(&s);
 }
 
-static void lose_missing(struct engine *e)
+/* The same supervisor as when the token was written does not know the try. It forgets only what was acknowledged, which
+ * follows the commit of the end: so this one was never sent, and starting it is its first start. */
+static bool never_sent(struct engine *e, const struct child *c, bool other_boot)
+{
+  const struct task_instance *ti = other_boot || !c->token[0] ? NULL : core_find_ti(e->core, &c->ti);
+  return ti && !c->terminal && ti->try_number == c->try_number && ti->state == TI_QUEUED;
+}
+
+static void lose_missing(struct engine *e, bool other_boot)
 {
   VEC(uint64_t) gone = {0};
   map_each(&e->children, entry) {
@@ -137,7 +145,8 @@ static void lose_missing(struct engine *e)
   for (size_t i = 0; i < gone.n; i++) {
     struct child *c = engine_child_find(e, gone.at[i]);
     if (!c) continue;
-    if (c->token[0] && !c->terminal) engine_child_lost(e, c, "its process was lost with the supervisor");
+    if (never_sent(e, c, other_boot)) engine_child_drop(e, c);         /* spawn_waiting starts it */
+    else if (c->token[0] && !c->terminal) engine_child_lost(e, c, "its process was lost with the supervisor");
     else {
       triggers_exit(e, c);
       engine_child_drop(e, c);
@@ -172,7 +181,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   if (other) end_survivors(e);
   snprintf(e->boot_id, sizeof e->boot_id, "%s", w->boot_id);
   e->welcomed = true;
-  lose_missing(e);
+  lose_missing(e, other);
   struct lost_list lost = {.e = e};
   core_each_ti(e->core, running_unknown, &lost);
   for (size_t i = 0; i < lost.at.n; i++) {

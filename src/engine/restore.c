@@ -153,7 +153,9 @@ static int restore_ti(void *arg, const struct ti_row *row)
   struct child *c = engine_child_new(e, (uint64_t)row->child, EXEC_TASK, &row->ti.id, row->ti.try_number);
   c->pid = row->ti.pid;
   c->start_ticks = row->start_ticks;
-  snprintf(e->boot_id, sizeof e->boot_id, "%s", row->boot_id);       /* a welcome with another one looks for survivors */
+  /* a welcome with another one looks for survivors; tokens of several supervisors equal none */
+  bool first = !e->boot_id[0] || streq(e->boot_id, row->boot_id);
+  snprintf(e->boot_id, sizeof e->boot_id, "%s", first ? row->boot_id : "several");
   return 0;
 }
 
