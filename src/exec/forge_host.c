@@ -195,11 +195,12 @@ static void on_ready(void *arg, const json_t *info)
 	python_start_queued(f->s);
 }
 
-static void on_holder(void *arg, bool clean, const char *why_not)
+static void on_holder(void *arg, bool clean, const char *why_not, const json_t *verdict)
 {
 	(void)arg;
 	(void)clean;
-	(void)why_not;   /* only holders say this, on their own links */
+	(void)why_not;
+	(void)verdict;   /* only holders say this, on their own links */
 }
 
 static void on_forked(void *arg, uint64_t id, int pid, const char *error)

@@ -2,6 +2,7 @@
  * spare is such a task forked ahead, waiting to be told which one it is. Both are dropped when nothing runs for a while,
  * so that idle memory is that of the plain forge. */
 #include "exec/supervisor.h"
+#include "exec/filestamps.h"
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 #define SPARE_IDLE (10 * USEC_SEC)
 #define EVICT_IDLE (10 * USEC_SEC)       /* a holder used within this time is not given up for another file */
 #define TICK (2 * USEC_SEC)
+#define TRY_AGAIN (5 * USEC_SEC)
+#define LOOK_EVERY (100 * USEC_MSEC)     /* how often at most the files of a holder are looked at */
 
 enum holder_state {
 	HOLDER_COLD,                         /* no process: only a count of uses */
@@ -26,7 +29,10 @@ struct holder {
 	struct forge_link *link;
 	uint64_t fork_id;
 	int pid, uses, target, at_least;     /* target: spares wanted now; at_least: asked for by WARM */
-	usec_t last_use, since;              /* monotonic */
+	usec_t last_use, since, looked_at;   /* monotonic */
+	usec_t asked_at;                     /* wall time of the start: a file changed since then was perhaps read before */
+	bool moved;                          /* unclean only because a file changed under it: to be tried again */
+	struct filestamps files;             /* what the parse opened; any change ends the holder */
 	struct spare *waiting, *forking;
 	int nspares;                         /* in both lists */
 };
@@ -125,6 +131,7 @@ static void holder_free(struct holder *h)
 	*at = h->next;
 	drop_spares(h);
 	forge_link_free(h->link);
+	filestamps_clear(&h->files);
 	free(h->bundle);
 	free(h->bundle_path);
 	free(h->rel);
@@ -243,6 +250,7 @@ static void start(struct holder *h)
 	h->fork_id = FORK_OURS | ++s->forks;
 	h->state = HOLDER_STARTING;
 	h->since = loop_monotonic();
+	h->asked_at = loop_now();
 	h->link = forge_link_new(s->loop, pair[0], &callbacks, h);
 	forge_link_hold(forge, h->fork_id, h->bundle, h->bundle_path, h->rel, h->stamp, pair[1]);
 	close(pair[1]);
@@ -255,6 +263,16 @@ struct holder *holder_use(struct supervisor *s, const json_t *file)
 	usec_t now = loop_monotonic();
 	if (s->o->max_holders <= 0)
 		return NULL;
+	if (h->state == HOLDER_READY && now - h->looked_at > LOOK_EVERY) {
+		h->looked_at = now;
+		if (!filestamps_same(&h->files)) {
+			leave(h);
+			h = find(s, file);
+			h->uses = 1;   /* it was in use: the next holder starts at once */
+		}
+	}
+	if (h->state == HOLDER_UNCLEAN && h->moved && !h->link && now - h->since > TRY_AGAIN)
+		h->state = HOLDER_COLD;
 	h->uses++;
 	h->last_use = now;
 	if (h->state == HOLDER_COLD && h->uses >= 2)
@@ -299,11 +317,17 @@ static void on_ready(void *arg, const json_t *info)
 	(void)info;   /* a holder is ready when it says what it found */
 }
 
-static void on_holder(void *arg, bool clean, const char *why_not)
+static void on_holder(void *arg, bool clean, const char *why_not, const json_t *verdict)
 {
 	struct holder *h = arg;
 	if (h->state != HOLDER_STARTING)
 		return;
+	h->moved = clean && !filestamps_take(&h->files, jg(verdict, "files"), h->asked_at);
+	if (h->moved) {
+		clean = false;
+		why_not = "a file of it changed while it was parsed";
+		forge_link_quit(h->link);
+	}
 	free(h->why_not);
 	h->why_not = clean ? NULL : xstrdup(why_not);
 	h->state = clean ? HOLDER_READY : HOLDER_UNCLEAN;

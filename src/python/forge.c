@@ -147,7 +147,7 @@ static void take(struct forge_link *f, const json_t *o)
 	if (ready)
 		f->cb->ready(f->arg, ready);
 	else if (holder)
-		f->cb->holder(f->arg, jg_bool(holder, "clean", false), jg_str(holder, "why_not", ""));
+		f->cb->holder(f->arg, jg_bool(holder, "clean", false), jg_str(holder, "why_not", ""), holder);
 	else if (jg(o, "exit"))
 		take_exit(f, o);
 	else if (!jg(o, "id"))

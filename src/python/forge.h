@@ -10,7 +10,7 @@ struct forge_exit { int pid, status; usec_t at, utime, stime; int64_t maxrss_kb;
 
 struct forge_callbacks {
   void (*ready)(void *arg, const json_t *info);                                 /* {pid, sdk, airflow, python, warm_ms, ...} */
-  void (*holder)(void *arg, bool clean, const char *why_not);                   /* a holder's first word */
+  void (*holder)(void *arg, bool clean, const char *why_not, const json_t *verdict);   /* a holder's first word; verdict: all of it */
   void (*forked)(void *arg, uint64_t id, int pid, const char *error);           /* pid 0: error says why */
   void (*exited)(void *arg, const struct forge_exit *e);
   void (*failed)(void *arg, const char *text);                                  /* it cannot start, and says why; then it leaves */

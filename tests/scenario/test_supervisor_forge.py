@@ -172,6 +172,30 @@ class Runs(WithForge):
         while any(h["stamp"] == "s1" for h in self.client.status()["holders"]):
             pass
 
+    def test_holder_goes_when_a_module_of_the_file_changes(self):
+        module = self.home.write("my_helper.py", "WORD = 'old'\n")
+        self.home.write("uses_helper.py", "from datetime import datetime\nfrom airflow.sdk import DAG, task\nimport my_helper\n"
+                        "with DAG('uses_helper', schedule=None, start_date=datetime(2024, 1, 1)):\n"
+                        "    @task\n    def say():\n        return my_helper.WORD\n    say()\n")  # fmt: skip
+        os.utime(module, (1, 1))
+
+        def said():
+            child = self.start("say", "uses_helper", "uses_helper.py", "m1")
+            bodies, _ = self.client.serve(child, Store())
+            return [b["value"] for b in bodies if b["type"] == "SetXCom"]
+
+        while not any(h["stamp"] == "m1" and h["state"] == "ready" for h in self.client.status()["holders"]):
+            self.assertEqual(said(), ["old"])
+        before = self.holder("m1")["pid"]
+        self.assertEqual(said(), ["old"])
+        with open(module, "w") as f:
+            f.write("WORD = 'newer'\n")
+        while said() != ["newer"]:  # within a moment
+            pass
+        while not any(h["stamp"] == "m1" and h["state"] == "ready" and h["pid"] != before for h in self.client.status()["holders"]):
+            said()
+        self.assertEqual(said(), ["newer"])
+
     def test_spare_that_dies(self):
         self.client.send(WARM, 0, {**self.file("hostile.py", "s2"), "spares": 1})
         self.client.wait(HOLDER)
