@@ -221,6 +221,8 @@ static enum http_more pull(void *arg, struct buf *out)
 	put_lines(x, out, false);
 	if (n > 0)
 		return HTTP_MORE;
+	if (!x->pending.len)
+		buf_clear(&x->pending);
 	timer_in(x->timer, LOOK_AGAIN);
 	return HTTP_WAIT;
 }

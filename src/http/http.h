@@ -48,7 +48,7 @@ struct http_options {
 	bool proxy_headers;             /* believe X-Forwarded-For and -Proto from `proxies` */
 	const char *proxies;            /* comma list of addresses or "*"; NULL: 127.0.0.1 */
 	size_t max_body;                /* bytes; 0: 16 MiB */
-	size_t max_head;                /* bytes of all header lines; 0: 16 KiB */
+	size_t max_head;                /* bytes of all header lines; 0: 12 KiB */
 	size_t max_target;              /* bytes of path and query; 0: 8 KiB */
 	unsigned max_connections;       /* 0: 1024 */
 	usec_t head_timeout;            /* for a whole request head; 0: 20 s */

@@ -31,6 +31,8 @@ static void add_headers(struct exchange *x, struct MHD_Response *m)
 
 /* ---- streams ---- */
 
+#define STREAM_BLOCK 4096   /* what microhttpd buffers of a stream, as long as it lasts */
+
 static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max)
 {
 	(void)pos;
@@ -53,6 +55,8 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max)
 		return (ssize_t)n;
 	}
 	if (x->more == HTTP_WAIT && !x->r.server->stopping) {
+		buf_clear(&x->chunk);   /* a thousand waiting streams cost little */
+		x->chunk_at = 0;
 		x->suspended = true;
 		MHD_suspend_connection(x->mhd);
 		return 0;
@@ -77,7 +81,7 @@ void http_wake(struct http_request *r)
 enum MHD_Result exchange_queue(struct exchange *x)
 {
 	struct MHD_Response *m = x->pull
-		? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 * 1024, stream_read, x, NULL)
+		? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL)
 		: MHD_create_response_from_buffer(x->nreply, (void *)(uintptr_t)x->reply_body, MHD_RESPMEM_PERSISTENT);
 	if (!m)
 		return MHD_NO;

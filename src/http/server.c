@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* a connection's memory beside its head: 250 query pairs of 64 bytes, or the answer's headers. microhttpd clears all of it after
+/* a connection's memory beside its head: query pairs take 64 bytes each, the answer's headers some. microhttpd clears all of it after
  * each request, so that it is resident: keep it small */
-#define POOL_MARGIN ((size_t)16 * 1024)
+#define POOL_MARGIN ((size_t)8 * 1024)
 #define TICK USEC_SEC
 #define RUNS_IN_A_ROW 32
 
@@ -271,7 +271,7 @@ static void fill_defaults(struct http_server *s)
 	o->base_path = s->base_path = xstrdup(o->base_path ? o->base_path : "");
 	o->proxies = s->proxies = xstrdup(o->proxies ? o->proxies : "127.0.0.1");
 	if (!o->max_body) o->max_body = 16 * 1024 * 1024;
-	if (!o->max_head) o->max_head = 16 * 1024;
+	if (!o->max_head) o->max_head = 12 * 1024;
 	if (!o->max_target) o->max_target = 8 * 1024;
 	if (!o->max_connections) o->max_connections = 1024;
 	if (!o->head_timeout) o->head_timeout = 20 * USEC_SEC;
