@@ -10,12 +10,15 @@
 #include <netdb.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define BEAT (5 * USEC_SEC)
 #define DRAIN (2 * USEC_SEC)
+#define FILES 10000
+#define CONNECTIONS 4096
 
 /* ---- one request ---- */
 
@@ -153,7 +156,7 @@ static int listen_http(struct api *api, struct arena *a, struct err *err)
 	const char *key = o->ssl_key ? o->ssl_key : config_str(api->cfg, OPT_api_ssl_key);
 	struct http_options h = { .host = host, .port = o->port >= 0 ? o->port : (int)config_int(api->cfg, OPT_api_port),
 		.tls_cert = *cert ? cert : NULL, .tls_key = *key ? key : NULL, .base_path = base_path(api->cfg, a), .proxy_headers = o->proxy_headers,
-		.proxies = getenv("FORWARDED_ALLOW_IPS"), .access = on_access, .note = on_note };
+		.proxies = getenv("FORWARDED_ALLOW_IPS"), .max_connections = CONNECTIONS, .access = on_access, .note = on_note };
 	int rc = refuse_open_door(api, host, err);
 	if (rc == 0)
 		rc = http_server_new(api->loop, &h, on_request, api, &api->http, err);
@@ -166,6 +169,17 @@ static int listen_http(struct api *api, struct arena *a, struct err *err)
 }
 
 /* ---- life ---- */
+
+/* each open log tail holds two descriptors */
+static void raise_file_limit(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= FILES)
+		return;
+	l.rlim_cur = l.rlim_max == RLIM_INFINITY || l.rlim_max > FILES ? FILES : l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l) < 0)
+		log_warning("open files: the limit stays as it is: %s", strerrordesc_np(errno));
+}
 
 static int make_runtime_folder(const struct config *cfg, struct err *err)
 {
@@ -249,6 +263,7 @@ int api_server_main(const struct api_options *o)
 	struct api api = { .o = o, .cfg = o->cfg, .started = loop_now(), .page_limit = config_int(o->cfg, OPT_api_fallback_page_limit),
 		.page_limit_max = config_int(o->cfg, OPT_api_maximum_page_limit) };
 	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
 	int rc = run(&api, &err);
 	if (rc < 0)
 		log_error("%s", err_text(&err));
