@@ -62,6 +62,7 @@ struct api {
 	int64_t job_id;
 	char unixname[64];              /* who this process runs as */
 	struct source *beat;
+	unsigned beats;
 };
 
 /* ---- path and query ---- */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define BEAT (5 * USEC_SEC)
+#define BEATS_AN_HOUR 720
 #define DRAIN (2 * USEC_SEC)
 #define FILES 10000
 #define CONNECTIONS 4096
@@ -97,6 +98,8 @@ static void on_beat(void *arg)
 	CLEANUP(err_clear) struct err err = {0};
 	if (store_run(api->db, SQL_job_beat, &err, v_int(api->job_id), v_time(loop_now())) < 0)
 		api_note(api, "writing the heartbeat", &err);
+	else if (++api->beats % BEATS_AN_HOUR == 0 && store_run(api->db, SQL_token_trim, &err, v_time(loop_now())) < 0)
+		api_note(api, "forgetting revoked tokens that have expired", &err);
 }
 
 static int job_begin(struct api *api, struct err *err)

@@ -1,5 +1,5 @@
 """The api-server role over a filled database: lists, errors, changes, logs, login. UPDRAFT_BUILD names the build directory."""
-import base64, json, re, socket, subprocess, threading, unittest, urllib.parse
+import base64, http.client, json, shutil, socket, ssl, subprocess, threading, unittest, urllib.parse
 
 from api_kit import Home, PROBE, Server, T0
 
@@ -482,6 +482,36 @@ class Users(unittest.TestCase):
         self.assertEqual(s.ask("GET", "/team/api/v2/dags")[1]["total_entries"], 1)
         self.assertEqual(s.ask("GET", "/team/auth/token/login")[0], 307)
         self.assertEqual((s.headers["location"], "Path=/team;" in s.headers["set-cookie"]), ("/team/", True))
+        s.stop()
+        home.close()
+
+    @unittest.skipUnless(shutil.which("openssl"), "makes its certificate with openssl")
+    def test_tls(self):
+        home = Home()
+        cert, key = home.path / "cert.pem", home.path / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+        s = Server(home, AIRFLOW__API__SSL_CERT=str(cert), AIRFLOW__API__SSL_KEY=str(key))
+        c = http.client.HTTPSConnection("127.0.0.1", s.port, context=ssl._create_unverified_context(), timeout=60)
+        for _ in range(3):
+            c.request("GET", "/auth/token/login")
+            r = c.getresponse()
+            r.read()
+            self.assertEqual(r.status, 307)
+            self.assertIn("; Secure", r.headers["set-cookie"])
+        c.close()
+        s.stop()
+        p = subprocess.run([PROBE, "serve"], env={**home.env, "AIRFLOW__API__SSL_CERT": str(cert)}, capture_output=True, text=True)
+        self.assertEqual(p.returncode, 1)
+        self.assertIn("belong together", p.stderr)
+        home.close()
+
+    def test_port_taken(self):
+        home = Home()
+        s = Server(home)
+        p = subprocess.run([PROBE, "serve"], env={**home.env, "AIRFLOW__API__PORT": str(s.port)}, capture_output=True, text=True)
+        self.assertEqual(p.returncode, 1)
+        self.assertIn(f"port {s.port}: another program does already", p.stderr)
         s.stop()
         home.close()
 
