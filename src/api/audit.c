@@ -12,7 +12,7 @@ static const char *param_or_null(const struct call *c, const char *name)
 
 static json_t *extra_of(const struct call *c)
 {
-	json_t *extra = c->body ? mask_json(c->body, NULL) : json_object();
+	json_t *extra = c->body ? mask_json(&c->api->mask, c->body, NULL) : json_object();
 	if (!json_is_object(extra)) {
 		json_decref(extra);
 		extra = json_object();

@@ -1,6 +1,7 @@
 /* call: one request being answered, and what every handler uses. Inside this room only. */
 #pragma once
 #include "api/api.h"
+#include "api/mask.h"
 #include "api/roles.h"
 #include "base/json.h"
 #include "config/config.h"
@@ -56,6 +57,8 @@ struct api {
 	struct workers *workers;
 	struct fernet *fernet;
 	struct audits *audits;
+	struct mask mask;
+	struct config_list mask_words;
 	struct map file_tokens;         /* "bundle\nrelative path" -> token */
 	int64_t page_limit, page_limit_max;
 	usec_t started;

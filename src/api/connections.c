@@ -25,7 +25,7 @@ static void write_extra(struct call *c, struct json_writer *w, const struct rows
 		jw_str(w, *plain ? "***" : "");   /* nobody can tell what is secret in it */
 		return;
 	}
-	CLEANUP(json_decrefp) json_t *masked = mask_json(v, NULL);
+	CLEANUP(json_decrefp) json_t *masked = mask_json(&c->api->mask, v, NULL);
 	python_json(masked, &b);
 	jw_strn(w, b.data, b.len);
 }

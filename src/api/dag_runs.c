@@ -34,14 +34,18 @@ static void write_versions(struct call *c, struct json_writer *w, const struct r
 	fields_sql(version_fields, &columns);
 	buf_printf(&sql, "SELECT %s%s%s ORDER BY v.version_number", columns.data, from, one ? "v.id = ?"
 	           : "v.id IN (SELECT t.version FROM task_instance t WHERE t.dag_run = ?)");
+	CLEANUP(err_clear) struct err err = {0};
+	bool any = !row_null(r, col + 1);
 	jw_array(w);
-	int rc = row_null(r, col + 1) ? 0 : store_query_text(c->api->db, sql.data, &value, 1, &v, NULL);
-	while (rc >= 0 && !row_null(r, col + 1) && (rc = rows_next(&v, NULL)) > 0) {
+	int rc = any ? store_query_text(c->api->db, sql.data, &value, 1, &v, &err) : 0;
+	while (rc >= 0 && any && (rc = rows_next(&v, &err)) > 0) {
 		jw_object(w);
 		fields_write(c, w, version_fields, &v, 0);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
+	if (rc < 0)
+		api_note(c->api, "reading the versions of a run", &err);
 }
 
 #define RUN_TAIL \

@@ -229,6 +229,7 @@ static void close_all(struct api *api)
 	source_free(api->beat);
 	auth_free(api->auth);
 	file_tokens_clear(&api->file_tokens);
+	config_list_clear(&api->mask_words);
 	fernet_free(api->fernet);
 	store_close(api->db);
 	loop_free(api->loop);
@@ -265,6 +266,8 @@ int api_server_main(const struct api_options *o)
 	CLEANUP(err_clear) struct err err = {0};
 	struct api api = { .o = o, .cfg = o->cfg, .started = loop_now(), .page_limit = config_int(o->cfg, OPT_api_fallback_page_limit),
 		.page_limit_max = config_int(o->cfg, OPT_api_maximum_page_limit) };
+	api.mask_words = config_list(o->cfg, OPT_core_sensitive_var_conn_names);
+	api.mask = (struct mask){ !config_bool(o->cfg, OPT_core_hide_sensitive_var_conn_fields), api.mask_words.at, api.mask_words.n };
 	signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
 	int rc = run(&api, &err);

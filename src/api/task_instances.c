@@ -4,7 +4,7 @@
 
 #define TI_STATES "removed|scheduled|queued|running|success|restarting|failed|up_for_retry|up_for_reschedule|upstream_failed|skipped|deferred|awaiting_input"
 #define MAP_LABEL "COALESCE(t.rendered_map_index, CASE WHEN t.map_index >= 0 THEN CAST(t.map_index AS TEXT) END)"
-#define DURATION "(t.end_date - t.start_date)"
+#define DURATION "(CASE WHEN t.state = 'skipped' AND t.why_detail = 'skipped by a task upstream' THEN NULL ELSE t.end_date - t.start_date END)"
 
 /* ---- what a task instance looks like ---- */
 

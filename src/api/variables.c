@@ -18,10 +18,10 @@ static void write_value(struct call *c, struct json_writer *w, const struct rows
 	}
 	v = json_loads(plain, JSON_DECODE_ANY, NULL);
 	if (!v) {
-		jw_str(w, mask_name(key) ? "***" : plain);
+		jw_str(w, mask_name(&c->api->mask, key) ? "***" : plain);
 		return;
 	}
-	CLEANUP(json_decrefp) json_t *masked = mask_json(v, key);
+	CLEANUP(json_decrefp) json_t *masked = mask_json(&c->api->mask, v, key);
 	python_json(masked, &b);
 	jw_strn(w, b.data, b.len);
 }

@@ -101,12 +101,15 @@ static void test_mask(void **state)
 		{ "{\"a\":1}", NULL, "{\"a\": 1}" }, { "{\"password\":\"x\",\"b\":[{\"API_KEY\":5}]}", NULL, "{\"password\": \"***\", \"b\": [{\"API_KEY\": \"***\"}]}" },
 		{ "\"x\"", "my_secret", "\"***\"" }, { "{\"a\":{\"b\":\"c\"},\"n\":null}", "token", "{\"a\": {\"b\": \"***\"}, \"n\": null}" }, { "[1,2.5,true]", "plain", "[1, 2.5, true]" },
 	};
+	char word[] = "flavour", *words[] = { word };
+	const struct mask m = { .words = words, .n_words = 1 }, off = { .off = true };
 	(void)state;
+	assert_true(mask_name(&m, "my_Flavour") && mask_name(&m, "PASSWORD") && !mask_name(&m, "taste") && !mask_name(&off, "password"));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(json_decrefp) json_t *v = json_loads(rows[i].in, JSON_DECODE_ANY, NULL);
-		CLEANUP(json_decrefp) json_t *m = mask_json(v, rows[i].name);
+		CLEANUP(json_decrefp) json_t *masked = mask_json(&m, v, rows[i].name);
 		CLEANUP(buf_clear) struct buf b = {0};
-		python_json(m, &b);
+		python_json(masked, &b);
 		assert_string_equal(b.data, rows[i].out);
 	}
 }
