@@ -284,6 +284,7 @@ static void skip(struct core *c, struct task_instance *ti)
 	ti->start_date = ti->end_date = c->now;
 	act_decision(c, ti->run, ti, WHY_TRIGGER_RULE, "skipped by a task upstream");
 	ti_set_state(c, ti, TI_SKIPPED);
+	why_update(c, ti, WHY_ENDED, "skipped by a task upstream");   /* Airflow gives such a one no duration: lists look at this text */
 }
 
 /* only what has not run yet is skipped; the decision is remembered for later clears of the skipped tasks */

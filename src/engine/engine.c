@@ -57,7 +57,9 @@ static int save_run(struct engine *e, struct dag_run *run, usec_t now, struct er
 
 static int save_ti(struct engine *e, struct task_instance *ti, usec_t now, struct err *err)
 {
-  int r = store_save_ti(e->db, ti, now, err);
+  struct task_instance row = *ti;
+  if (!row.unixname) row.unixname = e->unixname;       /* Airflow names who would run it from the start */
+  int r = store_save_ti(e->db, &row, now, err);
   if (r == 0) ti->is_new = false;
   return r;
 }
