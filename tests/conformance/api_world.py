@@ -5,7 +5,7 @@ import os
 
 from api_requests import AUTH, PASSWORD, REQUESTS, USER_ENV, USERS
 from harness import Api, Server, Steps, quote
-from observe import STARTUP, Normaliser, name_runs, settle
+from observe import STARTUP, STREAMS, Normaliser, name_runs, settle
 
 FIRST = "scheduled__2015-06-01T00:00:00+00:00"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -70,7 +70,7 @@ def logs(lines):
         for e in line.get("error_detail") or []:
             e["frames"] = "<frames>"
         out.append(line)
-    return out
+    return sorted(out, key=lambda line: line.get("logger") in STREAMS)  # their place among the others is not fixed
 
 
 def token(body):

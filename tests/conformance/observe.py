@@ -136,16 +136,16 @@ def one_instance(server, dag, run, ti, norm):
 
 
 def xcoms(server, path, map_index, norm):
-    """{key: value as text}, or None where the server does not serve XComs."""
+    """{key: value}, or None where the server does not serve XComs."""
     status, _, data = server.api.raw("GET", f"{path}/xcomEntries?map_index={map_index}&limit=100")
     if status != 200:
         return None
     found = {}
     for e in json.loads(data)["xcom_entries"]:
-        status, _, data = server.api.raw("GET", f"{path}/xcomEntries/{quote(e['key'])}?map_index={map_index}&stringify=true")
+        status, _, data = server.api.raw("GET", f"{path}/xcomEntries/{quote(e['key'])}?map_index={map_index}&stringify=false")
         found[e["key"]] = norm(json.loads(data).get("value")) if status == 200 else f"status {status}"
-    if isinstance(found.get("skipmixin_key"), str):
-        found["skipmixin_key"] = {k: sorted(v) for k, v in ast.literal_eval(found["skipmixin_key"]).items()}
+    if isinstance(found.get("skipmixin_key"), dict):
+        found["skipmixin_key"] = {k: sorted(v) for k, v in found["skipmixin_key"].items()}
     return found
 
 

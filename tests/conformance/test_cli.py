@@ -2,7 +2,7 @@
 """The words of the command line: exit code and stdout, against recordings of real Airflow.
 
 Where it ends with 2 (misuse) the usage text is each program's own, and so is the text of an error; that there is one is checked.
-What `tasks test` and `dags test` print is a log, not compared either. Rows that come without an order are sorted.
+What `tasks test`, `dags test` and `db check` print is a log, not compared either. Rows that come without an order are sorted.
 
     python3 tests/conformance/test_cli.py [-k word]        CONFORMANCE_AIRFLOW: as in test_conformance.py
     python3 tests/conformance/test_cli.py --record VENV/bin/airflow        CONFORMANCE_DATABASE: a URL, _cli is appended"""
@@ -143,7 +143,7 @@ COMMANDS = [line.strip() for line in """
     nonsense
     dags
 """.strip().splitlines()]
-UNORDERED = ("variables list", "connections list")
+UNORDERED = ("variables list", "connections list", "tasks states-for-dag-run")
 FILES = ("v.json", "c.json", "c.yaml", "c.env", "p.json")
 LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z \[")
 
@@ -169,7 +169,7 @@ def tidy(text, norm):
 
 def outcome(command, code, out, err):
     """What of one command is compared."""
-    if code == 2 or command.split()[1:2] == ["test"]:
+    if code == 2 or command.split()[1:2] == ["test"] or command == "db check":
         out = []
     if command.startswith(UNORDERED):
         out = sorted(json.loads(out[0]), key=str) if "json" in command and out else sorted(out)
@@ -187,7 +187,10 @@ def observe(program, home, extra):
             seen[f"{n:03} {command}"] = outcome(command, code, tidy(out.replace(home, "{tmp}"), norm), err)
     for name in FILES:
         path = os.path.join(home, name)
-        seen["file " + name] = open(path).read() if os.path.exists(path) else "<absent>"
+        seen["file " + name] = "<absent>"
+        if os.path.exists(path):
+            with open(path) as f:
+                seen["file " + name] = f.read()
     return seen
 
 
