@@ -2,6 +2,7 @@
  * large log costs no memory and a thousand open tails cost little. */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "exec/logpath.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -26,20 +27,13 @@ struct reader {
 
 /* ---- which file ---- */
 
-/* an id is a path segment here: none may climb out of the log folder */
-static bool safe_segment(const char *s)
+/* malloc'd; ids that would climb out of the folder are made harmless by log_path_format */
+static char *log_path(struct call *c, int64_t map_index, int64_t try_number, struct err *err)
 {
-	return *s && !strchr(s, '/') && !streq(s, ".") && !streq(s, "..");
-}
-
-static char *log_path(struct call *c, int64_t map_index, int64_t try_number)
-{
-	const char *base = config_str(c->api->cfg, OPT_logging_base_log_folder), *dag = call_param(c, "dag_id"), *run = call_param(c, "dag_run_id"),
-	           *task = call_param(c, "task_id");
-	if (!safe_segment(dag) || !safe_segment(run) || !safe_segment(task))
-		return NULL;
-	const char *map = map_index >= 0 ? arena_printf(&c->r->arena, "map_index=%lld/", (long long)map_index) : "";
-	return xasprintf("%s/dag_id=%s/run_id=%s/task_id=%s/%sattempt=%lld.log", base, dag, run, task, map, (long long)try_number);
+	const struct log_name n = { call_param(c, "dag_id"), call_param(c, "dag_run_id"), call_param(c, "task_id"), (int)map_index, (int)try_number };
+	CLEANUP(buf_clear) struct buf b = {0};
+	buf_printf(&b, "%s/", config_str(c->api->cfg, OPT_logging_base_log_folder));
+	return log_path_format(config_str(c->api->cfg, OPT_logging_log_filename_template), &n, &b, err) < 0 ? NULL : buf_steal(&b);
 }
 
 /* ---- what is known of the try ---- */
@@ -322,9 +316,10 @@ static void send_log(struct call *c, int64_t map_index, int64_t try_number, cons
 	query_bool(c, "full_content", &full);
 	if (call_problems(c) || !read_token(c, &at, &full))
 		return;
-	char *path = log_path(c, map_index, try_number);
+	CLEANUP(err_clear) struct err err = {0};
+	char *path = log_path(c, map_index, try_number, &err);
 	if (!path) {
-		call_fail(c, 404, "TaskInstance not found");
+		call_fail_err(c, &err);
 		return;
 	}
 	struct reader *x = xcalloc(1, sizeof *x);
