@@ -323,6 +323,20 @@ def leave_quietly_unless_started() -> None:
     runner.get_startup_details = get_startup_details
 
 
+def only_render() -> None:
+    """Make the runner leave once it has reported the rendered fields: nothing is executed, no callback runs."""
+    runner = _runner()
+
+    def leave_rendered(*_: Any, **__: Any) -> None:
+        leave(0)
+
+    def leave_failed(*_: Any, **__: Any) -> None:
+        leave(1)
+
+    runner._validate_task_inlets_and_outlets = leave_rendered
+    runner.finalize = leave_failed
+
+
 def run_task() -> None:
     _runner().main()
 

@@ -6,6 +6,7 @@
 #include "cli/roles.h"
 #include "cli/values.h"
 #include "config/config.h"
+#include "loop/log.h"
 #include "loop/loop.h"
 #include "processor/processor.h"
 #include <stdlib.h>
@@ -325,9 +326,12 @@ static int reserialize(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
   struct config *cfg = cli_config(c);
+  int supervisor = 0;
   if (!cfg || role_prepare_home(cfg, &e) < 0 || !cli_store(c)) return e.text ? cli_fail(c, &e, "cannot prepare the home") : 1;
-  int r = role_ensure_supervisor(cfg, &e);
+  log_open(c->program, LOG_WARNING);
+  int r = role_borrow_supervisor(cfg, &supervisor, &e);
   if (r == 0) r = processor_once(cfg, c->db, NULL, show_progress, c, &e);
+  role_give_back_supervisor(supervisor);
   if (r == E_CONFLICT) return cli_fail(c, &e, "a DAG processor is at work and parses changed files by itself");
   if (r < 0) return cli_fail(c, &e, "the files could not be parsed");
   mention_import_errors(c);

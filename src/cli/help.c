@@ -81,12 +81,11 @@ int cli_usage(struct cli *c, const char *fmt, ...)
 int cli_fail(struct cli *c, const struct err *e, const char *fmt, ...)
 {
   va_list ap;
-  fflush(c->out);
-  fprintf(stderr, "%s: ", c->program);
+  CLEANUP(buf_clear) struct buf what = {0};
   va_start(ap, fmt);
-  vfprintf(stderr, fmt, ap);
+  buf_vprintf(&what, fmt, ap);
   va_end(ap);
-  if (e && e->text) fprintf(stderr, "%s%s", fmt[0] ? ": " : "", e->text);
-  fprintf(stderr, "\n");
+  fflush(c->out);
+  fprintf(stderr, "%s: %s%s%s\n", c->program, what.len ? what.data : "", what.len && e && e->text ? ": " : "", e && e->text ? e->text : "");
   return 1;
 }

@@ -120,6 +120,7 @@ static void say_task(struct live *v, const struct task_line *t)
   fprintf(v->cli->out, "%s: %s", t->label, *t->state ? t->state : "waits");
   if (is_over(t->state) && *took) fprintf(v->cli->out, " (%s)", took);
   if (t->try_number > 1) fprintf(v->cli->out, " (try %d)", t->try_number);
+  if (t->why && streq(t->state, "up_for_retry")) fprintf(v->cli->out, ", %s", t->why);
   fputc('\n', v->cli->out);
 }
 

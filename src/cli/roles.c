@@ -7,14 +7,17 @@
 #include "exec/client.h"
 #include "loop/fault.h"
 #include "loop/log.h"
+#include "loop/loop.h"
 #include "processor/processor.h"
 #include "store/store.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +67,12 @@ static pid_t started_by(void)
   return s ? (pid_t)strtol(s, NULL, 10) : 0;
 }
 
+static void die_with(const char *parent)
+{
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != (pid_t)strtol(parent, NULL, 10)) raise(SIGTERM);              /* it died before we said so */
+}
+
 void role_begin(const struct config *cfg, const char *name)
 {
   enum log_level level = LOG_INFO;
@@ -71,10 +80,32 @@ void role_begin(const struct config *cfg, const char *name)
   log_open(name, level);
   prctl(PR_SET_NAME, name);
   fault_init();
-  pid_t parent = started_by();
-  if (!parent) return;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != parent) raise(SIGTERM);              /* it died before we said so */
+  if (started_by()) die_with(getenv("UPDRAFT_PARENT"));
+}
+
+int role_spawn(const char *const *argv, const char *log, int *ret_pid, struct err *err)
+{
+  char parent[16];
+  posix_spawnattr_t attr;
+  posix_spawn_file_actions_t files;
+  sigset_t none;
+  union { const char *const *in; char *const *out; } same = {.in = argv};
+  sigemptyset(&none);
+  posix_spawnattr_init(&attr);
+  posix_spawnattr_setsigmask(&attr, &none);
+  posix_spawnattr_setpgroup(&attr, 0);
+  posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+  posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
+  snprintf(parent, sizeof parent, "%d", getpid());
+  setenv("UPDRAFT_PARENT", parent, 1);
+  int bad = posix_spawn(ret_pid, "/proc/self/exe", &files, &attr, same.out, environ);
+  unsetenv("UPDRAFT_PARENT");
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attr);
+  return bad ? err_errno(err, bad, "starting %s", argv[1]) : 0;
 }
 
 char *program_file(const char *name)
@@ -114,19 +145,25 @@ static void add_env(void *arg, const char *name, const char *value)
   vec_push(&e->at, xasprintf("%s=%s", name, value));
 }
 
-/* The official code in the children sees the bundles that we see. */
-static int add_bundles(const struct config *cfg, struct environment *e, struct err *err)
+char *role_bundle_list(const struct config *cfg, struct err *err)
 {
   struct bundles b = {0};
-  int r = bundles_load(cfg, &b, err);
+  if (bundles_load(cfg, &b, err) < 0) return NULL;
   CLEANUP(json_decrefp) json_t *list = json_array();
   for (size_t i = 0; i < b.n; i++)
     json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", b.at[i].name, "classpath", "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs",
                                           "path", b.at[i].path));
-  CLEANUP(freep) char *text = json_dumps(list, JSON_COMPACT);
-  add_env(e, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", text);
   bundles_clear(&b);
-  return r;
+  return json_dumps(list, JSON_COMPACT);
+}
+
+/* The official code in the children sees the bundles that we see. */
+static int add_bundles(const struct config *cfg, struct environment *e, struct err *err)
+{
+  CLEANUP(freep) char *text = role_bundle_list(cfg, err);
+  if (!text) return E_CONFIG;
+  add_env(e, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", text);
+  return 0;
 }
 
 /* Everything lives as long as the process: it is made once, in a process that then only does this. */
@@ -162,19 +199,38 @@ static int cmd_supervisor(struct cli *c)
   struct supervisor_options o;
   log_open("supervisor", LOG_INFO);
   prctl(PR_SET_NAME, "supervisor");
+  if (getenv("UPDRAFT_TRIAL")) die_with(getenv("UPDRAFT_TRIAL"));
   fault_init();
   if (role_prepare_home(cfg, &e) < 0 || supervisor_setup(cfg, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
   return supervisor_main(&o);
 }
 
-int role_ensure_supervisor(const struct config *cfg, struct err *err)
+static int ensure(const struct config *cfg, int *ret_pid, struct err *err)
 {
   struct supervisor_options o;
   exec_supervisor_defaults(&o);
   o.home = config_home(cfg);
   CLEANUP(freep) char *program = program_file("airflow");
   const char *const argv[] = {program, "supervisor", NULL};
-  return exec_supervisor_ensure(&o, argv, 10 * USEC_SEC, NULL, err);
+  return exec_supervisor_ensure(&o, argv, 10 * USEC_SEC, ret_pid, err);
+}
+
+int role_ensure_supervisor(const struct config *cfg, struct err *err) { return ensure(cfg, NULL, err); }
+
+int role_borrow_supervisor(const struct config *cfg, int *ret_started, struct err *err)
+{
+  CLEANUP(buf_clear) struct buf path = {0};
+  CLEANUP(closep) int fd = -1;
+  exec_supervisor_socket(config_home(cfg), &path);
+  bool there = unix_connect(path.data, SOCK_STREAM, &fd, NULL) == 0;
+  int pid = 0, r = ensure(cfg, &pid, err);
+  *ret_started = r == 0 && !there ? pid : 0;
+  return r;
+}
+
+void role_give_back_supervisor(int started)
+{
+  if (started > 0) kill(started, SIGTERM);
 }
 
 /* ---- daemons: -D, --daemon, --pid, --stdout, --stderr, --log-file ---- */

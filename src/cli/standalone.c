@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/roles.h"
 #include "config/config.h"
+#include "exec/client.h"
 #include "loop/log.h"
 #include "loop/loop.h"
 #include <errno.h>
@@ -9,22 +10,26 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BACKOFF_MAX USEC_SEC
+#define BACKOFF_MAX (USEC_SEC / 2)         /* a role is there again within a second */
 #define LIVED_LONG (5 * USEC_SEC)
 #define STOP_PATIENCE (4 * USEC_SEC)       /* then a second SIGTERM, then SIGKILL: out within 10 s */
 
 struct role {
   const char *words, *more;      /* the command that is the role, and one argument */
   int pid;
+  int adopted_fd;                /* pidfd of a supervisor that an earlier standalone had started; -1 */
   usec_t started, backoff;
   struct source *child, *timer;
   struct standalone *all;
 };
 struct standalone {
+  const char *home;
   struct loop *loop;
   struct role roles[4];
   struct source *patience;
@@ -80,27 +85,64 @@ static void on_restart(void *arg)
   role_start(arg);
 }
 
-static void on_role_exit(void *arg, int pid, int status, const struct rusage *ru)
+/* true: all is ending, and this was noted */
+static bool role_left(struct role *r)
 {
-  struct role *r = arg;
   struct standalone *s = r->all;
-  (void)ru;
   r->pid = 0;
+  source_free(r->child);
   r->child = NULL;
-  if (s->stopping) {
-    if (r == &s->roles[SUPERVISOR] && s->stopping == 1) stop_step(s);
-    if (!roles_alive(s)) loop_stop(s->loop);
-    return;
-  }
+  closep(&r->adopted_fd);
+  if (!s->stopping) return false;
+  if (r == &s->roles[SUPERVISOR] && s->stopping == 1) stop_step(s);
+  if (!roles_alive(s)) loop_stop(s->loop);
+  return true;
+}
+
+static void role_again(struct role *r)
+{
   if (loop_monotonic() - r->started > LIVED_LONG) r->backoff = 0;
-  if (WIFSIGNALED(status)) log_warning("%s (pid %d) was ended by signal %d; starting it again", r->words, pid, WTERMSIG(status));
-  else log_warning("%s (pid %d) left with status %d; starting it again", r->words, pid, WEXITSTATUS(status));
   timer_in(r->timer, r->backoff);
   r->backoff = r->backoff ? r->backoff * 2 : 50 * USEC_MSEC;
   if (r->backoff > BACKOFF_MAX) r->backoff = BACKOFF_MAX;
 }
 
-static void role_start(struct role *r)
+static void on_role_exit(void *arg, int pid, int status, const struct rusage *ru)
+{
+  struct role *r = arg;
+  (void)ru;
+  if (role_left(r)) return;
+  if (WIFSIGNALED(status)) log_warning("%s (pid %d) was ended by signal %d; starting it again", r->words, pid, WTERMSIG(status));
+  else log_warning("%s (pid %d) left with status %d; starting it again", r->words, pid, WEXITSTATUS(status));
+  role_again(r);
+}
+
+static void on_adopted_exit(void *arg, int fd, uint32_t events)
+{
+  struct role *r = arg;
+  (void)fd, (void)events;
+  int pid = r->pid;
+  if (role_left(r)) return;
+  log_warning("%s (pid %d) left; starting it again", r->words, pid);
+  role_again(r);
+}
+
+/* A supervisor outlives its standalone, and the tasks that it holds with it: the next standalone takes it over. */
+static bool role_adopt(struct role *r)
+{
+  int pid;
+  if (r != &r->all->roles[SUPERVISOR] || exec_supervisor_pid(r->all->home, &pid, NULL) < 0) return false;
+  r->adopted_fd = pidfd_open(pid, 0);
+  if (r->adopted_fd < 0 || !(r->child = loop_fd(r->all->loop, r->adopted_fd, EPOLLIN, on_adopted_exit, r))) {
+    closep(&r->adopted_fd);
+    return false;
+  }
+  r->pid = pid;
+  log_info("the supervisor (pid %d) of an earlier start is still there, with its tasks; it is taken over", pid);
+  return true;
+}
+
+static int spawn_role(struct role *r)
 {
   char program[] = "airflow", *argv[4] = {program, NULL, NULL, NULL};
   size_t n = 1;
@@ -116,8 +158,15 @@ static void role_start(struct role *r)
   posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);   /* own group: Ctrl-C reaches us alone */
   int bad = posix_spawn(&r->pid, "/proc/self/exe", NULL, &attr, argv, environ);
   posix_spawnattr_destroy(&attr);
-  r->started = loop_monotonic();
+  return bad;
+}
+
+static void role_start(struct role *r)
+{
   CLEANUP(err_clear) struct err e = {0};
+  r->started = loop_monotonic();
+  if (role_adopt(r)) return;
+  int bad = spawn_role(r);
   if (!bad && !loop_child(r->all->loop, r->pid, on_role_exit, r, &r->child, &e)) return;
   log_error("cannot start %s: %s", r->words, bad ? strerror(bad) : err_text(&e));
   r->pid = 0;
@@ -133,7 +182,7 @@ static int prepare(struct standalone *s, struct err *err)
   loop_signal(s->loop, SIGTERM, on_stop_signal, s);
   s->patience = loop_timer(s->loop, on_patience, s);
   for (size_t i = 0; i < ARRAY_LEN(s->roles); i++) {
-    s->roles[i] = (struct role){.words = words[i], .all = s};
+    s->roles[i] = (struct role){.words = words[i], .all = s, .adopted_fd = -1};
     s->roles[i].timer = loop_timer(s->loop, on_restart, &s->roles[i]);
   }
   return 0;
@@ -149,7 +198,7 @@ int cmd_standalone(struct cli *c)
   char parent[16];
   snprintf(parent, sizeof parent, "%d", getpid());
   setenv("UPDRAFT_PARENT", parent, 1);
-  struct standalone s = {0};
+  struct standalone s = {.home = config_home(cfg)};
   if (prepare(&s, &e) < 0) return cli_fail(c, &e, "cannot start");
   if (cli_has(c, "--i-know")) s.roles[API_SERVER].more = "--i-know";
   for (size_t i = 0; i < ARRAY_LEN(s.roles); i++) role_start(&s.roles[i]);

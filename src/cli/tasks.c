@@ -84,7 +84,7 @@ static size_t reasons(const struct one *o, char *ret[4])
   if (!o->has_row) ret[n++] = xstrdup(over ? "the run ended without an instance of this task" : "its run has no instance of this task yet");
   if (o->why != WHY_NONE) ret[n++] = reason_sentence(o->why, o->why_detail);
   else if (o->state) ret[n++] = xasprintf("its state is %s", o->state);
-  if (o->run.why != WHY_NONE && o->run.why != o->why && !o->state) ret[n++] = reason_sentence(o->run.why, o->run.why_detail);
+  if (o->run.why != WHY_NONE && o->run.why != WHY_RUNNING && o->run.why != o->why && !o->state) ret[n++] = reason_sentence(o->run.why, o->run.why_detail);
   if (o->paused && !over && o->why != WHY_DAG_PAUSED && o->run.why != WHY_DAG_PAUSED && !o->state) ret[n++] = reason_sentence(WHY_DAG_PAUSED, NULL);
   return n;
 }

@@ -10,9 +10,7 @@
 #include "loop/loop.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -24,9 +22,10 @@
 #define DAG_ID "tutorial"
 #define EXAMPLE "examples/tutorial/dags/tutorial_dag.py"
 #define LOOK_ANYWAY USEC_SEC
-#define LEAVE_WITHIN (9 * USEC_SEC)
+#define LET_END (5500 * USEC_MSEC)     /* for tries that run: the example's longest takes 5 s */
+#define LEAVE_WITHIN (4 * USEC_SEC)    /* and then the server */
 
-enum step { WAIT_READY, WAIT_RUN, SHOW, SERVE, STOP };
+enum step { WAIT_READY, WAIT_RUN, SHOW, SERVE, LET_TRIES_END, STOP };
 
 struct tutorial {
   struct cli *cli;
@@ -120,7 +119,7 @@ static void on_server_left(void *arg, int pid, int status, const struct rusage *
   (void)pid, (void)ru;
   t->pid = 0;
   t->child = NULL;
-  if (t->step != STOP) {
+  if (t->step < LET_TRIES_END) {
     cli_fail(t->cli, NULL, "the server left with status %d; its last words are in %s", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), t->log);
     t->result = 1;
   }
@@ -129,47 +128,50 @@ static void on_server_left(void *arg, int pid, int status, const struct rusage *
 
 static int start_server(struct tutorial *t, struct err *err)
 {
-  char program[] = "airflow", word[] = "standalone", parent[16], *argv[] = {program, word, NULL};
-  posix_spawnattr_t attr;
-  posix_spawn_file_actions_t files;
-  sigset_t none;
-  sigemptyset(&none);
-  posix_spawnattr_init(&attr);
-  posix_spawnattr_setsigmask(&attr, &none);
-  posix_spawnattr_setpgroup(&attr, 0);
-  posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);      /* own group: Ctrl-C reaches us alone */
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, t->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-  posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  snprintf(parent, sizeof parent, "%d", getpid());
-  setenv("UPDRAFT_PARENT", parent, 1);
-  int bad = posix_spawn(&t->pid, "/proc/self/exe", &files, &attr, argv, environ);
-  unsetenv("UPDRAFT_PARENT");
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attr);
-  if (bad) return err_errno(err, bad, "starting the server");
+  const char *const argv[] = {"airflow", "standalone", NULL};
+  int r = role_spawn(argv, t->log, &t->pid, err);
+  if (r < 0) return r;
   return loop_child(t->loop, t->pid, on_server_left, t, &t->child, err);
+}
+
+static void end_server(struct tutorial *t)
+{
+  t->step = STOP;
+  if (!t->pid) { loop_stop(t->loop); return; }
+  kill(t->pid, SIGINT);
+  timer_in(t->patience, LEAVE_WITHIN);
 }
 
 static void on_patience(void *arg)
 {
   struct tutorial *t = arg;
-  if (t->pid) kill(t->pid, SIGKILL);               /* its roles leave with it */
+  if (t->step == LET_TRIES_END) end_server(t);
+  else if (t->pid) kill(t->pid, SIGKILL);          /* its roles leave with it */
+}
+
+/* Nothing new starts once the DAG is paused; what runs may end, so that a later start need not try it again. */
+static void let_tries_end(struct tutorial *t)
+{
+  int64_t n = 0;
+  if (store_get_int_values(t->cli->db, SQL_cli_tries_at_work, NULL, 0, 0, &n, NULL) < 0 || !n) end_server(t);
 }
 
 static void stop(struct tutorial *t)
 {
   CLEANUP(err_clear) struct err e = {0};
-  if (t->step == STOP) return;
+  if (t->step >= LET_TRIES_END) return;
   t->step = STOP;
   live_free(t->live);
   t->live = NULL;
-  if (t->once && t->unpaused && inbox_ask(t->cli, "dag.pause", json_pack("{s:s,s:b}", "dag_id", DAG_ID, "paused", 1), NULL, &e) < 0)
+  if (!t->once || !t->unpaused || !t->pid) { end_server(t); return; }
+  if (inbox_ask(t->cli, "dag.pause", json_pack("{s:s,s:b}", "dag_id", DAG_ID, "paused", 1), NULL, &e) < 0) {
     cli_fail(t->cli, &e, "%s was not paused again", DAG_ID);
-  if (!t->pid) { loop_stop(t->loop); return; }
-  kill(t->pid, SIGINT);
-  timer_in(t->patience, LEAVE_WITHIN);
+    end_server(t);
+    return;
+  }
+  t->step = LET_TRIES_END;
+  timer_in(t->patience, LET_END);
+  let_tries_end(t);
 }
 
 static void on_signal(void *arg, int signo, int sender)
@@ -177,10 +179,11 @@ static void on_signal(void *arg, int signo, int sender)
   struct tutorial *t = arg;
   (void)sender;
   if (t->step == STOP && t->pid) kill(t->pid, SIGINT);     /* once more: it hurries */
-  if (t->step != SERVE && t->step != STOP) t->result = 128 + signo;
-  if (t->step != STOP) fprintf(t->cli->out, "\nstopping\n");
+  if (t->step < SERVE) t->result = 128 + signo;
+  if (t->step < LET_TRIES_END) fprintf(t->cli->out, "\nstopping\n");
   fflush(t->cli->out);
-  stop(t);
+  if (t->step == LET_TRIES_END) end_server(t);
+  else stop(t);
 }
 
 /* ---- what people read ---- */
@@ -300,6 +303,7 @@ static void look(void *arg)
   if (t->step == WAIT_READY) get_ready(t);
   if (t->step == WAIT_RUN && choose_run(t)) show_run(t);
   if (t->step == SERVE && t->once) stop(t);
+  else if (t->step == LET_TRIES_END) let_tries_end(t);
   t->looking = false;
 }
 
@@ -307,7 +311,7 @@ static void on_change(void *arg, uint32_t mask, uint32_t cookie, const char *nam
 {
   struct tutorial *t = arg;
   (void)mask, (void)cookie;
-  if (t->step <= WAIT_RUN && name && str_starts(name, t->db_name)) look(t);
+  if ((t->step <= WAIT_RUN || t->step == LET_TRIES_END) && name && str_starts(name, t->db_name)) look(t);
 }
 
 /* ---- the command ---- */

@@ -70,8 +70,15 @@ SELECT (SELECT count(*) FROM dag WHERE dag_id = ?1) + (SELECT count(*) FROM dag_
 -- name: cli_run_row
 SELECT conf, dag_id, run_id, interval_start, interval_end, end_date, last_decision, logical_date, run_type, start_date, state, triggering_user FROM dag_run
 WHERE dag_id = ? AND run_id = ?
--- the first scheduled run of a DAG, and the first that has not ended
+-- the first scheduled run of a DAG, and the first that has not ended, rather not one that waits for a retry
 -- name: cli_first_run
 SELECT run_id, state, logical_date, end_date FROM dag_run WHERE dag_id = ? AND run_type = 'scheduled' ORDER BY logical_date LIMIT 1
 -- name: cli_first_live_run
-SELECT run_id, state, logical_date FROM dag_run WHERE dag_id = ? AND run_type = 'scheduled' AND state IN ('queued', 'running') ORDER BY logical_date LIMIT 1
+SELECT r.run_id, r.state, r.logical_date FROM dag_run r WHERE r.dag_id = ? AND r.run_type = 'scheduled' AND r.state IN ('queued', 'running')
+ORDER BY EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = r.id AND t.state = 'up_for_retry'), r.logical_date LIMIT 1
+-- tries that are under way
+-- name: cli_tries_at_work
+SELECT count(*) FROM task_instance WHERE state IN ('queued', 'running', 'restarting')
+-- run, then the columns of cli_xcoms
+-- name: xcom_put_copy
+INSERT INTO xcom (dag_run, task_id, key, map_index, timestamp, dag_result, value) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
