@@ -105,4 +105,5 @@ int supervisor_main(const struct supervisor_options *o);
  * that ends in supervisor_main; e.g. {self, "supervisor", NULL}) as a daemon of its own session that outlives the
  * caller (its fd 2 is home/.updraft/supervisor.log), and waits until it listens (at most `wait`). ret_pid (may be NULL): of the one that answers. */
 int exec_supervisor_ensure(const struct supervisor_options *o, const char *const *argv, usec_t wait, int *ret_pid, struct err *err);
+int exec_supervisor_pid(const char *home, int *ret_pid, struct err *err);                  /* of the one that answers; E_CLOSED: none does */
 int exec_supervisor_socket(const char *home, struct buf *ret_path);                       /* home/.updraft/supervisor.sock */

@@ -86,6 +86,13 @@ static int launch(const char *const *argv, const char *log_path, struct err *err
 	return n == sizeof why ? err_errno(err, why, "cannot start the supervisor: cannot run %s", argv[0]) : 0;
 }
 
+int exec_supervisor_pid(const char *home, int *ret_pid, struct err *err)
+{
+	CLEANUP(buf_clear) struct buf path = {0};
+	int r = exec_supervisor_socket(home, &path);
+	return r ? r : answering(path.data, ret_pid, err);
+}
+
 int exec_supervisor_ensure(const struct supervisor_options *o, const char *const *argv, usec_t wait, int *ret_pid, struct err *err)
 {
 	CLEANUP(freep) char *path = socket_of(o);

@@ -58,12 +58,16 @@ def proc_stat(pid):
     return int(fields[19]), int(fields[1]), fields[0]
 
 
-def proc_text(pid, name):
+def proc_text_of(path):
     try:
-        with open(f"/proc/{pid}/{name}", "rb") as f:
+        with open(path, "rb") as f:
             return f.read()
     except OSError:
         return b""
+
+
+def proc_text(pid, name):
+    return proc_text_of(f"/proc/{pid}/{name}")
 
 
 def all_pids():
@@ -119,6 +123,8 @@ class World:
 
     def close(self):
         self.end_everything()
+        if self.process:
+            self.process.wait()
         self.dir.cleanup()
 
     # ---- starting and ending ----
@@ -183,22 +189,24 @@ class World:
         """The pid of a role, or None. `forge` and `standalone` are names, too."""
         if name == "standalone":
             return self.process.pid if self.process and self.process.poll() is None else None
-        marker = f"AIRFLOW_HOME={self.home}".encode()
-        supervisor = None
-        for pid in all_pids():
-            words = proc_text(pid, "cmdline").split(b"\0")
-            wanted = b"supervisor" if name == "forge" else name.encode()
-            if len(words) > 1 and words[1] == wanted and os.path.basename(words[0]) == b"airflow" and marker in proc_text(pid, "environ").split(b"\0"):
-                if (proc_stat(pid) or "..Z")[2] in "ZX":
-                    continue
-                if name != "forge":
-                    return pid
-                supervisor = pid
-        if name != "forge" or not supervisor:
-            return None
-        for pid in all_pids():
+        if name == "forge":
+            return self._forge()
+        if name == "supervisor":            # the one that holds the lock; another may just find that out
+            held = proc_text_of(self.home / ".updraft/supervisor.lock").split()
+            pid = int(held[0]) if held and held[0].isdigit() else 0
+            return pid if pid and self._is(pid, b"supervisor") else None
+        return next((p for p in all_pids() if self._is(p, name.encode())), None)
+
+    def _is(self, pid, word):
+        words = proc_text(pid, "cmdline").split(b"\0")
+        return (len(words) > 1 and words[1] == word and os.path.basename(words[0]) == b"airflow" and (proc_stat(pid) or "..Z")[2] not in "ZX"
+                and f"AIRFLOW_HOME={self.home}".encode() in proc_text(pid, "environ").split(b"\0"))
+
+    def _forge(self):
+        supervisor = self.role("supervisor")
+        for pid in all_pids() if supervisor else ():
             s = proc_stat(pid)
-            if s and s[1] == supervisor and proc_text(pid, "cmdline").startswith(b"updraft forge"):
+            if s and s[1] == supervisor and s[2] not in "ZX" and proc_text(pid, "cmdline").startswith(b"updraft forge"):
                 return pid
         return None
 
