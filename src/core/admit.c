@@ -144,7 +144,7 @@ void admit_free_class(struct core *c, struct ti_class *k)
 
 void admit_enter(struct core *c, struct task_instance *ti)
 {
-	struct ti_class *k = class_of(c, ti);
+	struct ti_class *k = ti->p->class = class_of(c, ti);
 	pheap_put(&k->tis, &ti_heap, ti);
 	if (!k->parked)
 		class_offer(c, k);
@@ -153,7 +153,7 @@ void admit_enter(struct core *c, struct task_instance *ti)
 /* heaps compare classes by their first instance, so a class leaves its heap while that changes */
 void admit_leave(struct core *c, struct task_instance *ti)
 {
-	struct ti_class *k = class_of(c, ti);
+	struct ti_class *k = ti->p->class;
 	bool waiting = k->pos != UINT32_MAX;
 	if (waiting)
 		pheap_remove(&k->pool->waiting, &class_heap, k);

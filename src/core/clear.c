@@ -32,6 +32,7 @@ static void clear_ti(struct core *c, struct task_instance *ti)
 		ti_set_state(c, ti, TI_RESTARTING);
 		return;
 	}
+	run_task_of(ti)->revised = -1;      /* what is mapped may have another length by now */
 	ti->max_tries = ti->try_number + dag_task_of(ti)->retries;
 	ti->not_before = USEC_NONE;
 	ti->trigger_id = 0;
@@ -65,7 +66,7 @@ void clear_selection(struct core *c, const struct event *ev)
 	struct err err = {0};
 	if (!run)
 		return;
-	int r = select_tis(c, run, &ev->clear, &chosen, &err);
+	int r = select_tis(run, &ev->clear, &chosen, &err);
 	if (r < 0) {
 		act_reply(c, ev->cookie, r, run, "%s", err_text(&err));
 	} else {
@@ -111,7 +112,7 @@ static void resume_downstream(struct core *c, struct dag_run *run, const struct 
 	below.downstream = below.only_failed = true;
 	below.upstream = below.only_running = false;
 	below.map_indices = NULL;
-	if (sel->n && select_tis(c, run, &below, &failed, NULL) == 0)
+	if (sel->n && select_tis(run, &below, &failed, NULL) == 0)
 		for (size_t i = 0; i < failed.tis.n; i++)
 			if (!named(sel, run->dag, failed.tis.at[i]->task))
 				vec_push(&rest.tis, failed.tis.at[i]);
@@ -120,14 +121,13 @@ static void resume_downstream(struct core *c, struct dag_run *run, const struct 
 	vec_clear(&rest.tis);
 }
 
-/* unlike a clear, a mark takes no setups and teardowns along, and no teardowns downstream */
 static void mark_tis(struct core *c, const struct event *ev, struct dag_run *run)
 {
 	const struct selection *sel = &ev->mark.sel;
 	struct chosen chosen = {0};
 	struct err err = {0};
 	size_t n = 0;
-	int r = select_tis(c, run, sel, &chosen, &err);
+	int r = select_to_mark(run, sel, &chosen, &err);
 	if (r < 0) {
 		act_reply(c, ev->cookie, r, run, "%s", err_text(&err));
 		err_clear(&err);
@@ -135,13 +135,8 @@ static void mark_tis(struct core *c, const struct event *ev, struct dag_run *run
 		return;
 	}
 	for (size_t i = 0; i < chosen.tis.n; i++) {
-		struct task_instance *ti = chosen.tis.at[i];
-		const struct dag_task *k = dag_task_of(ti);
-		bool own = !sel->n || named(sel, run->dag, ti->task);
-		if (!own && (k->is_teardown || (!sel->upstream && !sel->downstream)))
-			continue;
-		n += ti->state != ev->mark.state;
-		set_by_hand(c, ti, ev->mark.state);
+		n += chosen.tis.at[i]->state != ev->mark.state;
+		set_by_hand(c, chosen.tis.at[i], ev->mark.state);
 	}
 	vec_clear(&chosen.tis);
 	resume_downstream(c, run, sel);

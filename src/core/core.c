@@ -57,6 +57,7 @@ void core_free(struct core *c)
 	vec_clear(&c->after);
 	vec_clear(&c->work);
 	vec_clear(&c->ti_work);
+	vec_clear(&c->rulings);
 	vec_clear(&c->run_work);
 	vec_clear(&c->dag_work);
 	vec_clear(&c->saves);

@@ -157,7 +157,7 @@ size_t core_live_tis(const struct core *c);
 enum reason core_why_ti(const struct core *c, const struct task_instance *ti, struct buf *detail);
 enum reason core_why_run(const struct core *c, const struct dag_run *run, struct buf *detail);
 /* the instances that a clear or mark with this selection would concern; E_NOT_FOUND names the run or task */
-int core_select(struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err);
+int core_select(const struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err);
 /* recounts all of the core's counters and looks for forgotten instances; false with lines in `out`. For tests */
 bool core_verify(const struct core *c, struct buf *out);
 void core_each_run(const struct core *c, void (*fn)(void *arg, struct dag_run *run), void *arg);

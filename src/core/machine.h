@@ -66,6 +66,7 @@ struct run_private {
 struct ti_skip { uint32_t task; int map_index; };
 struct ti_private {
 	uint32_t queue_pos, saved_step, ended_step;
+	struct ti_class *class;              /* while scheduled */
 	struct pool *pool;
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */
 	int archived_try;                    /* the last one that went to the history in this life of the core */
@@ -97,6 +98,9 @@ struct dag_state {
 
 struct ti_index { struct task_instance **slots; size_t n, cap; };
 struct work { struct dag_run *run; uint32_t task; };
+enum verdict { VERDICT_WAIT, VERDICT_RUN, VERDICT_SET };
+struct ruling { enum verdict verdict; enum ti_state state; };
+struct ruled { struct task_instance *ti; struct ruling ruling; enum reason why; };
 
 struct core {
 	struct core_config cfg;
@@ -116,6 +120,7 @@ struct core {
 	struct actions *out;
 	VEC(struct action) after;            /* what follows the saves */
 	VEC(struct work) work;               /* tasks to be looked at again */
+	VEC(struct ruled) rulings;           /* of the round */
 	VEC(struct task_instance *) ti_work; /* single instances of tasks in mapped groups */
 	VEC(struct dag_run *) run_work;      /* runs that may have ended */
 	VEC(struct dag_state *) dag_work;    /* DAGs that may start or create runs */
@@ -180,8 +185,6 @@ void ready_drain(struct core *c);
 void ready_schedule(struct core *c, struct task_instance *ti);  /* dependencies are met */
 
 /* ---- rules.c: pure ---- */
-enum verdict { VERDICT_WAIT, VERDICT_RUN, VERDICT_SET };
-struct ruling { enum verdict verdict; enum ti_state state; };
 struct rule_input { enum trigger_rule rule; struct counts up; uint32_t setups, setups_success, setups_skipped; int map_index; };
 struct ruling rule_decide(const struct rule_input *in);
 
@@ -254,7 +257,8 @@ void mark_selection(struct core *c, const struct event *ev);
 void drop_run(struct core *c, struct dag_run *run, const char *why);
 void delete_run(struct core *c, const struct event *ev);
 struct chosen { VEC(struct task_instance *) tis; };
-int select_tis(struct core *c, struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
+int select_tis(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
+int select_to_mark(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
 void clear_tis(struct core *c, struct dag_run *run, struct chosen *chosen, bool queue_run);
 
 /* ---- restore.c ---- */

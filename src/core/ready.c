@@ -246,6 +246,7 @@ static void let_run(struct core *c, struct task_instance *ti)
 		ready_schedule(c, ti);
 }
 
+/* what is to become of an instance, decided on the states as they are now */
 static void look_at(struct core *c, struct task_instance *ti)
 {
 	enum reason why;
@@ -256,18 +257,23 @@ static void look_at(struct core *c, struct task_instance *ti)
 		return;
 	}
 	struct ruling r = ready_ruling(c, ti, &why);
-	switch (r.verdict) {
-	case VERDICT_WAIT:
+	if (r.verdict == VERDICT_WAIT)
 		why_update(c, ti, why, NULL);
-		break;
-	case VERDICT_SET:
-		act_decision(c, ti->run, ti, why, ti_state_name(r.state));
-		ti_end(c, ti, r.state, c->now);
-		break;
-	case VERDICT_RUN:
+	else
+		vec_push(&c->rulings, ((struct ruled){ ti, r, why }));
+}
+
+static void apply(struct core *c, const struct ruled *x)
+{
+	struct task_instance *ti = x->ti;
+	if (!state_schedulable(ti->state) || ti->run->state != RUN_RUNNING)
+		return;
+	if (x->ruling.verdict == VERDICT_RUN) {
 		let_run(c, ti);
-		break;
+		return;
 	}
+	act_decision(c, ti->run, ti, x->why, ti_state_name(x->ruling.state));
+	ti_end(c, ti, x->ruling.state, c->now);
 }
 
 /* Instances of a task outside mapped groups share their upstream: while the rule waits for all of them, none needs a look. */
@@ -298,17 +304,28 @@ static void look_at_task(struct core *c, struct dag_run *run, uint32_t task)
 		look_at(c, ti);
 }
 
+/* One round: everything that is marked is decided on the same states, then it happens; what that marks is for the next
+ * round. So skips and failures travel downstream level by level, as they do with Airflow's passes over a run: a task
+ * that learns of both at once decides on both. */
+static void one_round(struct core *c)
+{
+	size_t tasks = c->work.n, tis = c->ti_work.n;
+	c->rulings.n = 0;
+	for (size_t i = 0; i < tasks; i++)
+		look_at_task(c, c->work.at[i].run, c->work.at[i].task);
+	for (size_t i = 0; i < tis; i++) {
+		struct task_instance *ti = c->ti_work.at[i];
+		ti->p->dirty = false;
+		if (ti->run->state == RUN_RUNNING && !ti->run->p->dead)
+			look_at(c, ti);
+	}
+	c->work.n = c->ti_work.n = 0;       /* looking marks nothing */
+	for (size_t i = 0; i < c->rulings.n; i++)
+		apply(c, &c->rulings.at[i]);
+}
+
 void ready_drain(struct core *c)
 {
-	while (c->work.n || c->ti_work.n) {
-		if (c->ti_work.n) {
-			struct task_instance *ti = c->ti_work.at[--c->ti_work.n];
-			ti->p->dirty = false;
-			if (ti->run->state == RUN_RUNNING && !ti->run->p->dead)
-				look_at(c, ti);
-			continue;
-		}
-		struct work w = c->work.at[--c->work.n];
-		look_at_task(c, w.run, w.task);
-	}
+	while (c->work.n || c->ti_work.n)
+		one_round(c);
 }

@@ -154,11 +154,36 @@ static int pick_named(struct picks *p, const struct selection *sel, struct err *
 	return 0;
 }
 
-int select_tis(struct core *c, struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err)
+/* a mark concerns the relatives as a whole, no setups and teardowns that merely belong to them */
+static int pick_to_mark(struct picks *p, const struct selection *sel, struct err *err)
+{
+	const struct dag *d = p->run->dag;
+	for (uint32_t i = 0; i < sel->n; i++) {
+		uint32_t n, task = dag_task_index(d, sel->task_ids[i]);
+		if (task == NO_INDEX)
+			return err_set(err, E_NOT_FOUND, "DAG '%s' has no task '%s'", d->dag_id, sel->task_ids[i]);
+		if (sel->map_indices && sel->map_indices[i] != -2)
+			pick_index(p, task, sel->map_indices[i]);
+		else
+			pick_all(p, task);
+		for (int up = 0; up < 2; up++) {
+			if (!(up ? sel->upstream : sel->downstream))
+				continue;
+			uint32_t *list = relatives(d, task, up, &n);
+			for (uint32_t j = 0; j < n; j++)
+				if (up || !d->tasks[list[j]].is_teardown)
+					pick_all(p, list[j]);
+			free(list);
+		}
+	}
+	return 0;
+}
+
+static int choose(struct dag_run *run, const struct selection *sel, int (*pick)(struct picks *p, const struct selection *sel, struct err *err),
+                  struct chosen *ret, struct err *err)
 {
 	struct picks p = { .run = run, .of = xcalloc(run->dag->n_tasks, sizeof *p.of) };
-	int r = pick_named(&p, sel, err);
-	(void)c;
+	int r = pick(&p, sel, err);
 	for (uint32_t i = 0; i < run->dag->n_tasks; i++) {
 		const struct run_task *rt = &run->p->tasks[i];
 		each_ti(rt, ti)
@@ -170,13 +195,23 @@ int select_tis(struct core *c, struct dag_run *run, const struct selection *sel,
 	return r;
 }
 
-int core_select(struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err)
+int select_to_mark(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err)
+{
+	return choose(run, sel, pick_to_mark, ret, err);
+}
+
+int select_tis(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err)
+{
+	return choose(run, sel, pick_named, ret, err);
+}
+
+int core_select(const struct core *c, const struct selection *sel, void (*fn)(void *arg, struct task_instance *ti), void *arg, struct err *err)
 {
 	struct dag_run *run = core_find_run(c, sel->dag_id, sel->run_id);
 	if (!run)
 		return err_set(err, E_NOT_FOUND, "DAG '%s' has no run '%s'", sel->dag_id, sel->run_id);
 	struct chosen chosen = {0};
-	int r = select_tis(c, run, sel, &chosen, err);
+	int r = select_tis(run, sel, &chosen, err);
 	for (size_t i = 0; r == 0 && i < chosen.tis.n; i++)
 		fn(arg, chosen.tis.at[i]);
 	vec_clear(&chosen.tis);

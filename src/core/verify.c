@@ -59,7 +59,7 @@ static void check_task(struct checker *v, const struct dag_run *run, uint32_t ta
 /* a scheduled instance is in its class, and the class where admission finds it */
 static void check_waiting(struct checker *v, const struct task_instance *ti)
 {
-	const struct ti_class *k = run_task_of(ti)->class;
+	const struct ti_class *k = ti->p->class;
 	const char *name = dag_task_of(ti)->task_id;
 	bool queued = k && ti->p->queue_pos < k->tis.n && k->tis.at[ti->p->queue_pos] == ti;
 	expect(v, ti->run, "is in its class:", name, queued, true);

@@ -638,6 +638,24 @@ void kit_length(struct kit *k, const struct task_instance *ti, int64_t length)
 	kit_step(k, &ev);
 }
 
+void kit_skip(struct kit *k, const struct task_instance *ti, const char *const *task_ids, const int *map_indices, uint32_t n)
+{
+	struct kit_ti *row = ti_row(k, &ti->id);
+	assert(row);
+	for (uint32_t i = 0; i < row->n_skips; i++)
+		free(row->skips[i]);
+	row->skips = xrealloc_array(row->skips, n, sizeof *row->skips);
+	row->skip_maps = xrealloc_array(row->skip_maps, n, sizeof *row->skip_maps);
+	for (uint32_t i = 0; i < n; i++) {
+		row->skips[i] = xstrdup(task_ids[i]);
+		row->skip_maps[i] = map_indices ? map_indices[i] : -1;
+	}
+	row->n_skips = n;
+	row->skips_try = ti->try_number;
+	struct event ev = { .kind = EV_SKIP_DOWNSTREAM, .skip = { { ti->id, ti->try_number }, (const char *const *)row->skips, map_indices, n } };
+	kit_step(k, &ev);
+}
+
 /* ---- reading the rows ---- */
 
 static struct kit_run *find_run_row(struct kit *k, const char *dag_id, const char *run_id)

@@ -48,6 +48,7 @@ struct task_instance *kit_ti(struct kit *k, const char *dag_id, const char *run_
 void kit_started(struct kit *k, const struct task_instance *ti);
 void kit_done(struct kit *k, const struct task_instance *ti, enum ti_outcome outcome);
 void kit_finish(struct kit *k, const char *run_id, const char *task_id, int map_index, enum ti_outcome outcome);   /* started and done; of the first DAG */
+void kit_skip(struct kit *k, const struct task_instance *ti, const char *const *task_ids, const int *map_indices, uint32_t n);   /* remembered in its row */
 void kit_length(struct kit *k, const struct task_instance *ti, int64_t length);
 const char *kit_state(struct kit *k, const char *dag_id, const char *run_id, const char *task_id, int map_index);   /* from the rows; "absent" */
 const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id);

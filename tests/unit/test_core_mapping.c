@@ -265,8 +265,7 @@ static void teardown_waits_for_its_whole_scope(void **state)
 static void skip_tasks(struct kit *k, const char *from, const char *const *ids, uint32_t n)
 {
 	struct task_instance *ti = kit_ti(k, "d", "m", from, -1);
-	struct event ev = { .kind = EV_SKIP_DOWNSTREAM, .skip = { { ti->id, ti->try_number }, ids, NULL, n } };
-	kit_step(k, &ev);
+	kit_skip(k, ti, ids, NULL, n);
 }
 
 static void branch(void **state)

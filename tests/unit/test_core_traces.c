@@ -51,7 +51,7 @@ static int compare(struct kit *k, const json_t *step, const char *dag_id, size_t
 		key_of(t, key, sizeof key);
 		const char *state = json_string_value(json_object_get(want, key)), *have = plain(ti_state_name(t->row.state));
 		if (!streq(state, have) && wrong++ < 5)
-			print_error("%s step %zu (%s[%d] %s): %s is '%s', in Airflow '%s'\n", dag_id, at, jg_str(step, "task", "start"), (int)jg_int(step, "map_index", -1),
+			print_error("%s step %zu (%s[%d] %s): %s is '%s', in Airflow '%s'\n", dag_id, at, jg_str(step, "task", jg(step, "clear") ? "clear" : jg(step, "mark") ? "mark" : "start"), (int)jg_int(step, "map_index", -1),
 			            jg_str(step, "outcome", ""), key, have, state ? state : "absent");
 	}
 	if (n != json_object_size(want) && wrong++ < 5)
@@ -68,13 +68,33 @@ static void skip_tasks(struct kit *k, const struct task_instance *ti, const json
 	uint32_t n = 0;
 	for (size_t i = 0; i < json_array_size(skips) && n < 64; i++)
 		ids[n++] = json_string_value(json_array_get(skips, i));
-	struct event ev = { .kind = EV_SKIP_DOWNSTREAM, .skip = { { ti->id, ti->try_number }, ids, NULL, n } };
 	if (n)
-		kit_step(k, &ev);
+		kit_skip(k, ti, ids, NULL, n);
+}
+
+static void intervene(struct kit *k, const json_t *step, const char *dag_id)
+{
+	const json_t *list = jg(step, "clear") ? jg(step, "clear") : jg(step, "mark");
+	const char *ids[8];
+	struct selection sel = { .dag_id = dag_id, .run_id = "manual__1", .task_ids = ids, .downstream = jg_bool(step, "downstream", false),
+		.upstream = jg_bool(step, "upstream", false), .only_failed = jg_bool(step, "only_failed", false), .reset_run_queued = true };
+	for (size_t i = 0; i < json_array_size(list) && i < 8; i++)
+		ids[sel.n++] = json_string_value(json_array_get(list, i));
+	struct event clear = { .kind = EV_CLEAR, .clear = sel }, mark = { .kind = EV_MARK, .mark = { .sel = sel } };
+	if (jg(step, "clear")) {
+		kit_step(k, &clear);
+		return;
+	}
+	ti_state_from(jg_str(step, "state", ""), &mark.mark.state);
+	kit_step(k, &mark);
 }
 
 static bool play(struct kit *k, const json_t *step, const char *dag_id)
 {
+	if (jg(step, "clear") || jg(step, "mark")) {
+		intervene(k, step, dag_id);
+		return true;
+	}
 	const char *outcome = jg_str(step, "outcome", "");
 	struct task_instance *ti = kit_ti(k, dag_id, "manual__1", jg_str(step, "task", ""), (int)jg_int(step, "map_index", -1));
 	if (!ti || ti->state != TI_QUEUED)

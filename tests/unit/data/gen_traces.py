@@ -4,8 +4,9 @@
     AIRFLOW_HOME=$(mktemp -d) .venv/bin/python tests/unit/data/gen_traces.py 150 tests/unit/data/traces.json.gz
 
 A trace is a serialized DAG and a list of steps: a task instance ended with an outcome (pushing an XCom of a length, or
-skipping tasks downstream), and the states of all instances and the run after Airflow looked at the run until nothing
-changed any more. Airflow decides; the outcomes are drawn here.
+skipping tasks downstream), or somebody cleared or marked tasks; and the states of all instances and the run after
+Airflow looked at the run until nothing changed any more. Airflow decides; what happens is drawn here. Odd numbers have
+clears and marks.
 """
 import gzip
 import json
@@ -18,6 +19,13 @@ os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("AIRFLOW__CORE__UNIT_TEST_MODE", "True")
 
 from datetime import datetime, timedelta, timezone
+
+from airflow.ti_deps.deps.base_ti_dep import BaseTIDep
+
+# Airflow keeps a task's dependencies in a set ordered by memory address; where two of them decide differently, the last
+# one wins, by chance. Here the order is always the same.
+ORDER = ["NotInRetryPeriodDep", "PrevDagrunDep", "TriggerRuleDep", "NotPreviouslySkippedDep", "MappedTaskUpstreamDep", "ReadyToRescheduleDep"]
+BaseTIDep.__hash__ = lambda self: ORDER.index(type(self).__name__) if type(self).__name__ in ORDER else 7
 
 from airflow.utils import db
 from airflow.utils.session import create_session
@@ -36,7 +44,7 @@ from airflow.sdk import DAG, TaskGroup, task_group
 from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 RULES = ["all_success", "all_failed", "all_done", "all_done_min_one_success", "one_success", "one_failed", "one_done", "none_failed", "none_skipped",
@@ -153,6 +161,7 @@ def end_one(rnd, dr, sources, session):
     task = dr.dag.get_task(ti.task_id)
     outcome = rnd.choices(["success", "failed", "skipped"], [70, 20, 10])[0]
     event = {"task": ti.task_id, "map_index": ti.map_index, "outcome": outcome}
+    forget_xcoms(ti, session)
     if outcome == "success" and ti.task_id in sources:
         if not task.is_mapped and ti.map_index < 0:
             event["length"] = rnd.choice([0, 1, 2, 3])
@@ -174,6 +183,34 @@ def end_one(rnd, dr, sources, session):
     return event
 
 
+def forget_xcoms(ti, session):
+    """what a new try does first: its XComs go"""
+    for model in (XComModel, TaskMap):
+        session.execute(delete(model).where(model.dag_id == ti.dag_id, model.run_id == ti.run_id, model.task_id == ti.task_id,
+                                            model.map_index == ti.map_index))
+
+
+def intervene(rnd, dr, sdag, session):
+    ids = sorted(rnd.sample(sorted(sdag.task_ids), rnd.choice([1, 1, 1, 2]) if len(sdag.task_ids) > 1 else 1))
+    waiting = session.scalar(select(TaskInstance.id).where(TaskInstance.dag_id == dr.dag_id, TaskInstance.state == TaskInstanceState.SCHEDULED).limit(1))
+    # what is scheduled already is not looked at again by us; Airflow does so now and then, depending on what else goes on
+    if waiting or rnd.random() < 0.65:
+        event = {"clear": ids, "downstream": rnd.random() < 0.6, "upstream": rnd.random() < 0.2, "only_failed": rnd.random() < 0.3}
+        part = sdag.partial_subset(task_ids=set(ids), include_downstream=event["downstream"], include_upstream=event["upstream"])
+        part.clear(run_id=dr.run_id, only_failed=event["only_failed"], session=session)
+    else:
+        state = rnd.choice(["success", "failed", "skipped"])
+        event = {"mark": ids[:1], "state": state, "downstream": rnd.random() < 0.3, "upstream": rnd.random() < 0.2}
+        sdag.set_task_instance_state(task_id=ids[0], run_id=dr.run_id, state=TaskInstanceState(state), upstream=event["upstream"],
+                                     downstream=event["downstream"], commit=True, session=session)
+    session.commit()
+    session.expire_all()
+    if dr.state == DagRunState.QUEUED:
+        dr.state = DagRunState.RUNNING
+        session.commit()
+    return event
+
+
 def play(rnd, number):
     dag, sources = build(rnd, number)
     with create_session() as session:
@@ -185,14 +222,21 @@ def play(rnd, number):
         dr.dag = sdag
         settle(dr, session)
         steps = [{"states": snapshot(dr, session), "run": str(getattr(dr.state, "value", dr.state))}]
+        left = 4 if number % 2 else 0
         for _ in range(60):
-            if dr.state in State.finished_dr_states:
+            over = dr.state in State.finished_dr_states
+            if over and not left:
                 break
-            event = end_one(rnd, dr, sources, session)
+            if left and (over or rnd.random() < 0.2):
+                left -= 1
+                event = intervene(rnd, dr, sdag, session)
+            else:
+                event = end_one(rnd, dr, sources, session)
             if event is None:
                 break
             dr.dag = sdag
-            settle(dr, session)
+            if dr.state not in State.finished_dr_states:
+                settle(dr, session)
             steps.append({**event, "states": snapshot(dr, session), "run": str(getattr(dr.state, "value", dr.state))})
     data = DagSerialization.to_dict(dag)
     data["dag"].pop("fileloc", None)
