@@ -7,8 +7,9 @@
 	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), TEXT("task_display_name", "COALESCE(k.display_name, x.task_id)"), \
 	TIME("run_after", "r.run_after")
 static const struct field xcom_fields[] = { HEAD, END };
-/* the stored JSON as a string, and as itself */
-static const struct field xcom_raw_fields[] = { HEAD, TEXT("value", "x.value"), END };
+/* stringify=true: a string's text, Python's words for truth, the JSON of what has parts; else the stored JSON as itself */
+static const struct field xcom_raw_fields[] = { HEAD, TEXT("value", "CASE json_type(x.value) WHEN 'text' THEN json_extract(x.value, '$') "
+	"WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' WHEN 'null' THEN NULL ELSE x.value END"), END };
 static const struct field xcom_native_fields[] = { HEAD, JSON("value", "x.value"), END };
 
 static const struct filter xcom_filters[] = {
@@ -42,6 +43,6 @@ void get_xcom_entry(struct call *c)
 		return;
 	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(call_param(c, "dag_run_id")), v_text(call_param(c, "task_id")),
 	                   v_text(call_param(c, "xcom_key")), v_int(map_index) };
-	api_one_reply(c, deserialize && !stringify ? &xcom_native : &xcom_raw,
+	api_one_reply(c, stringify ? &xcom_raw : &xcom_native,
 	              "r.dag_id = ? AND r.run_id = ? AND x.task_id = ? AND x.key = ? AND x.map_index = ?", v, 5, 200);
 }

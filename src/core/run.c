@@ -19,8 +19,9 @@ static bool task_takes_part(const struct dag_run *run, const struct dag_task *k)
 {
 	if (run->type == RUN_BACKFILL || run->logical_date == USEC_NONE)
 		return true;
-	return (k->start_date == USEC_NONE || k->start_date <= run->logical_date) &&
-	       (k->end_date == USEC_NONE || run->logical_date <= k->end_date);
+	/* a task that says nothing has its DAG's dates */
+	usec_t from = k->start_date == USEC_NONE ? run->dag->start_date : k->start_date, to = k->end_date == USEC_NONE ? run->dag->end_date : k->end_date;
+	return (from == USEC_NONE || from <= run->logical_date) && (to == USEC_NONE || run->logical_date <= to);
 }
 
 void run_prepare_counts(struct dag_run *run)

@@ -1,6 +1,7 @@
 /* The inbox: what others ask of the scheduling state. Each command becomes an event; effect, result and the mark that it is
  * done are one transaction, so a crash in the middle does it once or, later, still once. */
 #include "engine/internal.h"
+#include "core/params.h"
 #include "base/time.h"
 #include "loop/fault.h"
 #include <stdlib.h>
@@ -108,7 +109,7 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
   if (r == 0) r = arg_time(args, "data_interval_end", &t.interval_end, err);
   if (r == 0) r = arg_time(args, "run_after", &t.run_after, err);
   if (r < 0) return r;
-  if (!t.dag_id || !map_get(&e->dags, t.dag_id)) return err_set(err, E_NOT_FOUND, "DAG with dag_id: '%s' not found", t.dag_id ? t.dag_id : "");
+  if (!t.dag_id || !map_get(&e->dags, t.dag_id)) return err_set(err, E_NOT_FOUND, "Dag with dag_id: '%s' not found", t.dag_id ? t.dag_id : "");
   if (t.run_id) {
     int64_t there;
     r = store_get_int(e->db, SQL_engine_run_db_id, 0, &there, err, v_text(t.dag_id), v_text(t.run_id));
@@ -121,6 +122,8 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
     if (r < 0) return r;
     if (there) return err_set(err, E_EXISTS, "a run of %s for this logical date exists already", t.dag_id);
   }
+  struct dag *dag = map_get(&e->dags, t.dag_id);
+  if (type == RUN_MANUAL && (r = params_check(dag->params, jg(args, "conf"), err)) < 0) return r;
   CLEANUP(freep) char *conf = arg_json(args, "conf");
   t.conf = conf;
   struct event ev = {.kind = EV_TRIGGER, .cookie = cookie, .trigger = t};

@@ -178,6 +178,7 @@ static int on_trigger_run(struct asking_child *a, json_t **ret, struct err *err)
   if (r < 0) return r;
   json_object_set_new(args, "dag_run_id", json_string(run_id));
   json_object_set_new(args, "triggered_by", json_string("operator"));
+  if (a->ti && a->ti->run->triggering_user) json_object_set_new(args, "user", json_string(a->ti->run->triggering_user));
   trigger_answer.code = 0;
   r = known ? 0 : engine_trigger(a->e, args, RUN_OPERATOR_TRIGGERED, -1, err);
   if (r == 0) r = trigger_answer.code;
@@ -190,9 +191,10 @@ static int on_trigger_run(struct asking_child *a, json_t **ret, struct err *err)
     return 0;
   } else if (r < 0 && !err_text(err)[0]) err_set(err, r, "%s", trigger_answer.text);
   if (r < 0) {
-    *ret = json_pack("{s:s,s:s,s:{s:s,s:i}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "message", err_text(err), "status_code", error_http(r));
-    err_clear(err);
-    return 0;
+    CLEANUP(freep) char *why = xstrdup(err_text(err));    /* the official supervisor puts what the API said into the error slot */
+    a->error = json_pack("{s:s,s:s,s:{s:i,s:s,s:{s:{s:s,s:s}}}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", error_http(r),
+                         "message", "Server returned error", "detail", "detail", "reason", r == E_NOT_FOUND ? "not_found" : "invalid", "message", why);
+    return r;
   }
   *ret = json_pack("{s:s,s:b}", "type", "OKResponse", "ok", 1);
   r = engine_write(a->e, err);
@@ -260,13 +262,13 @@ static int answer(struct asking_child *a, json_t **ret, struct err *err)
   return entry->fn(a, ret, err);
 }
 
-static void send_answer(struct engine *e, struct child *c, int64_t id, json_t *body, const struct err *err)
+static void send_answer(struct engine *e, struct child *c, int64_t id, json_t *body, json_t *error)
 {
   CLEANUP(json_decrefp) json_t *frame = json_array();
   json_array_append_new(frame, json_integer(id));
-  if (err && err->text) {
+  if (error) {
     json_array_append_new(frame, json_null());
-    json_array_append_new(frame, error_body("GENERIC_ERROR", "reason", err->text));
+    json_array_append_new(frame, error);
     json_decref(body);
   } else if (body) json_array_append_new(frame, body);
   struct buf out = {0};
@@ -306,5 +308,6 @@ void engine_request(struct engine *e, struct child *c, const void *data, size_t 
     return;
   }
   if (r < 0 && !err.text) err_set(&err, r, "%s", error_title(r));
-  send_answer(e, c, id, ret, r < 0 ? &err : NULL);
+  if (r < 0 && !a.error) a.error = error_body("GENERIC_ERROR", "reason", err_text(&err));
+  send_answer(e, c, id, ret, a.error);
 }

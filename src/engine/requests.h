@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/internal.h"
 
-struct asking_child { struct engine *e; struct child *child; struct task_instance *ti; const json_t *q; };   /* ti NULL: a host, or a run that is gone */
+struct asking_child { struct engine *e; struct child *child; struct task_instance *ti; const json_t *q; json_t *error; };   /* ti NULL: a host, or a run that is gone; error: for the error slot instead of a general one, new reference */
 /* 0: *ret is the answer's body (new reference; NULL: empty answer). <0: err goes into the answer's error slot. */
 typedef int (*request_fn)(struct asking_child *a, json_t **ret, struct err *err);
 struct request_entry { const char *type; request_fn fn; bool needs_try; };

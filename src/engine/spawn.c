@@ -192,7 +192,7 @@ static void direct_spawn(struct arena *a, struct child *c, const struct task_ins
     c->skip_codes[c->n_skip_codes++] = (int)json_integer_value(json_array_get(codes, i));
   s->skip_exit_codes = c->skip_codes;
   s->nskip_exit_codes = c->n_skip_codes;
-  c->direct_push = jg_bool(t->direct, "push", true);
+  s->pushes_xcom = c->direct_push = jg_bool(t->direct, "push", true);
 }
 
 /* The rendered fields that the official runner would have sent: nothing in them is a template. */

@@ -388,6 +388,8 @@ static void put_direct(struct json_writer *w, const struct exec_spawn *s)
 		jw_kstr(w, "cwd", s->cwd);
 	if (s->timeout > 0)
 		jw_kint(w, "timeout_ms", (s->timeout + USEC_MSEC - 1) / USEC_MSEC);
+	if (s->pushes_xcom)
+		jw_kbool(w, "push", true);
 	if (!s->nskip_exit_codes)
 		return;
 	jw_key(w, "skip_exit_codes");

@@ -29,6 +29,7 @@ struct exec_spawn {
   const char *cwd;                                     /* direct: NULL = a fresh temporary directory, removed at the end (the official operator's) */
   usec_t timeout;                                      /* execution_timeout; 0: none. Direct children only; Python does its own */
   const int *skip_exit_codes; size_t nskip_exit_codes; /* direct: these codes are reported as skips in the log */
+  bool pushes_xcom;                                    /* direct: its last line becomes an XCom; the log says so */
   const char *log_fields;                              /* JSON object text put into each line the supervisor writes itself
                                                           (dag_id, task_id, run_id, try_number, map_index, ti_id); NULL: none */
   int64_t memory_limit_bytes;                          /* 0: none */

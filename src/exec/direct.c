@@ -23,6 +23,7 @@ static const struct log_caller runner_post = { "task", "task_runner.py", 1580 };
 static const struct log_caller runner_post_skip = { "task", "task_runner.py", 1620 };
 static const struct log_caller runner_skip = { "task", "task_runner.py", 1622 };
 static const struct log_caller runner_failed = { "task", "task_runner.py", 1651 };
+static const struct log_caller runner_push = { "task", "task_runner.py", 2280 };
 static const struct log_caller runner_post_end = { "task", "task_runner.py", 2379 };
 static const struct log_caller timeout_caller = { "task", "timeout.py", 38 };
 
@@ -335,6 +336,8 @@ static void say_outcome(struct child *c)
 		say_failed(c, "AirflowException", text = xasprintf("Bash command failed. The command returned a non-zero exit code %d.", c->status));
 	if (!child_is_skip(c, c->status) || c->error)
 		say(c, "info", &runner_post, "::group::Post Execute", NULL);
+	if (!c->error && !c->timed_out && !c->oom && !c->status && jg_bool(c->spec, "push", false))
+		say(c, "info", &runner_push, "Pushing xcom", NULL);
 }
 
 void direct_end(struct child *c)
