@@ -32,6 +32,8 @@ int json_read(const char *text, size_t n, json_t **ret, struct err *err);
 /* for CLEANUP: json_decrefp, which jansson.h defines */
 /* canonical text: keys sorted, compact; equal values give equal bytes (DAG version hash) */
 void json_canonical(const json_t *v, struct buf *out);
+/* Python's repr: {'a': 1, 'b': [True, None]}; what Airflow's messages and tables show */
+void json_python(struct buf *out, const json_t *v);
 /* typed getters on an object; the default when the key is absent, null or of another type */
 const char *jg_str(const json_t *o, const char *key, const char *dflt);
 int64_t jg_int(const json_t *o, const char *key, int64_t dflt);  /* accepts integral reals */

@@ -90,9 +90,10 @@ static int cmd_config_get_value(struct cli *c)
     return 0;
   }
   const char *near = nearest(section, key);
-  if (option_find(section, key) >= 0) return cli_fail(c, NULL, "[%s] %s has no value", section, key);
-  return near ? cli_fail(c, NULL, "there is no option [%s] %s; did you mean %s?", section, key, near)
-              : cli_fail(c, NULL, "there is no option [%s] %s; `%s config list` shows all", section, key, c->program);
+  if (option_find(section, key) >= 0) cli_fail(c, NULL, "[%s] %s has no value", section, key);
+  else if (near) cli_fail(c, NULL, "there is no option [%s] %s; did you mean %s?", section, key, near);
+  else cli_fail(c, NULL, "there is no option [%s] %s; `%s config list` shows all", section, key, c->program);
+  return 0;                                             /* as Airflow 3.3 has it */
 }
 
 /* ---- lint ---- */

@@ -62,9 +62,9 @@ static char *table_text(const json_t *v)
     const json_t *item = json_array_get(v, i);
     if (i) buf_addc(&b, ',');
     if (json_is_string(item)) buf_adds(&b, json_string_value(item));
-    else py_repr(&b, item);
+    else json_python(&b, item);
   }
-  if (!json_is_array(v)) py_repr(&b, v);
+  if (!json_is_array(v)) json_python(&b, v);
   return buf_steal(&b);
 }
 
@@ -91,7 +91,7 @@ static char *plain_text(const struct cell *cell)
 {
   struct buf b = {0};
   if (!cell->json) return xstrdup(cell->text);
-  if (!json_is_null(cell->json)) py_repr(&b, cell->json);
+  if (!json_is_null(cell->json)) json_python(&b, cell->json);
   return buf_steal(&b);
 }
 

@@ -90,7 +90,7 @@ static void print_rest(FILE *to, const json_t *o)
     struct buf b = {0};
     const json_t *value = json_object_get(o, keys[i]);
     if (json_is_string(value) && !strpbrk(json_string_value(value), " =\"'\n")) buf_adds(&b, json_string_value(value));
-    else py_repr(&b, value);
+    else json_python(&b, value);
     fprintf(to, " %s=%s", keys[i], b.data ? b.data : "");
     buf_clear(&b);
   }

@@ -158,7 +158,7 @@ static void print_field(struct cli *c, const char *name, const json_t *v)
   static const char rule[] = "# ----------------------------------------------------------";
   CLEANUP(buf_clear) struct buf b = {0};
   if (json_is_string(v)) buf_adds(&b, json_string_value(v));
-  else py_repr(&b, v);
+  else json_python(&b, v);
   fprintf(c->out, "%s\n# property: %s\n%s\n%s\n\n", rule, name, rule, b.data ? b.data : "");
 }
 

@@ -4,62 +4,6 @@
 
 /* ---- Python ---- */
 
-static void repr_text(struct buf *out, const char *s)
-{
-  char quote = strchr(s, '\'') && !strchr(s, '"') ? '"' : '\'';
-  buf_addc(out, quote);
-  for (; *s; s++) {
-    unsigned char c = (unsigned char)*s;
-    if (c == (unsigned char)quote || c == '\\') { buf_addc(out, '\\'); buf_addc(out, *s); }
-    else if (c == '\n') buf_adds(out, "\\n");
-    else if (c == '\t') buf_adds(out, "\\t");
-    else if (c == '\r') buf_adds(out, "\\r");
-    else if (c < 32 || c == 127) buf_printf(out, "\\x%02x", c);
-    else buf_addc(out, *s);
-  }
-  buf_addc(out, quote);
-}
-
-static void repr_object(struct buf *out, const json_t *v)
-{
-  const char *key, *before = "";
-  json_t *item;
-  buf_addc(out, '{');
-  json_object_foreach((json_t *)(uintptr_t)v, key, item) {
-    buf_adds(out, before);
-    repr_text(out, key);
-    buf_adds(out, ": ");
-    py_repr(out, item);
-    before = ", ";
-  }
-  buf_addc(out, '}');
-}
-
-static void repr_array(struct buf *out, const json_t *v)
-{
-  buf_addc(out, '[');
-  for (size_t i = 0; i < json_array_size(v); i++) {
-    if (i) buf_adds(out, ", ");
-    py_repr(out, json_array_get(v, i));
-  }
-  buf_addc(out, ']');
-}
-
-void py_repr(struct buf *out, const json_t *v)
-{
-  char number[32];
-  switch (v ? json_typeof(v) : JSON_NULL) {
-  case JSON_OBJECT: repr_object(out, v); break;
-  case JSON_ARRAY: repr_array(out, v); break;
-  case JSON_STRING: repr_text(out, json_string_value(v)); break;
-  case JSON_INTEGER: buf_printf(out, "%lld", (long long)json_integer_value(v)); break;
-  case JSON_REAL: double_format(json_real_value(v), number, sizeof number); buf_adds(out, number); break;
-  case JSON_TRUE: buf_adds(out, "True"); break;
-  case JSON_FALSE: buf_adds(out, "False"); break;
-  case JSON_NULL: buf_adds(out, "None"); break;
-  }
-}
-
 char *py_json(const json_t *v, int indent, bool sorted)
 {
   size_t flags = JSON_ENSURE_ASCII | JSON_ENCODE_ANY | JSON_INDENT((size_t)indent) | (sorted ? JSON_SORT_KEYS : 0);
@@ -82,7 +26,7 @@ static bool looks_like_number(const char *s)
 
 static bool is_word(const char *s)
 {
-  static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "null", "~", "y", "n", "=", "<<"};
+  static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "null", "~", "=", "<<"};
   for (size_t i = 0; i < ARRAY_LEN(words); i++)
     if (str_case_eq(s, words[i])) return true;
   return false;
@@ -233,7 +177,9 @@ static int yaml_value(struct yaml *y, const char *s, json_t **ret)
   }
   if (strchr("|>&*!", *s) && *s) return yaml_bad(y, "block texts, anchors and tags are not read here; use a .json file");
   const char *comment = strstr(s, " #");
-  *ret = plain_value(s, comment ? (size_t)(comment - s) : strlen(s));
+  size_t n = comment ? (size_t)(comment - s) : strlen(s);
+  while (n && s[n - 1] == ' ') n--;
+  *ret = plain_value(s, n);
   return 0;
 }
 

@@ -2,8 +2,6 @@
 #pragma once
 #include "base/json.h"
 
-/* Python's repr: {'a': 1, 'b': [True, None]} */
-void py_repr(struct buf *out, const json_t *v);
 /* json.dumps(v): ", " and ": ", ASCII only; indent > 0: on several lines, keys sorted. malloc'd */
 char *py_json(const json_t *v, int indent, bool sorted);
 /* yaml.dump(v): block style, keys sorted, strings quoted where they would be read as something else. Ends with a newline. */

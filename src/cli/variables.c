@@ -77,7 +77,7 @@ static int print_value(struct cli *c, const char *key, const char *value)
   if (!cli_has(c, "--json")) { fprintf(c->out, "%s\n", value); return 0; }
   if (json_read(value, strlen(value), &v, &e) < 0) return cli_fail(c, &e, "the value of %s is not JSON", key);
   if (json_is_string(v)) buf_adds(&b, json_string_value(v));
-  else py_repr(&b, v);
+  else json_python(&b, v);
   fprintf(c->out, "%s\n", b.data ? b.data : "");
   return 0;
 }
@@ -228,7 +228,7 @@ static int import_from(struct cli *c, const char *path)
   if (!cli_store(c) || !cli_fernet(c) || parse_file(c, path, &all) < 0) return 1;
   if (existing(c, all, there, &e) < 0) return cli_fail(c, &e, "the variables cannot be read");
   CLEANUP(buf_clear) struct buf names = {0};
-  py_repr(&names, there);
+  json_python(&names, there);
   if (streq(action, "fail") && json_array_size(there)) return cli_fail(c, NULL, "The variables with these keys: %s already exists.", names.data);
   bool skip = streq(action, "skip");
   size_t done = 0;

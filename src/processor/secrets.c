@@ -63,7 +63,7 @@ static char *query_extra(const char *q)
     }
     q += n + (q[n] == '&');
   }
-  return json_object_size(o) ? json_dumps(o, JSON_COMPACT) : NULL;
+  return json_object_size(o) ? json_dumps(o, JSON_ENSURE_ASCII) : NULL;   /* as json.dumps writes it: it is shown and exported so */
 }
 
 static void parse_authority(const char *p, size_t n, struct connection *c)
@@ -125,7 +125,7 @@ static int parse_uri(const char *conn_id, const char *uri, struct connection *c,
 static char *json_text(const json_t *v)
 {
   if (!v || json_is_null(v)) return NULL;
-  return json_is_string(v) ? xstrdup(json_string_value(v)) : json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+  return json_is_string(v) ? xstrdup(json_string_value(v)) : json_dumps(v, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
 }
 
 static int parse_json(const char *conn_id, const char *text, struct connection *c, struct err *err)
