@@ -91,6 +91,7 @@ static void set_by_hand(struct core *c, struct task_instance *ti, enum ti_state 
 		if (!ti_state_terminal(ti->state))
 			ti->end_date = USEC_NONE;
 		ti_end(c, ti, state, c->now);
+		ti_without_value(ti);
 	} else {
 		ti_set_state(c, ti, state);
 	}

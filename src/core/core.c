@@ -127,7 +127,9 @@ static void on_dag_gone(struct core *c, const char *dag_id)
 	if (!d)
 		return;
 	d->gone = true;
-	d->has_next = false;
+	d->has_next = d->has_last = d->asked = false;      /* one of the same name starts from nothing */
+	d->ended.n = d->taken.n = 0;
+	assets_forget(d);
 	heap_remove(&c->dag_timers, &d->timer);
 	for (size_t i = 0; i < d->runs.n; i++) {
 		struct dag_run *run = d->runs.at[i];

@@ -45,6 +45,7 @@ struct run_task {
 	int64_t revised;                     /* length that the instances were last compared with; -1 = never */
 	int64_t map_length;                  /* of the XCom that others expand over; -1 = not pushed */
 	struct ti_class *class;
+	uint32_t no_value;                   /* successes that pushed nothing */
 	uint32_t active;                     /* queued, running, deferred: for max_active_tis_per_dagrun */
 	bool dirty;
 };
@@ -70,7 +71,8 @@ struct ti_private {
 	struct pool *pool;
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */
 	int archived_try;                    /* the last one that went to the history in this life of the core */
-	bool dirty;
+	bool dirty, no_value;
+	bool gone;                           /* taken out of its run; may still be in a work list of this step */
 };
 struct ti_full { struct task_instance ti; struct ti_private p; };
 
@@ -164,6 +166,7 @@ void run_unplace(struct dag_state *d, struct dag_run *run);
 /* ---- state.c ---- */
 bool state_schedulable(enum ti_state s);                        /* none, up_for_retry, up_for_reschedule */
 void ti_set_state(struct core *c, struct task_instance *ti, enum ti_state state);   /* counters, marks, save; no dates */
+void ti_without_value(struct task_instance *ti);
 void ti_end(struct core *c, struct task_instance *ti, enum ti_state state, usec_t when);   /* with dates, as a decision of the scheduler */
 void ti_count(struct core *c, struct task_instance *ti, int by);   /* its state enters (1) or leaves (-1) all counters */
 void mark_task(struct core *c, struct dag_run *run, uint32_t task);

@@ -14,7 +14,7 @@ static int64_t xcom_length(const struct dag_run *run, uint32_t task)
 	const struct run_task *rt = &run->p->tasks[task];
 	if (!run->dag->tasks[task].expand)
 		return rt->map_length;
-	return counts_done(&rt->own) < rt->own.total ? UNKNOWN : (int64_t)rt->own.success;
+	return counts_done(&rt->own) < rt->own.total ? UNKNOWN : (int64_t)rt->own.success - rt->no_value;
 }
 
 static int64_t combine(enum map_arg_kind kind, int64_t a, int64_t b)

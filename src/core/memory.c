@@ -287,6 +287,7 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 
 void ti_drop(struct core *c, struct task_instance *ti)
 {
+	ti->p->gone = true;
 	ti_count(c, ti, -1);
 	take_from_task(run_task_of(ti), ti);
 	free_ti_texts(c, ti);

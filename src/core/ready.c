@@ -165,14 +165,12 @@ struct ruling ready_ruling(const struct core *c, const struct task_instance *ti,
 	*ret_why = WHY_TRIGGER_RULE;
 	if (k->n_up && k->rule != RULE_ALWAYS) {
 		setups = k->is_teardown ? RUN : by_setups(ti);
-		if (setups.verdict == VERDICT_SET)
-			return stronger(setups, sources);
-		rule = by_rule(ti);
-		if (rule.verdict == VERDICT_SET)
-			return stronger(rule, sources);
+		rule = setups.verdict == VERDICT_SET ? setups : by_rule(ti);
 	}
 	if (was_skipped_by_parent(ti))
-		return stronger(SET(TI_SKIPPED), sources);
+		rule = SET(TI_SKIPPED);
+	if (rule.verdict == VERDICT_SET)
+		return stronger(rule, sources);
 	if (sources.verdict == VERDICT_SET) {
 		*ret_why = WHY_MAP_SOURCE;
 		return sources;
@@ -223,6 +221,7 @@ void ready_schedule(struct core *c, struct task_instance *ti)
 	if (!dag_task_of(ti)->needs_process) {
 		ti->start_date = ti->end_date = c->now;
 		ti_set_state(c, ti, TI_SUCCESS);
+		ti_without_value(ti);
 		return;
 	}
 	ti->scheduled_at = c->now;
@@ -246,17 +245,24 @@ static void let_run(struct core *c, struct task_instance *ti)
 		ready_schedule(c, ti);
 }
 
+static bool not_started(enum ti_state s)
+{
+	return state_schedulable(s) || s == TI_SCHEDULED || s == TI_QUEUED;
+}
+
 /* what is to become of an instance, decided on the states as they are now */
 static void look_at(struct core *c, struct task_instance *ti)
 {
 	enum reason why;
-	if (!state_schedulable(ti->state))
+	if (!not_started(ti->state))
 		return;
 	if (ti->run->logical_date > c->now) {       /* a date in the future, or a clock that was set back */
 		run_arm(c, ti->run);
 		return;
 	}
 	struct ruling r = ready_ruling(c, ti, &why);
+	if (!state_schedulable(ti->state) && r.verdict != VERDICT_SET)
+		return;                     /* scheduled stays scheduled, unless what is upstream now decides it otherwise */
 	if (r.verdict == VERDICT_WAIT)
 		why_update(c, ti, why, NULL);
 	else
@@ -266,12 +272,13 @@ static void look_at(struct core *c, struct task_instance *ti)
 static void apply(struct core *c, const struct ruled *x)
 {
 	struct task_instance *ti = x->ti;
-	if (!state_schedulable(ti->state) || ti->run->state != RUN_RUNNING)
+	if (ti->p->gone || !not_started(ti->state) || ti->run->state != RUN_RUNNING)
 		return;
 	if (x->ruling.verdict == VERDICT_RUN) {
 		let_run(c, ti);
 		return;
 	}
+	ti_stop(c, ti, "what is upstream of it was changed");
 	act_decision(c, ti->run, ti, x->why, ti_state_name(x->ruling.state));
 	ti_end(c, ti, x->ruling.state, c->now);
 }
@@ -316,7 +323,7 @@ static void one_round(struct core *c)
 	for (size_t i = 0; i < tis; i++) {
 		struct task_instance *ti = c->ti_work.at[i];
 		ti->p->dirty = false;
-		if (ti->run->state == RUN_RUNNING && !ti->run->p->dead)
+		if (!ti->p->gone && ti->run->state == RUN_RUNNING && !ti->run->p->dead)
 			look_at(c, ti);
 	}
 	c->work.n = c->ti_work.n = 0;       /* looking marks nothing */

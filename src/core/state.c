@@ -203,11 +203,24 @@ void ti_timer(struct core *c, struct task_instance *ti)
 		heap_put(&c->ti_timers, &ti->timer, at);
 }
 
+/* it succeeded without a process: it gives no value to those that are mapped over its task */
+void ti_without_value(struct task_instance *ti)
+{
+	if (ti->state != TI_SUCCESS || ti->p->no_value)
+		return;
+	ti->p->no_value = true;
+	run_task_of(ti)->no_value++;
+}
+
 void ti_set_state(struct core *c, struct task_instance *ti, enum ti_state state)
 {
 	enum ti_state old = ti->state;
 	if (old == state)
 		return;
+	if (ti->p->no_value) {
+		ti->p->no_value = false;
+		run_task_of(ti)->no_value--;
+	}
 	if (old == TI_SCHEDULED)
 		admit_leave(c, ti);
 	count_state(c, ti, old, -1);

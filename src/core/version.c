@@ -61,6 +61,7 @@ static void attach(struct core *c, struct dag_run *run, struct task_instance *ti
 		rt->mapped[ti->map_index] = ti;
 	}
 	refresh(c, ti);
+	rt->no_value += ti->p->no_value;
 	ti_count(c, ti, 1);
 	if (ti->state == TI_SCHEDULED)
 		admit_enter(c, ti);

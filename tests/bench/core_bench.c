@@ -7,12 +7,12 @@
 #include <time.h>
 #include <sys/resource.h>
 
-struct bench { struct core *core; struct actions acts; usec_t now; int64_t decisions, steps, starts; VEC(struct ti_ref) queue; size_t head; double in_core; };
+struct bench { struct core *core; struct actions acts; usec_t now; int64_t decisions, steps, starts; VEC(struct ti_ref) queue; size_t head; double began; };
 
 static double seconds(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);     /* our own time: others may want the machine too */
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -20,9 +20,7 @@ static void step(struct bench *b, struct event *ev)
 {
 	ev->now = b->now;
 	actions_reset(&b->acts);
-	double before = seconds();
 	core_step(b->core, ev, &b->acts);
-	b->in_core += seconds() - before;
 	b->steps++;
 	for (size_t i = 0; i < b->acts.n; i++) {
 		const struct action *a = &b->acts.at[i];
@@ -54,6 +52,7 @@ static void open_bench(struct bench *b)
 	*b = (struct bench){ .core = core_new(&cfg), .now = INT64_C(1767225600) * USEC_SEC };
 	step(b, &pool);
 	step(b, &start);
+	b->began = seconds();
 }
 
 static void add(struct bench *b, struct dag *d)
@@ -80,8 +79,9 @@ static long peak_kb(void)
 
 static void report(struct bench *b, const char *what)
 {
-	printf("%-34s %9lld decisions in %7.3f s: %10.0f a second; %6.2f us a start, peak %ld MB\n", what, (long long)b->decisions, b->in_core,
-	       (double)b->decisions / b->in_core, b->in_core / (double)(b->starts ? b->starts : 1) * 1e6, peak_kb() / 1024);
+	double took = seconds() - b->began;
+	printf("%-34s %9lld decisions in %7.3f s: %10.0f a second; %6.2f us a start, peak %ld MB\n", what, (long long)b->decisions, took,
+	       (double)b->decisions / took, took / (double)(b->starts ? b->starts : 1) * 1e6, peak_kb() / 1024);
 	fflush(stdout);
 	core_free(b->core);
 	actions_clear(&b->acts);
@@ -100,6 +100,7 @@ static void layers(int n)
 	}
 	open_bench(&b);
 	add(&b, kit_dag(text.data));
+	b.began = seconds();
 	trigger(&b, "d");
 	run_all(&b);
 	report(&b, "tasks in layers");
@@ -115,7 +116,7 @@ static void many_dags(int n)
 		snprintf(text, sizeof text, "dag d%d;task a;task b up=a;task c up=a;task e up=b,c;task f up=e", i);
 		add(&b, kit_dag(text));
 	}
-	b.in_core = 0;
+	b.began = seconds();
 	b.decisions = 0;
 	for (int i = 0; i < n; i++) {
 		char id[32];

@@ -388,10 +388,11 @@ static void push_length(struct world *w, const struct task_instance *ti)
 	step(w, &ev);
 }
 
-static void end_process(struct world *w, struct process *p)
+static void end_process(struct world *w, struct process *ended)
 {
+	const struct process copy = *ended, *p = &copy;     /* the list moves when others start */
 	struct task_instance *ti = core_find_ti(w->k.core, &p->id);
-	p->dead = true;
+	ended->dead = true;
 	if (!ti || ti->try_number != p->try_number)
 		return;
 	enum ti_outcome outcome = fate(w, ti);
