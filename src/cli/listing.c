@@ -109,33 +109,105 @@ static void pad(FILE *f, const char *s, size_t width)
   for (size_t n = width_of(s); n < width; n++) fputc(' ', f);
 }
 
+/* ---- the table: no wider than the terminal, or 200 columns elsewhere, as Airflow's; wide cells go on below ---- */
+
+#define WIDTH_ELSEWHERE 200
+#define SEPARATOR 3          /* " | " */
+
+static size_t width_allowed(const struct listing *l)
+{
+  struct winsize w = {0};
+  bool known = cli_is_terminal(l->cli) && ioctl(fileno(l->cli->out), TIOCGWINSZ, &w) == 0 && w.ws_col >= 40;
+  return known ? w.ws_col : WIDTH_ELSEWHERE;
+}
+
+/* Takes what is too much from the widest columns, never below the width of a heading of ten. */
+static void shrink(size_t *width, size_t n, size_t allowed)
+{
+  size_t total = SEPARATOR * (n - 1);
+  for (size_t c = 0; c < n; c++) total += width[c];
+  while (total > allowed) {
+    size_t widest = 0;
+    for (size_t c = 1; c < n; c++) if (width[c] > width[widest]) widest = c;
+    if (width[widest] <= 10) return;
+    width[widest]--;
+    total--;
+  }
+}
+
+/* Bytes of s that fit into so many columns: up to the last blank in it, or all when it is one word; at least one. */
+static size_t piece(const char *s, size_t width)
+{
+  size_t n = 0, columns = 0, blank = 0;
+  while (s[n] && s[n] != '\n' && columns < width) {
+    if (s[n] == ' ') blank = n;
+    n++;
+    while (((unsigned char)s[n] & 0xc0) == 0x80) n++;
+    columns++;
+  }
+  return s[n] && s[n] != '\n' && s[n] != ' ' && blank ? blank + 1 : n;
+}
+
+/* One line of a row: what is left of each cell moves on. True while something is left. */
+static bool print_line(const struct listing *l, const char **left, const size_t *width)
+{
+  FILE *f = l->cli->out;
+  bool more = false;
+  for (size_t c = 0; c < l->n_columns; c++) {
+    size_t n = piece(left[c], width[c]);
+    CLEANUP(freep) char *text = xstrndup(left[c], n);
+    left[c] += n;
+    if (*left[c] == '\n' || (n && *left[c] == ' ')) left[c]++;
+    more |= *left[c] != 0;
+    if (c) fputs(" | ", f);
+    if (c + 1 < l->n_columns) pad(f, text, width[c]);
+    else fputs(text, f);
+  }
+  fputc('\n', f);
+  return more;
+}
+
+static void print_row(const struct listing *l, const char **cells, const size_t *width)
+{
+  while (print_line(l, cells, width)) {}
+}
+
+/* of its longest line */
+static size_t widest_line(const char *s)
+{
+  size_t most = 0;
+  for (;;) {
+    size_t n = strcspn(s, "\n");
+    CLEANUP(freep) char *line = xstrndup(s, n);
+    size_t w = width_of(line);
+    if (w > most) most = w;
+    if (!s[n]) return most;
+    s += n + 1;
+  }
+}
+
 static void print_table(struct listing *l)
 {
   FILE *f = l->cli->out;
-  size_t *width = xcalloc(l->n_columns, sizeof *width), rows = l->cells.n / l->n_columns;
-  for (size_t c = 0; c < l->n_columns; c++) width[c] = width_of(l->columns[c]);
+  size_t n = l->n_columns, *width = xcalloc(n, sizeof *width);
+  const char **cells = xcalloc(n, sizeof *cells);
+  for (size_t c = 0; c < n; c++) width[c] = width_of(cells[c] = l->columns[c]);
   for (size_t i = 0; i < l->cells.n; i++) {
-    size_t w = width_of(l->cells.at[i].text);
-    if (w > width[i % l->n_columns]) width[i % l->n_columns] = w;
+    size_t w = widest_line(l->cells.at[i].text);
+    if (w > width[i % n]) width[i % n] = w;
   }
-  for (size_t c = 0; c < l->n_columns; c++) {
-    fputs(c ? " | " : "", f);
-    if (c + 1 < l->n_columns) pad(f, l->columns[c], width[c]); else fputs(l->columns[c], f);
-  }
-  fputc('\n', f);
-  for (size_t c = 0; c < l->n_columns; c++) {
+  shrink(width, n, width_allowed(l));
+  print_row(l, cells, width);
+  for (size_t c = 0; c < n; c++) {
     fputs(c ? "=+=" : "", f);
     for (size_t i = 0; i < width[c]; i++) fputc('=', f);
   }
   fputc('\n', f);
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t c = 0; c < l->n_columns; c++) {
-      const char *text = l->cells.at[r * l->n_columns + c].text;
-      fputs(c ? " | " : "", f);
-      if (c + 1 < l->n_columns) pad(f, text, width[c]); else fputs(text, f);
-    }
-    fputc('\n', f);
+  for (size_t r = 0; r < l->cells.n / n; r++) {
+    for (size_t c = 0; c < n; c++) cells[c] = l->cells.at[r * n + c].text;
+    print_row(l, cells, width);
   }
+  free(cells);
   free(width);
 }
 
