@@ -267,8 +267,8 @@ static void end(struct child *c)
 	c->kill_at = c->timeout_at = c->look_at = USEC_NONE;
 	detect_oom(c);
 	cgroup_remove(&c->cgroup);
-	if (c->pid && c->killed_by_us)
-		kill(-c->pid, SIGKILL);   /* what its group left behind */
+	if (c->pid && (c->killed_by_us || c->kind == EXEC_PARSE))
+		kill(-c->pid, SIGKILL);   /* what its group left behind; a DAG file may not leave anything */
 	if (c->kind == EXEC_DIRECT)
 		direct_end(c);
 	else

@@ -21,6 +21,7 @@ struct file {
   struct map depends;                   /* other files it read: absolute path -> its stamp (malloc'd) */
   struct parse *parse;                  /* under way; NULL if not */
   bool again;                           /* it changed while it was being parsed */
+  char *broken;                         /* why it is not even parsed; NULL for most */
 };
 struct bundle_state {
   struct processor *p;

@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "exec/lease.h"
 #include "loop/fault.h"
+#include "processor/mask.h"
 #include "processor/secrets.h"
 #include <signal.h>
 #include <stdio.h>
@@ -86,14 +87,19 @@ static void mask(void *arg, const char *value)
   exec_mask(m->p->exec, m->child, &value, 1);
 }
 
-static void mask_all(struct masking *m, const json_t *v)
+static void mask_all(struct masking *m, const json_t *v, const char *name)
 {
+  static const struct mask usual;
   const char *k;
   size_t i;
   json_t *one;
-  if (json_is_string(v)) mask(m, json_string_value(v));
-  else if (json_is_object(v)) { json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_all(m, one); }
-  else if (json_is_array(v)) { json_array_foreach(v, i, one) mask_all(m, one); }
+  if (json_is_string(v)) {
+    if (!name || mask_name(&usual, name)) mask(m, json_string_value(v));
+  } else if (json_is_object(v)) {
+    json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_all(m, one, k);
+  } else if (json_is_array(v)) {
+    json_array_foreach(v, i, one) mask_all(m, one, name);
+  }
 }
 
 static void answer(struct processor *p, uint64_t child, int64_t id, json_t *body, const char *error)
@@ -126,7 +132,7 @@ static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
   int r = 0;
   if (streq(type, "UpdraftParseRecord")) { json_decref(x->record); x->record = json_incref(body); }
   else if (streq(type, "DagFileParsingResult")) { json_decref(x->result); x->result = json_incref(body); }
-  else if (streq(type, "MaskSecret")) mask_all(&m, jg(body, "value"));
+  else if (streq(type, "MaskSecret")) mask_all(&m, jg(body, "value"), jg_str(body, "name", NULL));
   else if ((r = secrets_answer(p->db, p->fernet, body, &ret, mask, &m, &err)) == E_METHOD) {
     ret = error_body("GENERIC_ERROR", "reason", "this cannot be asked while a DAG file is parsed; do it in a task");
     r = 0;
@@ -142,6 +148,7 @@ static usec_t next_look(const struct processor *p, const struct file *f)
   return loop_now() + wait;
 }
 
+/* NULL: it answered, and what it says counts */
 static const char *failure_text(const struct processor *p, const struct parse *x, const struct exec_exit *e, char ret[512])
 {
   int64_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout);
@@ -156,15 +163,15 @@ static const char *failure_text(const struct processor *p, const struct parse *x
   return ret;
 }
 
-static int settle(struct processor *p, struct file *f, struct parse *x, const struct exec_exit *e, struct err *err)
+/* x is NULL for a file that was not parsed; failure then says why. */
+static int settle(struct processor *p, struct file *f, struct parse *x, const char *failure, struct err *err)
 {
-  char text[512];
   bool changed = false;
   f->last_parsed = loop_now();
   f->duration = x ? f->last_parsed - x->started : 0;
   int r = store_begin_fenced(p->db, &p->lease, err);
   if (r == 0) {
-    r = parse_save(p, f, x->record, x->result, failure_text(p, x, e, text), &changed, err);
+    r = parse_save(p, f, x ? x->record : NULL, x ? x->result : NULL, failure, &changed, err);
     FAULT("parse-commit");
     if (r == 0) r = store_commit(p->db, err);
     else store_rollback(p->db);
@@ -179,11 +186,25 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const st
   return 0;
 }
 
+static void settled(struct processor *p, struct file *f, struct parse *x, const char *failure)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  int r = settle(p, f, x, failure, &err);
+  bool again = f->again;
+  f->again = false;
+  if (x) parse_free(p, x);
+  if (r == E_BUSY) { file_queue(p, f, loop_now() + RETRY); log_warning("%s: %s; parsing it again", f->rel, err_text(&err)); }
+  else if (r < 0) { fail(p, &err, "writing down what a file says"); return; }
+  else if (!p->once) file_queue(p, f, again ? loop_now() : next_look(p, f));
+  p->done++;
+  if (p->progress) p->progress(p->progress_arg, p->done, p->total, f->rel);
+  if (again) timer_in(p->debounce, 0);
+}
+
 static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
 {
   struct processor *p = arg;
   struct parse *x = find(p, child);
-  CLEANUP(err_clear) struct err err = {0};
   exec_ack(p->exec, child);
   if (!x) return;
   struct file *f = x->file;
@@ -197,16 +218,9 @@ static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
     pump(p);
     return;
   }
+  char text[512];
   file_remember(f, x->record);
-  int r = settle(p, f, x, e, &err);
-  bool again = f->again;
-  parse_free(p, x);
-  if (r == E_BUSY) { file_queue(p, f, loop_now() + RETRY); log_warning("%s: %s; parsing it again", f->rel, err_text(&err)); }
-  else if (r < 0) { fail(p, &err, "writing down what a file says"); return; }
-  else if (!p->once) file_queue(p, f, again ? loop_now() : next_look(p, f));
-  p->done++;
-  if (p->progress) p->progress(p->progress_arg, p->done, p->total, f->rel);
-  if (again) timer_in(p->debounce, 0);
+  settled(p, f, x, failure_text(p, x, e, text));
   pump(p);
 }
 
@@ -240,6 +254,10 @@ static void pump(struct processor *p)
   for (struct heap_item *top; (int)p->parses.n < p->parallel && (top = heap_top(&p->queue)) && top->key <= loop_now();) {
     heap_remove(&p->queue, top);
     struct file *f = (struct file *)top;              /* due is its first member */
+    if (f->broken) {
+      settled(p, f, NULL, f->broken);
+      continue;
+    }
     if (spawn(p, f) < 0) { heap_put(&p->queue, top, loop_now() + RETRY); break; }
   }
   if (p->once && !p->parses.n && !heap_top(&p->queue)) { loop_stop(p->loop); return; }

@@ -113,7 +113,7 @@ static int condition(struct saving *s, const char *dag_id, const json_t *c, json
     *ret_expr = json_pack("{s:{s:s,s:s}}", "alias", "name", jg_str(c, "name", ""), "group", jg_str(c, "group", "asset"));
   } else if (streq(type, "asset_ref")) {
     const char *name = jg_str(c, "name", NULL), *uri = jg_str(c, "uri", NULL);
-    r = name ? store_run(s->p->db, SQL_schedule_name_add, err, v_text(dag_id), v_text(name)) : store_run(s->p->db, SQL_schedule_uri_add, err, v_text(dag_id), v_text(uri));
+    r = store_run(s->p->db, name ? SQL_schedule_name_add : SQL_schedule_uri_add, err, v_text(dag_id), v_text(name ? name : uri), v_time(s->now));
     *ret_expr = json_pack("{s:{s:s}}", "asset_ref", name ? "name" : "uri", name ? name : uri);
   } else {
     json_t *list = json_array(), *one, *expr;

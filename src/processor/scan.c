@@ -58,6 +58,7 @@ void file_free(struct file *f)
   map_each(&f->depends, e) free(e->value);
   map_clear(&f->depends);
   free(f->rel);
+  free(f->broken);
   free(f);
 }
 
@@ -135,8 +136,13 @@ static void look_at(struct bundle_state *b, const struct dag_file *d, usec_t now
   snprintf(stamp, sizeof stamp, "%lld:%lld:%lld", (long long)d->mtime_ns, (long long)d->size, (long long)d->inode);
   bool fresh = !f;
   if (fresh) f = file_add(b, d->rel);
-  bool changed = fresh || !streq(f->stamp, stamp) || depends_changed(f);
+  bool same_trouble = !f->broken == !d->broken && (!d->broken || streq(f->broken, d->broken));
+  bool changed = fresh || !same_trouble || !streq(f->stamp, stamp) || depends_changed(f);
   snprintf(f->stamp, sizeof f->stamp, "%s", stamp);
+  if (!same_trouble) {
+    free(f->broken);
+    f->broken = xstrdup(d->broken);
+  }
   if (changed) {
     f->quiet = 0;
     file_queue(b->p, f, now);

@@ -79,16 +79,59 @@ static const struct dag_file *known_file(const struct walker *w, const char *rel
   return NULL;
 }
 
+/* What Python's zipfile looks for: the directory's end record, at the end but for a comment. */
+static bool zip_is_whole(const char *path, off_t size)
+{
+  char tail[22 + 65535];
+  size_t n = size < (off_t)sizeof tail ? (size_t)size : sizeof tail;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return true;             /* said elsewhere */
+  ssize_t got = pread(fd, tail, n, size - (off_t)n);
+  close(fd);
+  return got > 0 && memmem(tail, (size_t)got, "PK\5\6", 4);
+}
+
+static bool unchanged(const struct dag_file *a, const struct dag_file *b)
+{
+  return a->mtime_ns == b->mtime_ns && a->size == b->size && a->inode == b->inode;
+}
+
+static char *why_broken(const char *path, bool py, off_t size)
+{
+  if (access(path, R_OK)) return xasprintf("The file %s cannot be read: %s. Give the user (%d) that runs the DAG processor the right to.", path, strerror(errno), (int)geteuid());
+  if (py || zip_is_whole(path, size)) return NULL;
+  return xasprintf("%s is no whole ZIP archive: it begins as one, but the directory at its end is missing. It was cut short, or is still being copied.", path);
+}
+
+static struct dag_file file_entry(const char *rel, const struct stat *st)
+{
+  return (struct dag_file){.rel = xstrdup(rel), .size = st->st_size, .inode = (int64_t)st->st_ino,
+                           .mtime_ns = st->st_mtim.tv_sec * 1000000000LL + st->st_mtim.tv_nsec};
+}
+
 static void add_file(struct walker *w, const char *path, const char *rel, const struct stat *st)
 {
   bool py = str_ends(rel, ".py");
   if (!py && !is_zip(path)) return;
-  struct dag_file f = {.rel = xstrdup(rel), .size = st->st_size, .inode = (int64_t)st->st_ino,
-                       .mtime_ns = st->st_mtim.tv_sec * 1000000000LL + st->st_mtim.tv_nsec};
+  struct dag_file f = file_entry(rel, st);
   const struct dag_file *old = known_file(w, rel);
-  if (!py) f.might_hold_dags = true;
-  else if (old && old->mtime_ns == f.mtime_ns && old->size == f.size && old->inode == f.inode) f.might_hold_dags = old->might_hold_dags;
+  f.broken = why_broken(path, py, st->st_size);
+  if (!py || f.broken) f.might_hold_dags = true;
+  else if (old && !old->broken && unchanged(old, &f)) f.might_hold_dags = old->might_hold_dags;
   else f.might_hold_dags = might_hold_dags(w, path, st->st_size);
+  vec_push(&w->ret->files, f);
+}
+
+/* A link that leads nowhere would be passed over without a word. Editors' lock files (.#name.py) are such links on purpose. */
+static void add_dead_link(struct walker *w, const char *path, const char *rel, const char *name, int why, const struct ignore_rules *rules)
+{
+  struct stat st;
+  char target[4096];
+  if (!str_ends(name, ".py") || name[0] == '.' || lstat(path, &st) || !S_ISLNK(st.st_mode) || ignore_match(rules, rel, false)) return;
+  ssize_t n = readlink(path, target, sizeof target - 1);
+  struct dag_file f = file_entry(rel, &st);
+  f.might_hold_dags = true;
+  f.broken = xasprintf("%s is a symbolic link to %.*s, which cannot be opened: %s. Repair or remove the link.", path, n > 0 ? (int)n : 1, n > 0 ? target : "?", strerror(why));
   vec_push(&w->ret->files, f);
 }
 
@@ -115,7 +158,10 @@ static void walk_entry(struct walker *w, const char *dir, const char *rel, const
   CLEANUP(freep) char *path = xasprintf("%s/%s", dir, name);
   CLEANUP(freep) char *below = rel[0] ? xasprintf("%s/%s", rel, name) : xstrdup(name);
   struct stat st;
-  if (stat(path, &st)) return;         /* it went away, or a link to nothing */
+  if (stat(path, &st)) {               /* it went away, or a link to nothing */
+    add_dead_link(w, path, below, name, errno, rules);
+    return;
+  }
   bool is_dir = S_ISDIR(st.st_mode);
   if ((!is_dir && !S_ISREG(st.st_mode)) || ignore_match(rules, below, is_dir)) return;
   if (!is_dir) {
@@ -168,7 +214,10 @@ int walk_bundle(const struct walk_options *o, const struct walk_result *known, s
 
 void walk_clear(struct walk_result *w)
 {
-  for (size_t i = 0; i < w->files.n; i++) free(w->files.at[i].rel);
+  for (size_t i = 0; i < w->files.n; i++) {
+    free(w->files.at[i].rel);
+    free(w->files.at[i].broken);
+  }
   for (size_t i = 0; i < w->folders.n; i++) free(w->folders.at[i]);
   vec_clear(&w->files);
   vec_clear(&w->folders);

@@ -4,7 +4,8 @@
 #include "base/base.h"
 #include "processor/ignore.h"
 
-struct dag_file { char *rel; int64_t mtime_ns, size, inode; bool might_hold_dags; };   /* rel: path below the bundle */
+/* rel: path below the bundle. broken: why it need not be parsed (finished text), NULL for most; it might hold DAGs then */
+struct dag_file { char *rel, *broken; int64_t mtime_ns, size, inode; bool might_hold_dags; };
 struct walk_options { const char *base; enum ignore_syntax syntax; bool safe_mode; };
 struct walk_result {
   VEC(struct dag_file) files;          /* all *.py and zip files that are not ignored, sorted by rel */

@@ -93,7 +93,9 @@ class Gone(Exception):
 
 
 class World:
-    def __init__(self, **settings):
+    def __init__(self, user=None, **settings):
+        """user: a numeric id that everything runs as; only root can ask for another than its own."""
+        self.user = user
         self.dir = tempfile.TemporaryDirectory(prefix="updraft-chaos-", ignore_cleanup_errors=True)
         self.path = pathlib.Path(self.dir.name)
         self.home = self.path / "home"
@@ -107,6 +109,8 @@ class World:
         self.process = None
         self.seen = {}              # pid -> start ticks of every process that was ever part of this home
         self.env = self._env(settings)
+        for path in (self.path, self.home, self.dags) if user is not None else ():
+            os.chown(path, user, user)
 
     def _env(self, settings):
         base = f"http://127.0.0.1:{self.port}"
@@ -132,7 +136,10 @@ class World:
     def launch(self):
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([str(BUILD / "bin/airflow"), "standalone"], env=self.env, stdout=log, stderr=log, cwd=self.path,
-                                            stdin=subprocess.DEVNULL, start_new_session=True)
+                                            stdin=subprocess.DEVNULL, start_new_session=True, **self._as_user())
+
+    def _as_user(self):
+        return {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
 
     def start(self):
         self.launch()
