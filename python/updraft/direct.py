@@ -91,7 +91,7 @@ def _plain_fields(task: Any) -> bool:
     return (
         type(task.bash_command) is str
         and _plain_text(task.bash_command)
-        and (task.cwd is None or _plain_text(task.cwd))
+        and task.cwd is None  # a folder that is not there is a failure with the official operator's words
         and (env is None or (type(env) is dict and all(_plain_text(x) for kv in env.items() for x in kv)))
     )
 

@@ -1,6 +1,6 @@
 /* audit: who changed what, as Airflow's action log: the operation's name, the ids of the path, the body with secrets masked. */
 #include "api/handlers.h"
-#include "api/mask.h"
+#include "processor/mask.h"
 
 static const char *param_or_null(const struct call *c, const char *name)
 {

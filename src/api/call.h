@@ -1,7 +1,7 @@
 /* call: one request being answered, and what every handler uses. Inside this room only. */
 #pragma once
 #include "api/api.h"
-#include "api/mask.h"
+#include "processor/mask.h"
 #include "api/roles.h"
 #include "base/json.h"
 #include "config/config.h"

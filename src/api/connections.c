@@ -1,7 +1,7 @@
 /* connections: password and extra are Fernet-encrypted at rest and never shown whole. */
 #include "api/entities.h"
 #include "api/handlers.h"
-#include "api/mask.h"
+#include "processor/mask.h"
 #include "api/pytext.h"
 
 static void write_password(struct call *c, struct json_writer *w, const struct rows *r, int col)

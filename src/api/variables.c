@@ -1,7 +1,7 @@
 /* variables: values are Fernet-encrypted at rest and shown masked when their key sounds secret. */
 #include "api/entities.h"
 #include "api/handlers.h"
-#include "api/mask.h"
+#include "processor/mask.h"
 #include "api/pytext.h"
 
 /* columns: key, value, is_encrypted */

@@ -11,9 +11,11 @@ static bool names(const json_t *node, const char *name, const char *uri)
 {
 	const json_t *v = var_of(node);
 	const char *type = jg_str(node, "__type", ""), *n = jg_str(v, "name", NULL), *u = jg_str(v, "uri", NULL);
+	if (streq(type, "asset_alias"))          /* an event through an alias comes under the alias's name, without uri */
+		return !uri && streq(n, name);
 	if (streq(type, "asset"))
-		return u && uri ? streq(u, uri) && (!name || !n || streq(n, name)) : streq(n, name);
-	return streq(type, "asset_ref") && ((n && streq(n, name)) || (u && streq(u, uri)));
+		return u && uri ? streq(u, uri) && (!name || !n || streq(n, name)) : uri && streq(n, name);
+	return uri && streq(type, "asset_ref") && ((n && streq(n, name)) || (u && streq(u, uri)));
 }
 
 static bool mentions(const json_t *node, const char *name, const char *uri, int depth)

@@ -186,6 +186,10 @@ static int event_of(struct engine *e, const struct task_instance *ti, const char
   if (x < 0) return x;
   struct event ev = {.kind = EV_ASSET, .asset = {.name = name, .uri = uri, .event_id = event}};
   engine_step(e, &ev);
+  if (alias) {
+    struct event through = {.kind = EV_ASSET, .asset = {.name = alias, .event_id = event}};
+    engine_step(e, &through);
+  }
   return 0;
 }
 

@@ -107,11 +107,20 @@ static int task_states(struct asking_child *a, json_t **ret, struct err *err)
 
 /* ---- runs ---- */
 
+/* What the API would have answered goes into the error slot, as the official supervisor puts it. */
+static int missing(struct asking_child *a, const char *what)
+{
+  a->error = json_pack("{s:s,s:s,s:{s:i,s:s,s:{s:{s:s,s:s}}}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", 404, "message",
+                       "Server returned error", "detail", "detail", "reason", "not_found", "message", what);
+  return E_NOT_FOUND;
+}
+
 static int run_state_of(struct asking_child *a, json_t **ret, struct err *err)
 {
   char *state = NULL;
   int r = store_get_text(a->e->db, SQL_run_state, &state, err, v_text(jg_str(a->q, "dag_id", "")), v_text(jg_str(a->q, "run_id", "")));
-  if (r == 0) *ret = state ? json_pack("{s:s,s:s}", "type", "DagRunStateResult", "state", state) : error_body("GENERIC_ERROR", "reason", "the dag run was not found");
+  if (r == 0 && state) *ret = json_pack("{s:s,s:s}", "type", "DagRunStateResult", "state", state);
+  else if (r == 0) r = missing(a, "DagRun not found");
   free(state);
   return r;
 }
@@ -132,7 +141,7 @@ static int get_run(struct asking_child *a, json_t **ret, struct err *err)
 {
   struct one_run x = {a->e, NULL};
   int r = store_find_run(a->e->db, jg_str(a->q, "dag_id", ""), jg_str(a->q, "run_id", ""), pack_run, &x, err);
-  if (r == E_NOT_FOUND) { err_clear(err); *ret = error_body("GENERIC_ERROR", "reason", "the dag run was not found"); return 0; }
+  if (r == E_NOT_FOUND) return missing(a, "DagRun not found");
   if (r == 0) { json_object_set_new(x.ret, "type", json_string("DagRunResult")); *ret = x.ret; }
   return r;
 }
@@ -220,7 +229,10 @@ static int get_dag(struct asking_child *a, json_t **ret, struct err *err)
   const char *dag_id = jg_str(a->q, "dag_id", "");
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(a->e->db, SQL_dag_brief, &r, err, v_text(dag_id));
-  if (x == E_NOT_FOUND) { err_clear(err); *ret = error_body("GENERIC_ERROR", "reason", "the DAG was not found"); return 0; }
+  if (x == E_NOT_FOUND) {
+    CLEANUP(freep) char *text = xasprintf("The Dag with ID: `%s` was not found", dag_id);
+    return missing(a, text);
+  }
   if (x < 0) return x;
   struct dag *dag = map_get(&a->e->dags, dag_id);
   *ret = json_pack("{s:s,s:s,s:b,s:s?,s:s?,s:s?,s:s?,s:[],s:o}", "type", "DagResult", "dag_id", dag_id, "is_paused", row_bool(&r, 1), "bundle_name", row_text(&r, 4),

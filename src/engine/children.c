@@ -140,7 +140,7 @@ static void lose_missing(struct engine *e, bool other_boot)
   VEC(uint64_t) gone = {0};
   map_each(&e->children, entry) {
     struct child *c = entry->value;
-    if (!c->listed) vec_push(&gone, c->id);
+    if (!c->listed && c->token[0]) vec_push(&gone, c->id);      /* hosts are their own links' matter */
   }
   for (size_t i = 0; i < gone.n; i++) {
     struct child *c = engine_child_find(e, gone.at[i]);
@@ -191,7 +191,6 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   }
   vec_clear(&lost.at);
   core_each_ti(e->core, spawn_waiting, e);
-  triggers_wake(e);
   FAULT("welcome-after");
 }
 
@@ -301,12 +300,6 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
   CLEANUP(err_clear) struct err err = {0};
   engine_after(e, &ack);
   if (!c) return;
-  if (!c->token[0]) {
-    if (x->status) log_warning("a Python host left: %s", describe_exit(e, x));
-    triggers_exit(e, c);
-    engine_child_drop(e, c);
-    return;
-  }
   if (save_exit(e, c, x, &err) < 0) {
     engine_fail(e, &err, "writing down the end of a try");
     return;

@@ -175,10 +175,10 @@ static void perform(struct engine *e, struct after *a)
     break;
   case AFTER_MASK: {
     const char *value = a->data;
-    exec_mask(e->exec, a->child, &value, 1);
+    exec_mask(engine_exec_of(e, a->child), a->child, &value, 1);
     break;
   }
-  case AFTER_ANSWER: FAULT("answer-before"); exec_answer(e->exec, a->child, a->data, a->n); break;
+  case AFTER_ANSWER: FAULT("answer-before"); exec_answer(engine_exec_of(e, a->child), a->child, a->data, a->n); break;
   case AFTER_ACK: FAULT("ack-before"); exec_ack(e->exec, a->child); break;
   case AFTER_WAKE: FAULT("reply-before"); wake_send(a->data); break;
   }
@@ -315,6 +315,7 @@ static void engine_release(struct engine *e)
 {
   triggers_free(e);
   hosts_free(e);
+  links_close(e);
   exec_client_free(e->exec);
   core_free(e->core);
   fernet_free(e->fernet);
@@ -342,6 +343,7 @@ static int connect_all(struct engine *e, struct err *err)
   int r = wake_listen(e->loop, wake, on_wake, e, err);
   if (r < 0 || (r = exec_supervisor_socket(home, &socket)) < 0) return r;
   r = exec_client_new(e->loop, socket.data, "task", &engine_exec_callbacks, e, &e->exec, err);
+  if (r == 0) r = links_open(e, socket.data, err);
   if (r < 0) return r;
   e->timer = loop_timer(e->loop, on_timer, e);
   e->beat = loop_timer(e->loop, on_beat, e);

@@ -55,7 +55,7 @@ static void start_host(struct engine *e)
   CLEANUP(freep) char *log = xasprintf("%s/host/host.log", e->log_root);
   struct exec_spawn s = {.kind = EXEC_HOST, .token = "python-host", .umask = -1, .log_path = log};
   h->child = engine_child_new(e, e->next_child++, EXEC_HOST, NULL, 0);
-  if (exec_spawn(e->exec, h->child->id, &s) == 0) return;
+  if (exec_spawn(e->host_link.x, h->child->id, &s) == 0) return;
   engine_child_drop(e, h->child);
   h->child = NULL;
 }
@@ -73,7 +73,7 @@ static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *bo
   json_object_set_new(body, "ask", json_integer(a.id));
   vec_push(&h->asks, a);
   timer_in(h->timer, USEC_SEC);
-  if (!h->child && e->welcomed) start_host(e);
+  if (!h->child && e->host_link.welcomed) start_host(e);
   else if (h->ready) send_waiting(e);
 }
 
@@ -157,7 +157,12 @@ void hosts_exit(struct engine *e, struct child *c)
   e->host->child = NULL;
   e->host->ready = false;
   for (size_t i = 0; i < e->host->asks.n; i++) e->host->asks.at[i].sent = false;
-  if (e->host->asks.n && e->welcomed && !e->stopping) start_host(e);
+  if (e->host->asks.n && e->host_link.welcomed && !e->stopping) start_host(e);
+}
+
+void hosts_wake(struct engine *e)
+{
+  if (e->host && e->host->asks.n && !e->host->child && e->host_link.welcomed && !e->stopping) start_host(e);
 }
 
 void hosts_free(struct engine *e)

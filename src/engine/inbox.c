@@ -124,6 +124,10 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
   }
   struct dag *dag = map_get(&e->dags, t.dag_id);
   if (type == RUN_MANUAL && (r = params_check(dag->params, jg(args, "conf"), err)) < 0) return r;
+  if (type == RUN_OPERATOR_TRIGGERED && t.logical_date != USEC_NONE) {         /* the official operator's runs: an interval of now */
+    if (t.run_after == USEC_NONE) t.run_after = loop_now();
+    t.interval_start = t.interval_end = t.run_after;
+  }
   CLEANUP(freep) char *conf = arg_json(args, "conf");
   t.conf = conf;
   struct event ev = {.kind = EV_TRIGGER, .cookie = cookie, .trigger = t};

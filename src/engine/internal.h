@@ -31,6 +31,7 @@ enum after_kind { AFTER_SPAWN, AFTER_KILL, AFTER_ANSWER, AFTER_ACK, AFTER_WAKE, 
 struct after { enum after_kind kind; uint64_t child; struct uuid ti; int try_number; char *data; size_t n; };
 
 struct started { uint64_t child; usec_t at; };
+struct host_link { struct engine *e; struct exec_client *x; enum exec_kind kind; bool welcomed; };   /* links.c */
 
 struct engine {
   const struct config *cfg;
@@ -38,6 +39,7 @@ struct engine {
   struct loop *loop;
   struct core *core;
   struct exec_client *exec;
+  struct host_link trigger_link, host_link;
   struct fernet *fernet;
   struct lease lease;
   struct actions acts;
@@ -124,6 +126,12 @@ void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
 void hosts_exit(struct engine *e, struct child *c);
 void hosts_free(struct engine *e);
+void hosts_wake(struct engine *e);
+
+/* links.c: the supervisor's clients for the two hosts */
+int links_open(struct engine *e, const char *socket, struct err *err);
+void links_close(struct engine *e);
+struct exec_client *engine_exec_of(struct engine *e, uint64_t child);
 
 /* hosted.c: a DAG processor of our own while there is no other */
 void hosted_look(struct engine *e);

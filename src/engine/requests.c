@@ -2,6 +2,7 @@
 #include "engine/requests.h"
 #include "base/msgpack.h"
 #include "base/time.h"
+#include "processor/mask.h"
 #include "processor/secrets.h"
 #include <stdlib.h>
 #include <string.h>
@@ -210,20 +211,26 @@ static void mask(void *arg, const char *value)
   engine_after(a->e, &m);
 }
 
-static void mask_value(struct asking_child *a, const json_t *v)
+/* name: what the value is called. With one, only a name that sounds secret hides a text; parts of objects go by their own. */
+static void mask_value(struct asking_child *a, const json_t *v, const char *name)
 {
+  static const struct mask usual;
   const char *k;
   size_t i;
   json_t *one;
-  if (json_is_string(v)) mask(a, json_string_value(v));
-  else if (json_is_object(v)) { json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_value(a, one); }
-  else if (json_is_array(v)) { json_array_foreach(v, i, one) mask_value(a, one); }
+  if (json_is_string(v)) {
+    if (!name || mask_name(&usual, name)) mask(a, json_string_value(v));
+  } else if (json_is_object(v)) {
+    json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_value(a, one, k);
+  } else if (json_is_array(v)) {
+    json_array_foreach(v, i, one) mask_value(a, one, name);
+  }
 }
 
 static int on_mask(struct asking_child *a, json_t **ret, struct err *err)
 {
   (void)ret, (void)err;
-  mask_value(a, jg(a->q, "value"));
+  mask_value(a, jg(a->q, "value"), jg_str(a->q, "name", NULL));
   return 0;
 }
 
@@ -292,7 +299,7 @@ void engine_request(struct engine *e, struct child *c, const void *data, size_t 
   CLEANUP(err_clear) struct err err = {0};
   if (msgpack_read(data, n, &frame, &err) < 0 || !json_is_array(frame) || json_array_size(frame) < 2) {
     log_warning("a child broke the protocol (%s); it is ended", err_text(&err));
-    exec_kill(e->exec, c->id, USEC_SEC, "it broke the protocol");
+    exec_kill(engine_exec_of(e, c->id), c->id, USEC_SEC, "it broke the protocol");
     return;
   }
   int64_t id = json_integer_value(json_array_get(frame, 0));

@@ -104,7 +104,8 @@ int engine_load_dags(struct engine *e, struct err *err)
 {
   uint64_t round = ++e->round;
   CLEANUP(rows_close) struct rows r = {0};
-  int x = store_query_values(e->db, SQL_engine_dags, NULL, 0, &r, err);
+  int x = engine_write(e, err);                        /* before the cursor: what is read here is decided upon while it is open */
+  if (x == 0) x = store_query_values(e->db, SQL_engine_dags, NULL, 0, &r, err);
   while (x >= 0 && (x = rows_next(&r, err)) == 1) look_at(e, &r, round);
   rows_close(&r);
   if (x == 0) forget_gone(e, round);
@@ -117,7 +118,8 @@ int engine_load_pools(struct engine *e, struct err *err)
 {
   uint64_t round = ++e->round;
   CLEANUP(rows_close) struct rows r = {0};
-  int x = store_query_values(e->db, SQL_engine_pools, NULL, 0, &r, err);
+  int x = engine_write(e, err);
+  if (x == 0) x = store_query_values(e->db, SQL_engine_pools, NULL, 0, &r, err);
   while (x >= 0 && (x = rows_next(&r, err)) == 1) {
     struct seen_pool *seen = map_get(&e->pools, row_text(&r, 0));
     struct seen_pool now = {(int)row_int(&r, 1), row_bool(&r, 2), round};
@@ -231,7 +233,8 @@ static int restore_run(void *arg, const struct run_row *row)
 int engine_load_run(struct engine *e, int64_t run_db_id, struct err *err)
 {
   struct restoring x = {.e = e, .err = err};
-  return store_load_run(e->db, run_db_id, restore_run, &x, err);
+  int r = engine_write(e, err);
+  return r < 0 ? r : store_load_run(e->db, run_db_id, restore_run, &x, err);
 }
 
 /* depends_on_past and wait_for_downstream look at the run before: it has to be in hand even when it has ended. */

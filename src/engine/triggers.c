@@ -34,7 +34,7 @@ static int start_host(struct engine *e)
   CLEANUP(freep) char *log = xasprintf("%s/triggerer/host.log", e->log_root);
   s.log_path = log;
   h->child = engine_child_new(e, e->next_child++, EXEC_TRIGGER, NULL, 0);
-  int r = exec_spawn(e->exec, h->child->id, &s);
+  int r = exec_spawn(e->trigger_link.x, h->child->id, &s);
   if (r < 0) {
     engine_child_drop(e, h->child);
     h->child = NULL;
@@ -89,7 +89,7 @@ void triggers_wake(struct engine *e)
   struct trigger_host *h = e->triggers;
   CLEANUP(err_clear) struct err err = {0};
   int64_t n;
-  if (e->headless || !h || !e->welcomed || e->failed) return;
+  if (e->headless || !h || !e->trigger_link.welcomed || e->failed) return;
   if (!h->child) {
     if (store_get_int_values(e->db, SQL_engine_trigger_count, NULL, 0, 0, &n, &err) < 0) engine_fail(e, &err, "counting triggers");
     else if (n) start_host(e);

@@ -345,8 +345,11 @@ void direct_end(struct child *c)
 	remove_temporary(c);
 	if (!c->log)
 		return;
-	if (c->pid) {
+	if (c->pid)
 		relay_close_output(c);   /* a last line without newline comes before ours */
+	if (c->killed_by_us && !c->timed_out)
+		return;                  /* the official runner dies before it could say more */
+	if (c->pid && !c->timed_out) {
 		CLEANUP(freep) char *text = xasprintf("Command exited with return code %d", c->status);
 		say(c, "info", &hook_exited, text, NULL);
 	}

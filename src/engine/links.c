@@ -1,0 +1,64 @@
+/* The supervisor serves one client for each kind of child: beside the engine's own (tasks) these are the ones of the trigger
+ * host and the Python host. A host of an earlier scheduler is ended: what it knew stands in the store. */
+#include "engine/internal.h"
+
+static void on_welcome(void *arg, const struct exec_welcome *w)
+{
+  struct host_link *l = arg;
+  for (size_t i = 0; i < w->n; i++) {
+    if (engine_child_find(l->e, w->children[i].child)) continue;
+    exec_kill(l->x, w->children[i].child, 0, "its scheduler is gone");
+    exec_ack(l->x, w->children[i].child);
+  }
+  l->welcomed = true;
+  if (l->kind == EXEC_TRIGGER) triggers_wake(l->e);
+  else hosts_wake(l->e);
+}
+
+static void on_lost(void *arg, const char *why)
+{
+  struct host_link *l = arg;
+  (void)why;
+  l->welcomed = false;
+}
+
+static void on_frame(void *arg, uint64_t id, const void *msgpack, size_t n)
+{
+  struct host_link *l = arg;
+  struct child *c = engine_child_find(l->e, id);
+  if (c) engine_request(l->e, c, msgpack, n);
+}
+
+static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
+{
+  struct host_link *l = arg;
+  struct child *c = engine_child_find(l->e, id);
+  exec_ack(l->x, id);
+  if (!c) return;
+  if (x->status && !x->killed_by_us) log_warning("the %s host left (%s); it is started again when it is needed", exec_kind_name(l->kind), x->error ? x->error : "see its log");
+  triggers_exit(l->e, c);
+  engine_child_drop(l->e, c);
+}
+
+static const struct exec_callbacks callbacks = {.welcome = on_welcome, .frame = on_frame, .exit = on_exit_of, .lost = on_lost};
+
+int links_open(struct engine *e, const char *socket, struct err *err)
+{
+  e->trigger_link = (struct host_link){.e = e, .kind = EXEC_TRIGGER};
+  e->host_link = (struct host_link){.e = e, .kind = EXEC_HOST};
+  int r = exec_client_new(e->loop, socket, "trigger", &callbacks, &e->trigger_link, &e->trigger_link.x, err);
+  return r < 0 ? r : exec_client_new(e->loop, socket, "host", &callbacks, &e->host_link, &e->host_link.x, err);
+}
+
+void links_close(struct engine *e)
+{
+  exec_client_free(e->trigger_link.x);
+  exec_client_free(e->host_link.x);
+}
+
+struct exec_client *engine_exec_of(struct engine *e, uint64_t child)
+{
+  const struct child *c = engine_child_find(e, child);
+  if (c && c->kind == EXEC_TRIGGER) return e->trigger_link.x;
+  return c && c->kind == EXEC_HOST ? e->host_link.x : e->exec;
+}
