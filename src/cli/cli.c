@@ -233,7 +233,10 @@ static int run_command(struct cli *c, int argc, char **argv)
   int r = 0;
   if (c->command->passthrough) { c->argc = argc; c->argv = argv; }
   else r = parse_args(c, argc, argv);
-  if (!r) r = c->command->run(c);
+  if (!r) {
+    r = c->command->run(c);
+    if (!r && c->command->event) cli_audit(c);
+  }
   else if (r < 0) r = 0;                                       /* help was printed */
   if (fflush(c->out) && !r) r = 1;
   return r;

@@ -328,10 +328,10 @@ static const struct cli_arg old_args[] = {{"-l,--list", NULL, "list them"}, {"-a
 const struct cli_command cli_connections[] = {
   {.words = "connections list", .summary = "List connections", .run = list, ARGS(list_args), .examples = "connections list\nconnections list --show-values --hide-sensitive -o yaml"},
   {.words = "connections get", .summary = "Show a connection", .run = get, ARGS(get_args), .examples = "connections get warehouse -o json"},
-  {.words = "connections add", .summary = "Add a connection", .run = add, ARGS(add_args),
+  {.words = "connections add", .event = "cli_connections_add", .summary = "Add a connection", .run = add, ARGS(add_args),
    .examples = "connections add warehouse --conn-uri postgres://user:secret@db.example.com:5432/sales\nconnections add files --conn-type sftp --conn-host files.example.com --conn-login robot"},
-  {.words = "connections delete", .summary = "Delete a connection", .run = delete, ARGS(one_args), .examples = "connections delete warehouse"},
-  {.words = "connections import", .summary = "Read connections from a file", .run = import, ARGS(import_args), .examples = "connections import connections.json --overwrite"},
+  {.words = "connections delete", .event = "cli_connections_delete", .summary = "Delete a connection", .run = delete, ARGS(one_args), .examples = "connections delete warehouse"},
+  {.words = "connections import", .event = "cli_connections_import", .summary = "Read connections from a file", .run = import, ARGS(import_args), .examples = "connections import connections.json --overwrite"},
   {.words = "connections export", .summary = "Write all connections to a file", .run = export, ARGS(export_args), .examples = "connections export connections.json\nconnections export - --file-format env"},
   {.words = "connections test", .summary = "Test a connection (off unless [core] test_connection says so)", .run = test, ARGS(one_args)},
   {.words = "connections", .summary = "Airflow 1's spelling of the connections commands", .run = old_words, ARGS(old_args),

@@ -181,12 +181,12 @@ static const struct cli_arg delete_args[] = {{"dag_id", NULL, "the DAG"}, CLI_YE
 #define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
 
 const struct cli_command cli_dags_change[] = {
-  {.words = "dags pause", .aliases = "pause", .summary = "Make no more scheduled runs of a DAG", .run = pause, ARGS(pause_args),
+  {.words = "dags pause", .event = "cli_dag_pause", .aliases = "pause", .summary = "Make no more scheduled runs of a DAG", .run = pause, ARGS(pause_args),
    .examples = "dags pause tutorial\ndags pause --treat-dag-id-as-regex 'report_.*' --yes"},
-  {.words = "dags unpause", .aliases = "unpause", .summary = "Let a DAG run on its schedule", .run = unpause, ARGS(pause_args), .examples = "dags unpause tutorial"},
-  {.words = "dags trigger", .summary = "Start a run of a DAG", .run = trigger, ARGS(trigger_args),
+  {.words = "dags unpause", .event = "cli_dag_unpause", .aliases = "unpause", .summary = "Let a DAG run on its schedule", .run = unpause, ARGS(pause_args), .examples = "dags unpause tutorial"},
+  {.words = "dags trigger", .event = "cli_dag_trigger", .summary = "Start a run of a DAG", .run = trigger, ARGS(trigger_args),
    .examples = "dags trigger tutorial\ndags trigger tutorial --logical-date 2015-06-01 --wait\ndags trigger report --conf '{\"day\": 1}' --run-id first"},
-  {.words = "trigger_dag", .summary = "Start a run of a DAG, dated now as Airflow 1 did", .run = trigger, ARGS(trigger_args), .examples = "trigger_dag tutorial -e 2015-06-01", .hidden = true},
-  {.words = "dags delete", .aliases = "delete_dag", .summary = "Forget all of a DAG: runs, history, versions", .run = delete, ARGS(delete_args), .examples = "dags delete tutorial --yes"},
+  {.words = "trigger_dag", .event = "cli_dag_trigger", .summary = "Start a run of a DAG, dated now as Airflow 1 did", .run = trigger, ARGS(trigger_args), .examples = "trigger_dag tutorial -e 2015-06-01", .hidden = true},
+  {.words = "dags delete", .event = "cli_dag_delete", .aliases = "delete_dag", .summary = "Forget all of a DAG: runs, history, versions", .run = delete, ARGS(delete_args), .examples = "dags delete tutorial --yes"},
   {0},
 };

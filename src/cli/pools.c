@@ -159,9 +159,9 @@ static const struct cli_arg old_args[] = {{"values*", NULL, "slots and descripti
 const struct cli_command cli_pools[] = {
   {.words = "pools list", .summary = "List pools", .run = list, ARGS(list_args), .examples = "pools list -o json"},
   {.words = "pools get", .summary = "Show a pool", .run = get, ARGS(one_args), .examples = "pools get default_pool"},
-  {.words = "pools set", .summary = "Configure a pool", .run = set, ARGS(set_args), .examples = "pools set backfill 4 'at most four at a time'"},
-  {.words = "pools delete", .summary = "Delete a pool", .run = delete, ARGS(one_args), .examples = "pools delete backfill"},
-  {.words = "pools import", .summary = "Read pools from a JSON file", .run = import, ARGS(file_args), .examples = "pools import pools.json"},
+  {.words = "pools set", .event = "cli_pool_set", .summary = "Configure a pool", .run = set, ARGS(set_args), .examples = "pools set backfill 4 'at most four at a time'"},
+  {.words = "pools delete", .event = "cli_pool_delete", .summary = "Delete a pool", .run = delete, ARGS(one_args), .examples = "pools delete backfill"},
+  {.words = "pools import", .event = "cli_pool_import", .summary = "Read pools from a JSON file", .run = import, ARGS(file_args), .examples = "pools import pools.json"},
   {.words = "pools export", .summary = "Write all pools to a JSON file", .run = export, ARGS(file_args), .examples = "pools export pools.json"},
   {.words = "pool", .summary = "Airflow 1's spelling of the pools commands", .run = old_words, ARGS(old_args), .examples = "pool -s backfill 4 'at most four'", .hidden = true, .only_with_option = true},
   {0},

@@ -2,7 +2,9 @@
 #include "cli/internal.h"
 #include "base/crypto.h"
 #include "base/time.h"
+#include "base/json.h"
 #include "config/config.h"
+#include "loop/loop.h"
 #include "store/store.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -141,6 +143,29 @@ int cli_write_file(struct cli *c, const char *path, const char *text, size_t n)
   if (!bad) return 0;
   if (fd >= 0) unlink(temporary);
   return cli_fail(c, NULL, "writing %s: %s", path, strerror(bad));
+}
+
+/* Airflow logs each command of its own as cli_NAME, with the DAG and task it named. A failing log fails no command. */
+void cli_audit(struct cli *c)
+{
+  const char *dag_id = NULL, *task_id = NULL, *user = cli_user_name();
+  char host[256] = "";
+  if (!c->db) return;
+  for (size_t i = 0, at = 0; i < c->command->n_args; i++) {
+    const char *name = c->command->args[i].flags;
+    if (name[0] == '-') continue;
+    if (str_starts(name, "dag_id")) dag_id = cli_pos(c, at);
+    else if (str_starts(name, "task_id")) task_id = cli_pos(c, at);
+    at++;
+  }
+  gethostname(host, sizeof host - 1);
+  CLEANUP(freep) char *command = xasprintf("['%s', '%s']", c->program, c->command->words);
+  CLEANUP(json_decrefp) json_t *extra = json_pack("{s:s,s:s}", "host_name", host, "full_command", command);
+  CLEANUP(freep) char *text = extra ? json_dumps(extra, JSON_COMPACT) : NULL;
+  CLEANUP(err_clear) struct err e = {0};
+  if (store_run(c->db, SQL_log_add, &e, v_time(loop_now()), v_text(c->command->event), v_text(user), v_text(user), v_text("cli"), v_text(dag_id), v_text(task_id), v_null(), v_null(),
+                v_null(), v_null(), v_text(text)) < 0)
+    fprintf(stderr, "%s: the audit log could not be written: %s\n", c->program, err_text(&e));
 }
 
 void cli_resources_release(struct cli *c)

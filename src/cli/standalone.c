@@ -18,7 +18,11 @@
 
 #define BACKOFF_MAX (USEC_SEC / 2)         /* a role is there again within a second */
 #define LIVED_LONG (5 * USEC_SEC)
-#define STOP_PATIENCE (4 * USEC_SEC)       /* then a second SIGTERM, then SIGKILL: out within 10 s */
+
+/* How far the end has come. The roles leave after the supervisor, so that the ends of the tries are still written down. */
+enum stopping { RUNNING, CHILDREN_TOLD, CHILDREN_KILLED, ROLES_TOLD, ROLES_KILLED };
+/* out within 10 s, whatever the tasks do */
+static const usec_t patience[] = {[CHILDREN_TOLD] = 4 * USEC_SEC, [CHILDREN_KILLED] = 3 * USEC_SEC, [ROLES_TOLD] = 2 * USEC_SEC, [ROLES_KILLED] = USEC_SEC};
 
 struct role {
   const char *words, *more;      /* the command that is the role, and one argument */
@@ -33,7 +37,7 @@ struct standalone {
   struct loop *loop;
   struct role roles[4];
   struct source *patience;
-  int stopping;                  /* 0 running, 1 the supervisor is ending its children, 2 the roles too, 3 killed */
+  enum stopping stopping;
 };
 enum { SUPERVISOR, API_SERVER, SCHEDULER, DAG_PROCESSOR };
 
@@ -52,19 +56,18 @@ static void signal_roles(struct standalone *s, size_t from, int signo)
     if (s->roles[i].pid > 0) kill(s->roles[i].pid, signo);
 }
 
-/* The scheduler and the others leave only after the supervisor has: the ends of the tries are still written down. */
 static void stop_step(struct standalone *s)
 {
-  s->stopping++;
-  if (s->stopping == 1 && s->roles[SUPERVISOR].pid > 0) kill(s->roles[SUPERVISOR].pid, SIGTERM);
-  else if (s->stopping == 1) s->stopping = 2;
-  if (s->stopping == 2) {
-    if (s->roles[SUPERVISOR].pid > 0) kill(s->roles[SUPERVISOR].pid, SIGTERM);
-    signal_roles(s, API_SERVER, SIGTERM);
+  if (s->stopping < ROLES_KILLED) s->stopping++;
+  if (s->stopping < ROLES_TOLD && s->roles[SUPERVISOR].pid <= 0) s->stopping = ROLES_TOLD;
+  switch (s->stopping) {
+  case RUNNING: break;
+  case CHILDREN_TOLD: case CHILDREN_KILLED: kill(s->roles[SUPERVISOR].pid, SIGTERM); break;      /* the second one kills */
+  case ROLES_TOLD: signal_roles(s, 0, SIGTERM); break;
+  case ROLES_KILLED: signal_roles(s, 0, SIGKILL); break;
   }
-  if (s->stopping >= 3) signal_roles(s, 0, SIGKILL);
   if (!roles_alive(s)) loop_stop(s->loop);
-  else timer_in(s->patience, s->stopping == 2 ? 2 * USEC_SEC : STOP_PATIENCE);
+  else timer_in(s->patience, patience[s->stopping]);
 }
 
 static void on_patience(void *arg)
@@ -94,7 +97,7 @@ static bool role_left(struct role *r)
   r->child = NULL;
   closep(&r->adopted_fd);
   if (!s->stopping) return false;
-  if (r == &s->roles[SUPERVISOR] && s->stopping == 1) stop_step(s);
+  if (r == &s->roles[SUPERVISOR] && s->stopping < ROLES_TOLD) stop_step(s);
   if (!roles_alive(s)) loop_stop(s->loop);
   return true;
 }

@@ -82,7 +82,7 @@ static size_t reasons(const struct one *o, char *ret[4])
   size_t n = 0;
   bool over = o->run.state && (streq(o->run.state, "success") || streq(o->run.state, "failed"));
   if (!o->has_row) ret[n++] = xstrdup(over ? "the run ended without an instance of this task" : "its run has no instance of this task yet");
-  if (o->why != WHY_NONE) ret[n++] = reason_sentence(o->why, o->why_detail);
+  if (o->why != WHY_NONE) ret[n++] = reason_sentence(o->why, o->why == WHY_ENDED && !o->why_detail ? o->state : o->why_detail);
   else if (o->state) ret[n++] = xasprintf("its state is %s", o->state);
   if (o->run.why != WHY_NONE && o->run.why != WHY_RUNNING && o->run.why != o->why && !o->state) ret[n++] = reason_sentence(o->run.why, o->run.why_detail);
   if (o->paused && !over && o->why != WHY_DAG_PAUSED && o->run.why != WHY_DAG_PAUSED && !o->state) ret[n++] = reason_sentence(WHY_DAG_PAUSED, NULL);
@@ -284,8 +284,8 @@ const struct cli_command cli_tasks[] = {
    .examples = "tasks states-for-dag-run tutorial 2015-06-01"},
   {.words = "tasks why", .summary = "What a task instance waits for", .run = why, ARGS(one_args), .examples = "tasks why tutorial templated 2015-06-01"},
   {.words = "tasks failed-deps", .aliases = "task_failed_deps", .summary = "The same in Airflow's words: the dependencies that are not met", .run = why, ARGS(one_args)},
-  {.words = "tasks clear", .aliases = "clear", .summary = "Let task instances run again, as if they never ran", .run = clear, ARGS(clear_args),
+  {.words = "tasks clear", .event = "cli_task_clear", .aliases = "clear", .summary = "Let task instances run again, as if they never ran", .run = clear, ARGS(clear_args),
    .examples = "tasks clear tutorial -s 2015-06-01 -e 2015-06-30 --only-failed\ntasks clear tutorial -t templated -s 2015-06-01 -e 2015-06-01 --yes"},
-  {.words = "dags clear", .summary = "Let a run run again", .run = clear_dag_run, ARGS(clear_run_args), .examples = "dags clear tutorial --run-id manual__2015-06-01T00:00:00+00:00"},
+  {.words = "dags clear", .event = "cli_dag_clear", .summary = "Let a run run again", .run = clear_dag_run, ARGS(clear_run_args), .examples = "dags clear tutorial --run-id manual__2015-06-01T00:00:00+00:00"},
   {0},
 };

@@ -225,12 +225,12 @@ static const struct cli_arg reset_args[] = {WHO, PASSWORD, CLI_VERBOSE_ARG};
 
 const struct cli_command cli_users[] = {
   {.words = "users list", .aliases = "list_users", .summary = "List the users who log in with a password", .run = list, ARGS(list_args), .examples = "users list"},
-  {.words = "users create", .aliases = "create_user", .summary = "Create a user", .run = create, ARGS(create_args),
+  {.words = "users create", .event = "cli_users_create", .aliases = "create_user", .summary = "Create a user", .run = create, ARGS(create_args),
    .examples = "users create --username admin --firstname Ada --lastname Lovelace --role Admin --email ada@example.com\ncreate_user -r Admin -u admin -e ada@example.com -f Ada -l Lovelace -p secret"},
-  {.words = "users delete", .aliases = "delete_user", .summary = "Delete a user", .run = delete, ARGS(who_args), .examples = "users delete --username admin"},
-  {.words = "users add-role", .summary = "Give a user a role", .run = add_role, ARGS(role_args), .examples = "users add-role -u ada -r Op"},
-  {.words = "users remove-role", .summary = "Take a role from a user", .run = remove_role, ARGS(role_args), .examples = "users remove-role -u ada -r Op"},
-  {.words = "users reset-password", .summary = "Set a user's password", .run = reset_password, ARGS(reset_args), .examples = "users reset-password -u ada --use-random-password"},
+  {.words = "users delete", .event = "cli_users_delete", .aliases = "delete_user", .summary = "Delete a user", .run = delete, ARGS(who_args), .examples = "users delete --username admin"},
+  {.words = "users add-role", .event = "cli_add_role", .summary = "Give a user a role", .run = add_role, ARGS(role_args), .examples = "users add-role -u ada -r Op"},
+  {.words = "users remove-role", .event = "cli_remove_role", .summary = "Take a role from a user", .run = remove_role, ARGS(role_args), .examples = "users remove-role -u ada -r Op"},
+  {.words = "users reset-password", .event = "cli_user_reset_password", .summary = "Set a user's password", .run = reset_password, ARGS(reset_args), .examples = "users reset-password -u ada --use-random-password"},
   {.words = "roles list", .aliases = "users roles,list_roles", .summary = "List the roles", .run = roles, ARGS(list_args), .examples = "roles list"},
   {0},
 };

@@ -1,22 +1,14 @@
 /* airflow variables ...: list, get, set, delete, import, export, and Airflow 1's `variables -s KEY VALUE`. */
 #include "cli/families.h"
 #include "cli/values.h"
+#include "config/config.h"
+#include "processor/mask.h"
 #include "processor/secrets.h"
 #include "store/store.h"
 #include <stdlib.h>
 #include <string.h>
 
 
-
-static bool sounds_secret(const char *key)
-{
-  static const char *const words[] = {"access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password", "private_key", "proxy", "secret", "token",
-                                      "keyfile_dict", "service_account"};
-  CLEANUP(freep) char *lower = xstrdup(key);
-  for (char *p = lower; *p; p++) if (*p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);
-  for (size_t i = 0; i < ARRAY_LEN(words); i++) if (strstr(lower, words[i])) return true;
-  return false;
-}
 
 /* ---- list ---- */
 
@@ -44,7 +36,7 @@ static int each_variable(struct cli *c, variable_fn fn, void *arg, struct err *e
   return x < 0 ? x : 0;
 }
 
-struct listing_of { struct cli *c; struct listing *l; };
+struct listing_of { struct cli *c; struct listing *l; struct mask mask; };
 
 static int list_one(void *arg, const char *key, const char *value, const char *description)
 {
@@ -52,7 +44,7 @@ static int list_one(void *arg, const char *key, const char *value, const char *d
   (void)description;
   listing_cell(o->l, key);
   if (!cli_has(o->c, "--show-values")) return 0;
-  listing_cell(o->l, cli_has(o->c, "--hide-sensitive") && sounds_secret(key) ? "***" : value);
+  listing_cell(o->l, cli_has(o->c, "--hide-sensitive") && mask_name(&o->mask, key) ? "***" : value);
   return 0;
 }
 
@@ -61,8 +53,10 @@ static int list(struct cli *c)
   static const char *const columns[] = {"key", "value"};
   CLEANUP(err_clear) struct err e = {0};
   if (!cli_store(c)) return 1;
-  struct listing_of o = {c, listing_new(c, columns, cli_has(c, "--show-values") ? 2 : 1)};
+  struct config_list words = config_list(c->cfg, OPT_core_sensitive_var_conn_names);
+  struct listing_of o = {c, listing_new(c, columns, cli_has(c, "--show-values") ? 2 : 1), {.words = words.at, .n_words = words.n}};
   int r = each_variable(c, list_one, &o, &e);
+  config_list_clear(&words);
   if (r < 0) { listing_free(o.l); return cli_fail(c, &e, "the variables cannot be read"); }
   return listing_print(o.l, NULL);
 }
@@ -267,9 +261,9 @@ static const struct cli_arg old_args[] = {{"value?", NULL, "the value for --set"
 const struct cli_command cli_variables[] = {
   {.words = "variables list", .summary = "List variables", .run = list, ARGS(list_args), .examples = "variables list --show-values -o json"},
   {.words = "variables get", .summary = "Print a variable", .run = get, ARGS(get_args), .examples = "variables get greeting\nvariables get settings --json\nvariables get nowhere -d fallback"},
-  {.words = "variables set", .summary = "Set a variable", .run = set, ARGS(set_args), .examples = "variables set greeting hello\nvariables set settings '{\"a\": 1}' --description 'of the report'"},
-  {.words = "variables delete", .summary = "Delete a variable", .run = delete, ARGS(key_args), .examples = "variables delete greeting"},
-  {.words = "variables import", .summary = "Read variables from a file", .run = import, ARGS(import_args), .examples = "variables import variables.json -a skip"},
+  {.words = "variables set", .event = "cli_variables_set", .summary = "Set a variable", .run = set, ARGS(set_args), .examples = "variables set greeting hello\nvariables set settings '{\"a\": 1}' --description 'of the report'"},
+  {.words = "variables delete", .event = "cli_variables_delete", .summary = "Delete a variable", .run = delete, ARGS(key_args), .examples = "variables delete greeting"},
+  {.words = "variables import", .event = "cli_variables_import", .summary = "Read variables from a file", .run = import, ARGS(import_args), .examples = "variables import variables.json -a skip"},
   {.words = "variables export", .summary = "Write all variables to a JSON file", .run = export, ARGS(export_args), .examples = "variables export variables.json\nvariables export -"},
   {.words = "variables", .summary = "Airflow 1's spelling of the variables commands", .run = old_words, ARGS(old_args), .examples = "variables -s greeting hello\nvariables -g greeting", .hidden = true, .only_with_option = true},
   {0},
