@@ -300,6 +300,11 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
   CLEANUP(err_clear) struct err err = {0};
   engine_after(e, &ack);
   if (!c) return;
+  if (x->refused) {                                    /* it is leaving: nothing is started until another says welcome */
+    e->welcomed = false;
+    engine_unsend(e, c);
+    return;
+  }
   if (save_exit(e, c, x, &err) < 0) {
     engine_fail(e, &err, "writing down the end of a try");
     return;

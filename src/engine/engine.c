@@ -141,6 +141,13 @@ void engine_queue_spawn(struct engine *e, struct task_instance *ti)
   engine_after(e, &a);
 }
 
+void engine_unsend(struct engine *e, struct child *c)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  if (engine_write(e, &err) < 0 || store_save_token(e->db, &c->ti, c->try_number, NULL, 0, &err) < 0) engine_fail(e, &err, "taking back a start token");
+  engine_child_drop(e, c);
+}
+
 static void perform_spawn(struct engine *e, const struct after *a)
 {
   struct task_instance *ti = core_find_ti(e->core, &a->ti);
@@ -153,8 +160,8 @@ static void perform_spawn(struct engine *e, const struct after *a)
   CLEANUP(err_clear) struct err err = {0};
   int r = engine_spawn(e, c, ti, &err);
   if (r == 0) return;
+  if (r == E_CLOSED) { engine_unsend(e, c); return; }
   engine_child_drop(e, c);
-  if (r == E_CLOSED) return;                         /* never sent: the next welcome starts it */
   log_error("cannot start a task: %s", err_text(&err));
   struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {a->ti, a->try_number}, .outcome = OUT_NOT_STARTED, .when = loop_now(),
                      .not_before = USEC_NONE, .trigger_timeout = USEC_NONE, .detail = err_text(&err)}};
@@ -257,13 +264,18 @@ static void on_wake(void *arg)
   if (engine_load_dags(e, &err) < 0 || engine_load_pools(e, &err) < 0 || engine_inbox(e, &err) < 0) engine_fail(e, &err, "reading what changed");
 }
 
+/* The last words of a supervisor that left just before us are still read. */
+#define LEAVE_AFTER (50 * USEC_MSEC)
+
 static void on_stop(void *arg, int signo, int pid)
 {
   struct engine *e = arg;
   (void)signo, (void)pid;
   e->stopping = true;
-  loop_stop(e->loop);
+  timer_in(e->leave, LEAVE_AFTER);
 }
+
+static void on_leave(void *arg) { loop_stop(((struct engine *)arg)->loop); }
 
 /* ---- start and stop ---- */
 
@@ -404,6 +416,7 @@ static int wait_for_lease(struct engine *e, struct err *err)
 
 static int serve(struct engine *e, const struct engine_options *o, struct err *err)
 {
+  e->leave = loop_timer(e->loop, on_leave, e);
   loop_signal(e->loop, SIGTERM, on_stop, e);
   loop_signal(e->loop, SIGINT, on_stop, e);
   int r = prepare(e, err);

@@ -56,7 +56,7 @@ struct engine {
   uint64_t next_child;
   bool headless, failed, welcomed, stopping;
   int64_t job_id, trigger_job_id;
-  struct source *timer, *beat;
+  struct source *timer, *beat, *leave;
   char hostname[256];
   char *log_root, *unixname;
   struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
@@ -74,6 +74,7 @@ int engine_write(struct engine *e, struct err *err);               /* makes sure
 void engine_fail(struct engine *e, const struct err *err, const char *doing);   /* the store failed: this process cannot go on */
 void engine_after(struct engine *e, const struct after *a);
 void engine_queue_spawn(struct engine *e, struct task_instance *ti); /* token into the batch, the spawn after it */
+void engine_unsend(struct engine *e, struct child *c);             /* it was never started: token and child go, the next welcome starts it */
 void engine_flush(struct engine *e);                               /* commit, then perform; the loop's idle hook */
 void engine_arm(struct engine *e);                                 /* the timer at the core's next moment */
 

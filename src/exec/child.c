@@ -185,6 +185,7 @@ void child_spawn(struct supervisor *s, struct conn *from, uint64_t id, const cha
 	}
 	struct child *c = child_new(s, id, kind, spec);
 	FAULT("child-before");
+	c->refused = s->stopping;
 	if (s->stopping)
 		child_failed(c, "the supervisor is shutting down; it starts nothing more");
 	else if (kind == EXEC_DIRECT)
@@ -243,6 +244,8 @@ void child_put_exit(const struct child *c, struct buf *out)
 	jw_kbool(&w, "oom", c->oom);
 	jw_kbool(&w, "killed_by_us", c->killed_by_us);
 	jw_kbool(&w, "timed_out", c->timed_out);
+	if (c->refused)
+		jw_kbool(&w, "refused", true);
 	if (c->kind == EXEC_DIRECT && c->log)
 		jw_kstr(&w, "last_line", logfile_last_line(c->log));
 	if (c->error)

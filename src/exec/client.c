@@ -138,7 +138,8 @@ static void take_exit(struct exec_client *c, uint64_t child, const json_t *o)
 {
 	struct exec_exit e = { .status = (int)number(o, "status"), .at = number(o, "at"), .utime = number(o, "utime"), .stime = number(o, "stime"),
 		.maxrss_kb = number(o, "maxrss_kb"), .oom = jg_bool(o, "oom", false), .killed_by_us = jg_bool(o, "killed_by_us", false),
-		.timed_out = jg_bool(o, "timed_out", false), .last_line = jg_str(o, "last_line", NULL), .error = jg_str(o, "error", NULL) };
+		.timed_out = jg_bool(o, "timed_out", false), .refused = jg_bool(o, "refused", false),
+		.last_line = jg_str(o, "last_line", NULL), .error = jg_str(o, "error", NULL) };
 	if (c->cb.exit)
 		c->cb.exit(c->arg, child, &e);
 }

@@ -43,6 +43,7 @@ struct exec_exit {
   int status;                                          /* exit code, or -signal; -255: could not be started (see error) */
   usec_t at, utime, stime; int64_t maxrss_kb;
   bool oom, killed_by_us, timed_out;
+  bool refused;                                        /* never started: the supervisor is stopping. The next one may start it */
   const char *last_line;                               /* direct: last line of output, "" if there was none; NULL for other kinds */
   const char *error;                                   /* finished text; NULL: none */
 };

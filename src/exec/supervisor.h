@@ -94,6 +94,7 @@ struct child {
 	struct source *timer;
 	usec_t kill_at, timeout_at, linger_at, look_at;   /* monotonic; USEC_NONE */
 	bool killed_by_us, timed_out, killed_hard, acked;
+	bool refused;                            /* not started because we are stopping */
 	int look_tries;
 	char *error;
 	struct cgroup cgroup;
