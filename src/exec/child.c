@@ -112,9 +112,10 @@ static int kind_of(const char *name, enum exec_kind *ret)
 	return E_PROTOCOL;
 }
 
-static void take_skip_codes(struct child *c)
+static void take_outcome_rules(struct child *c)
 {
 	const json_t *codes = jg(c->spec, "skip_exit_codes");
+	c->pushes_xcom = jg_bool(c->spec, "push", false);
 	c->nskip_codes = json_array_size(codes);
 	c->skip_codes = xcalloc(c->nskip_codes, sizeof *c->skip_codes);
 	for (size_t i = 0; i < c->nskip_codes; i++)
@@ -163,7 +164,7 @@ static struct child *child_new(struct supervisor *s, uint64_t id, enum exec_kind
 	c->next_id = *at;
 	*at = c;
 	s->live++;
-	take_skip_codes(c);
+	take_outcome_rules(c);
 	return c;
 }
 

@@ -336,7 +336,7 @@ static void say_outcome(struct child *c)
 		say_failed(c, "AirflowException", text = xasprintf("Bash command failed. The command returned a non-zero exit code %d.", c->status));
 	if (!child_is_skip(c, c->status) || c->error)
 		say(c, "info", &runner_post, "::group::Post Execute", NULL);
-	if (!c->error && !c->timed_out && !c->oom && !c->status && jg_bool(c->spec, "push", false))
+	if (!c->error && !c->timed_out && !c->oom && !c->status && c->pushes_xcom)
 		say(c, "info", &runner_push, "Pushing xcom", NULL);
 }
 

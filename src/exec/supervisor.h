@@ -93,6 +93,7 @@ struct child {
 	/* ends */
 	struct source *timer;
 	usec_t kill_at, timeout_at, linger_at, look_at;   /* monotonic; USEC_NONE */
+	bool pushes_xcom;            /* direct: said in the log at the end */
 	bool killed_by_us, timed_out, killed_hard, acked;
 	bool refused;                            /* not started because we are stopping */
 	int look_tries;
