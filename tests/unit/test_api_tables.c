@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "api/mask.h"
+#include "processor/mask.h"
 #include "api/pytext.h"
 #include "api/router.h"
 #include "api/serialized.h"
