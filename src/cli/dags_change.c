@@ -121,6 +121,7 @@ static int follow(struct cli *c, const char *dag_id, const char *run_id)
   CLEANUP(err_clear) struct err e = {0};
   if (!lease_is_held(c->db, "scheduler", loop_now(), NULL)) fprintf(stderr, "%s: no scheduler runs; the run waits for one\n", c->program);
   int r = live_wait(c, dag_id, run_id, !cli_has(c, "--quiet"), &e);
+  if (r == 130) fprintf(stderr, "\n%s: the run goes on without being shown\n", c->program);
   return r < 0 ? cli_fail(c, &e, "the run cannot be shown") : r;
 }
 

@@ -194,7 +194,10 @@ static int supervisor_setup(const struct config *cfg, struct supervisor_options 
 static int cmd_supervisor(struct cli *c)
 {
   struct config *cfg = cli_config(c);
+  const char *idle = cli_value(c, "--idle-exit");
+  int64_t seconds = 0;
   if (!cfg) return 1;
+  if (idle && (str_to_int64(idle, &seconds) < 0 || seconds < 0)) return cli_usage(c, "--idle-exit is %s; it is a number of seconds", idle);
   CLEANUP(err_clear) struct err e = {0};
   struct supervisor_options o;
   log_open("supervisor", LOG_INFO);
@@ -202,16 +205,20 @@ static int cmd_supervisor(struct cli *c)
   if (getenv("UPDRAFT_TRIAL")) die_with(getenv("UPDRAFT_TRIAL"));
   fault_init();
   if (role_prepare_home(cfg, &e) < 0 || supervisor_setup(cfg, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
+  o.idle_exit = seconds * USEC_SEC;
   return supervisor_main(&o);
 }
 
+/* A supervisor that belongs to no standalone: it stays for its tasks and for whoever comes next, and leaves when nobody came.
+ * UPDRAFT_IDLE_EXIT: after how many seconds; for tests. */
 static int ensure(const struct config *cfg, int *ret_pid, struct err *err)
 {
+  const char *set = getenv("UPDRAFT_IDLE_EXIT");
   struct supervisor_options o;
   exec_supervisor_defaults(&o);
   o.home = config_home(cfg);
   CLEANUP(freep) char *program = program_file("airflow");
-  const char *const argv[] = {program, "supervisor", NULL};
+  const char *const argv[] = {program, "supervisor", "--idle-exit", set ? set : "60", NULL};
   return exec_supervisor_ensure(&o, argv, 10 * USEC_SEC, ret_pid, err);
 }
 
@@ -292,7 +299,7 @@ static struct config *role_start(struct cli *c, const char *role, bool supervise
 static int cmd_scheduler(struct cli *c)
 {
   struct config *cfg = role_start(c, "scheduler", true);
-  struct engine_options o = {.cfg = cfg, .hosts_processor = !started_by()};
+  struct engine_options o = {.cfg = cfg, .hosts_processor = !started_by(), .ensure_supervisor = started_by() ? NULL : role_ensure_supervisor};
   return cfg ? engine_main(&o) : 1;
 }
 
@@ -347,6 +354,7 @@ static const struct cli_arg api_args[] = {DAEMON_ARGS, {"--port,-p", "PORT", "li
   {"--workers,-w", "N", "accepted, without effect: one process serves all"}, {"--ssl-cert", "FILE", "certificate"}, {"--ssl-key", "FILE", "its key"},
   {"--proxy-headers", NULL, "believe X-Forwarded-*"}, {"--i-know", NULL, "serve without login beyond this machine"}, {"--worker-timeout,-t", "SECONDS", "accepted, without effect"},
   {"--access-logfile,-A", "FILE", "accepted, without effect"}, {"--debug,-d", NULL, "accepted, without effect"}};
+static const struct cli_arg supervisor_args[] = {{"--idle-exit", "SECONDS", "leave after so long without clients and children"}};
 static const struct cli_arg standalone_args[] = {{"--i-know", NULL, "serve without login beyond this machine"}};
 #define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
 
@@ -358,6 +366,6 @@ const struct cli_command cli_roles[] = {
    .examples = "api-server -p 8080\nwebserver -p 8080 --daemon"},
   {.words = "dag-processor", .summary = "Parses DAG files as they change", .run = cmd_dag_processor, ARGS(processor_args)},
   {.words = "triggerer", .summary = "Stays, for setups that start one: the scheduler runs the triggers", .run = cmd_triggerer, ARGS(triggerer_args)},
-  {.words = "supervisor", .summary = "Holds the task processes; started by the others when needed", .run = cmd_supervisor, .hidden = true},
+  {.words = "supervisor", .summary = "Holds the task processes; started by the others when needed", .run = cmd_supervisor, ARGS(supervisor_args), .hidden = true},
   {0},
 };
