@@ -414,6 +414,14 @@ static int wait_for_lease(struct engine *e, struct err *err)
   return w.failed ? err_set(err, E_STORE, "the lease could not be taken") : w.stopped && !e->lease.fence ? 1 : 0;
 }
 
+static void say_ready(struct engine *e)
+{
+  enum store_sync sync = STORE_NORMAL;
+  bool known = store_sync_mode(e->db, &sync, NULL) == 0;
+  log_info("ready: %zu runs, %zu task instances in hand; commits are %s", core_live_runs(e->core), core_live_tis(e->core),
+           known && sync == STORE_FULL ? "on the disk before anything follows from them (synchronous FULL)" : "safe from a crash, not from a power cut (synchronous NORMAL)");
+}
+
 static int serve(struct engine *e, const struct engine_options *o, struct err *err)
 {
   e->leave = loop_timer(e->loop, on_leave, e);
@@ -425,7 +433,7 @@ static int serve(struct engine *e, const struct engine_options *o, struct err *e
   on_wake(e);
   engine_flush(e);
   hosted_look(e);
-  log_info("ready: %zu runs, %zu task instances in hand", core_live_runs(e->core), core_live_tis(e->core));
+  say_ready(e);
   if (!e->failed) r = loop_run(e->loop, err);
   engine_flush(e);
   hosted_stop(e);

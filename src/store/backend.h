@@ -34,6 +34,7 @@ struct backend {
   void (*tidy)(void *db);                                                             /* after drop_all: give the space back */
   int (*verify)(void *db, check_fn fn, void *arg, int *ret_problems, struct err *err);
   void (*idle)(void *db);
+  int (*sync_mode)(void *db, enum store_sync *ret, struct err *err);                  /* as the database says it is, not as it was asked for */
   const struct migration *migrations; const int *migration_count;
 };
 extern const struct backend sqlite_backend;

@@ -202,9 +202,19 @@ static void idle(void *p)
 	malloc_trim(0);                          /* the cache's pages lie scattered in the heap */
 }
 
+static int sync_mode(void *db, enum store_sync *ret, struct err *err)
+{
+
+	int64_t level;
+	int rc = sqlite_pragma(db, "PRAGMA synchronous", &level, err);
+	if (rc == 0)
+		*ret = level >= 2 /* FULL, EXTRA */ ? STORE_FULL : STORE_NORMAL;
+	return rc;
+}
+
 const struct backend sqlite_backend = {
 	.open = sqlite_open, .close = sqlite_close, .start = start, .next = next, .finish = finish, .cell = cell, .width = width,
 	.column_name = column_name, .changes = changes, .begin = begin, .commit = commit, .rollback = rollback, .script = script,
 	.version_get = sqlite_version_get, .version_set = sqlite_version_set, .drop_all = sqlite_drop_all, .tidy = sqlite_tidy,
-	.verify = sqlite_verify, .idle = idle, .migrations = sqlite_migrations, .migration_count = &sqlite_migration_count,
+	.verify = sqlite_verify, .idle = idle, .sync_mode = sync_mode, .migrations = sqlite_migrations, .migration_count = &sqlite_migration_count,
 };

@@ -63,6 +63,11 @@ void store_idle(struct store *s)
 	s->be->idle(s->db);
 }
 
+int store_sync_mode(struct store *s, enum store_sync *ret, struct err *err)
+{
+	return s->be->sync_mode(s->db, ret, err);
+}
+
 /* ---- transactions ---- */
 
 /* hands a local error to the caller; inside a write transaction the first one also fails the transaction */

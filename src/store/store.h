@@ -36,6 +36,7 @@ int store_open(const char *sql_alchemy_conn, const struct store_options *opt, st
 void store_close(struct store *s);               /* an open transaction is rolled back; NULL is fine */
 void store_closep(struct store **s);
 const char *store_path(const struct store *s);   /* file path, for messages */
+int store_sync_mode(struct store *s, enum store_sync *ret, struct err *err);   /* what is in force on this connection, read back */
 void store_idle(struct store *s);                /* gives cache memory back; call when nothing happens for a while */
 /* file path of an sqlite URL (malloc'd), without opening it */
 int store_url_path(const char *sql_alchemy_conn, char **ret, struct err *err);
