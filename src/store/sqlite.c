@@ -204,7 +204,6 @@ static void idle(void *p)
 
 static int sync_mode(void *db, enum store_sync *ret, struct err *err)
 {
-
 	int64_t level;
 	int rc = sqlite_pragma(db, "PRAGMA synchronous", &level, err);
 	if (rc == 0)
