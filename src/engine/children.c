@@ -89,7 +89,7 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
     c = engine_child_new(e, info->child, info->kind, &ti, try_number);
     if (!found || found->try_number != try_number || !ti_state_active(found->state)) {
       log_warning("ending a process of a try that is over: %s", info->token);
-      c->terminal = true;
+      c->terminal = c->muted = true;
       exec_kill(e->exec, c->id, USEC_SEC, "its try is over");
     }
   }
@@ -181,6 +181,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   if (other) end_survivors(e);
   snprintf(e->boot_id, sizeof e->boot_id, "%s", w->boot_id);
   e->welcomed = true;
+  poison_take(e);
   lose_missing(e, other);
   struct lost_list lost = {.e = e};
   core_each_ti(e->core, running_unknown, &lost);
@@ -198,7 +199,9 @@ static void on_lost(void *arg, const char *why)
 {
   struct engine *e = arg;
   e->welcomed = false;
-  if (!e->stopping) log_warning("the supervisor does not answer (%s); trying again", why);
+  if (e->stopping) return;
+  log_warning("the supervisor does not answer (%s); trying again", why);
+  timer_in(e->revive, REVIVE_AFTER);
 }
 
 /* ---- a child's life ---- */
@@ -280,7 +283,8 @@ static enum ti_outcome outcome_of(const struct child *c, const struct exec_exit 
 {
   if (x->error && x->status == -255) return OUT_NOT_STARTED;
   if (c->kind == EXEC_DIRECT && is_skip_code(c, x->status)) return OUT_SKIPPED;
-  return x->status == 0 && !x->timed_out ? OUT_SUCCESS : OUT_FAILED;
+  /* The official runner says how a task ended; one that left without a word, be it with 0, has failed. */
+  return c->kind == EXEC_DIRECT && x->status == 0 && !x->timed_out ? OUT_SUCCESS : OUT_FAILED;
 }
 
 static int save_exit(struct engine *e, struct child *c, const struct exec_exit *x, struct err *err)

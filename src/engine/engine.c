@@ -275,6 +275,18 @@ static void on_stop(void *arg, int signo, int pid)
   timer_in(e->leave, LEAVE_AFTER);
 }
 
+/* Nobody but us looks after the supervisor when a scheduler runs on its own. */
+static void on_revive(void *arg)
+{
+  struct engine *e = arg;
+  CLEANUP(err_clear) struct err err = {0};
+  if (e->welcomed || e->stopping || !e->options->ensure_supervisor) return;
+  if (e->options->ensure_supervisor(e->cfg, &err) < 0) {
+    log_error("%s", err_text(&err));
+    timer_in(e->revive, REVIVE_AFTER);
+  }
+}
+
 static void on_leave(void *arg) { loop_stop(((struct engine *)arg)->loop); }
 
 /* ---- start and stop ---- */
@@ -424,28 +436,32 @@ static void say_ready(struct engine *e)
 
 static int serve(struct engine *e, const struct engine_options *o, struct err *err)
 {
+  e->options = o;
   e->leave = loop_timer(e->loop, on_leave, e);
+  e->revive = loop_timer(e->loop, on_revive, e);
   loop_signal(e->loop, SIGTERM, on_stop, e);
   loop_signal(e->loop, SIGINT, on_stop, e);
   int r = prepare(e, err);
   if (r < 0 || (r = connect_all(e, err)) < 0 || (r = job_begin(e, err)) < 0) return r;
   e->hosts_processor = o->hosts_processor;
+  hosted_watch(e);
   on_wake(e);
   engine_flush(e);
   hosted_look(e);
   say_ready(e);
   if (!e->failed) r = loop_run(e->loop, err);
   engine_flush(e);
-  hosted_stop(e);
-  if (e->failed) return r < 0 ? r : err_set(err, E_STORE, "it could not go on");
-  store_run(e->db, SQL_job_end, NULL, v_int(e->job_id), v_time(loop_now()), v_text("success"));
-  store_run(e->db, SQL_job_end, NULL, v_int(e->trigger_job_id), v_time(loop_now()), v_text("success"));
+  if (!e->again) hosted_stop(e);
+  if (e->failed && !e->again) return r < 0 ? r : err_set(err, E_STORE, "it could not go on");
+  store_run(e->db, SQL_job_end, NULL, v_int(e->job_id), v_time(loop_now()), v_text(e->again ? "failed" : "success"));
+  store_run(e->db, SQL_job_end, NULL, v_int(e->trigger_job_id), v_time(loop_now()), v_text(e->again ? "failed" : "success"));
   return store_lease_release(e->db, &e->lease, err);
 }
 
-int engine_main(const struct engine_options *o)
+/* From opening the store to leaving it. hosted_pid: the DAG processor that is kept from one life to the next. */
+static int live_once(const struct engine_options *o, int *hosted_pid, bool *ret_again)
 {
-  struct engine e = {.cfg = o->cfg};
+  struct engine e = {.cfg = o->cfg, .hosted_pid = *hosted_pid};
   CLEANUP(err_clear) struct err err = {0};
   struct store_options so = {.sync = str_case_eq(config_str(o->cfg, OPT_updraft_store_synchronous), "NORMAL") ? STORE_NORMAL : STORE_FULL};
   int r = store_open(config_str(o->cfg, OPT_database_sql_alchemy_conn), &so, &e.db, &err);
@@ -453,9 +469,20 @@ int engine_main(const struct engine_options *o)
   if (r == 0) r = wait_for_lease(&e, &err);
   if (r == 0) r = serve(&e, o, &err);
   if (r < 0) log_error("%s", err_text(&err));
+  *ret_again = r == 0 && e.again && !e.stopping;
+  *hosted_pid = e.hosted_pid;
   engine_release(&e);
   loop_free(e.loop);
   store_close(e.db);
+  return r;
+}
+
+int engine_main(const struct engine_options *o)
+{
+  int r, hosted_pid = 0;
+  bool again;
+  do r = live_once(o, &hosted_pid, &again);
+  while (again);
   return r < 0;
 }
 

@@ -9,6 +9,7 @@ struct store;
 struct engine_options {
   const struct config *cfg;
   bool hosts_processor;        /* run the DAG processor in this process unless a live one holds its lease */
+  int (*ensure_supervisor)(const struct config *cfg, struct err *err);   /* called when there has been none for a second; NULL: somebody else sees to it */
 };
 /* Runs until SIGTERM or SIGINT; returns the exit status. Waits for the lease when another scheduler holds it, and says who. */
 int engine_main(const struct engine_options *o);

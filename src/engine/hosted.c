@@ -19,6 +19,12 @@ static void on_left(void *arg, int pid, int status, const struct rusage *ru)
   if (!e->stopping && status) hosted_look(e);
 }
 
+void hosted_watch(struct engine *e)
+{
+  CLEANUP(err_clear) struct err err = {0};
+  if (e->hosted_pid && loop_child(e->loop, e->hosted_pid, on_left, e, NULL, &err) < 0) log_error("cannot watch the DAG processor: %s", err_text(&err));
+}
+
 void hosted_look(struct engine *e)
 {
   usec_t now = loop_now();
@@ -35,12 +41,10 @@ void hosted_look(struct engine *e)
   setenv("UPDRAFT_PARENT", parent, 1);
   int bad = posix_spawn(&e->hosted_pid, "/proc/self/exe", NULL, &attr, argv, environ);
   posix_spawnattr_destroy(&attr);
-  struct source *s;
-  CLEANUP(err_clear) struct err err = {0};
   if (bad) {
     e->hosted_pid = 0;
     log_error("cannot start a DAG processor: %s", strerror(bad));
-  } else if (loop_child(e->loop, e->hosted_pid, on_left, e, &s, &err) < 0) log_error("cannot watch the DAG processor: %s", err_text(&err));
+  } else hosted_watch(e);
 }
 
 void hosted_stop(struct engine *e)

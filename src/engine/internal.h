@@ -19,6 +19,7 @@ struct child {
   int try_number;
   char token[64];                     /* "<ti id>/<try>" */
   bool terminal;                      /* it said how it ended; its exit adds nothing */
+  bool muted;                         /* its try is over and it is being ended: what it still asks is not handled */
   bool direct_push;                   /* direct bash: the last line becomes the XCom */
   const char *kill_why;               /* set when we ended it: static text */
   int pid; int64_t start_ticks;       /* 0 until STARTED */
@@ -35,6 +36,7 @@ struct host_link { struct engine *e; struct exec_client *x; enum exec_kind kind;
 
 struct engine {
   const struct config *cfg;
+  const struct engine_options *options;   /* NULL in a headless engine */
   struct store *db;
   struct loop *loop;
   struct core *core;
@@ -56,7 +58,7 @@ struct engine {
   uint64_t next_child;
   bool headless, failed, welcomed, stopping;
   int64_t job_id, trigger_job_id;
-  struct source *timer, *beat, *leave;
+  struct source *timer, *beat, *leave, *revive;
   char hostname[256];
   char *log_root, *unixname;
   struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
@@ -64,8 +66,10 @@ struct engine {
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
   struct buf scratch;
-  bool in_batch, replied;
+  bool in_batch, replied, again;      /* again: after a failure that lies in one try, start over in this process */
 };
+
+#define REVIVE_AFTER USEC_SEC           /* without a supervisor for so long: see that there is one */
 
 /* engine.c */
 void engine_step(struct engine *e, struct event *ev);              /* feeds the core and takes what it decided into the open batch */
@@ -116,6 +120,11 @@ void engine_request(struct engine *e, struct child *c, const void *frame, size_t
 void engine_acknowledge(struct engine *e, struct child *c, int64_t id);   /* [id] */
 void requests_core_reply(struct engine *e, const struct action *a);   /* the core answered a TriggerDagRun of a task */
 
+/* poison.c: a try whose request the store refuses fails alone */
+bool poison_refused(const struct engine *e);                       /* the open batch failed because of the values in it */
+void poison_remember(struct engine *e, const struct child *c);     /* rolls the batch back and writes down whose fault it was */
+void poison_take(struct engine *e);                                /* at a welcome: those tries fail, their processes end */
+
 /* assets.c */
 int engine_asset_run(struct engine *e, struct dag_run *run, struct err *err);  /* a run consumes its DAG's queued asset events */
 int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *events, struct err *err);
@@ -136,6 +145,7 @@ struct exec_client *engine_exec_of(struct engine *e, uint64_t child);
 
 /* hosted.c: a DAG processor of our own while there is no other */
 void hosted_look(struct engine *e);
+void hosted_watch(struct engine *e);           /* one that an earlier life of this process had started */
 void hosted_stop(struct engine *e);
 
 /* triggers.c: deferred tasks */

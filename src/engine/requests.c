@@ -293,8 +293,20 @@ void engine_acknowledge(struct engine *e, struct child *c, int64_t id)
 /* A store that failed under a request is a failed scheduler: the supervisor keeps the frame for the next one. */
 static bool store_trouble(int r) { return r == E_STORE || r == E_NO_SPACE || r == E_FENCED || r == E_BUSY; }
 
+/* The batch is lost. When the store refused this request's values it is the try's fault, and is written down as that: the
+ * next start would get the same frame and fail the same way. */
+static void store_failed_under(struct engine *e, struct child *c, struct err *err)
+{
+  const char *why;
+  int code = store_failed(e->db, &why);
+  if (code && !err->text) err_set(err, code, "%s", why);
+  if (c->token[0] && poison_refused(e)) poison_remember(e, c);
+  engine_fail(e, err, "answering a task");
+}
+
 void engine_request(struct engine *e, struct child *c, const void *data, size_t n)
 {
+  if (e->failed || c->muted) return;
   CLEANUP(json_decrefp) json_t *frame = NULL;
   CLEANUP(err_clear) struct err err = {0};
   if (msgpack_read(data, n, &frame, &err) < 0 || !json_is_array(frame) || json_array_size(frame) < 2) {
@@ -308,10 +320,10 @@ void engine_request(struct engine *e, struct child *c, const void *data, size_t 
   struct asking_child a = {.e = e, .child = c, .q = body, .ti = c->token[0] ? core_find_ti(e->core, &c->ti) : NULL};
   json_t *ret = NULL;
   int r = answer(&a, &ret, &err);
-  if (e->failed) { json_decref(ret); return; }
-  if (store_trouble(r)) {
+  if (e->failed || store_trouble(r) || store_failed(e->db, NULL)) {
     json_decref(ret);
-    engine_fail(e, &err, "answering a task");
+    json_decref(a.error);
+    store_failed_under(e, c, &err);
     return;
   }
   if (r < 0 && !err.text) err_set(&err, r, "%s", error_title(r));
