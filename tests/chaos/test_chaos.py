@@ -224,6 +224,8 @@ class Chaos(unittest.TestCase):
         times = sorted(t for _, t in d.back)
         if times:
             print(f"  a role was there again after {times[len(times) // 2]:.2f} s (middle), {max(d.back, key=lambda x: x[1])}")
+        for text, n in sorted(d.world.troubles().items()):
+            print(f"  {n:3} x {text[:300]}")
         starts, _ = read_effects(d.world.effects)
         print(f"  {len(d.world.runs())} runs, {len(starts)} tries started", flush=True)
 

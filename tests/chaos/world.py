@@ -129,7 +129,10 @@ class World:
         self.end_everything()
         if self.process:
             self.process.wait()
+        wrong = [x for x in self.log_tail(10_000_000).splitlines() if re.search(r"Sanitizer|runtime error:|Assertion .* failed", x)]
         self.dir.cleanup()
+        if wrong:
+            raise AssertionError("\n".join(wrong[:20]))
 
     # ---- starting and ending ----
 
@@ -149,6 +152,16 @@ class World:
 
     def log_tail(self, n=4000):
         return self.log.read_text(errors="replace")[-n:] if self.log.exists() else ""
+
+    def troubles(self):
+        """What the roles logged as errors, without times and numbers: text -> how often."""
+        found = {}
+        for line in self.log_tail(10_000_000).splitlines():
+            m = re.match(r"\S+Z (\S+ ERROR .*|standalone WARNING .*left with status.*)$", line)
+            if m:
+                text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "N", m.group(1)).replace(str(self.path), "")
+                found[text] = found.get(text, 0) + 1
+        return found
 
     def healthy(self):
         try:

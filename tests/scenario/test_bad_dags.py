@@ -185,6 +185,7 @@ class BadDags(unittest.TestCase):
 
     def test_zz_nothing_stays_behind(self):
         """Runs last: what parse children left running is gone when the roles have left."""
+        self.assertEqual(self.world.troubles(), {}, "a role left or met an error because of a DAG file")
         self.world.mine()
         self.world.interrupt()
         try:
