@@ -16,11 +16,12 @@ with DAG("o_parent", schedule=None, start_date=START):
         return TriggerDagRunOperator(task_id=name, trigger_dag_id="o_child", trigger_run_id=run, **kw)
 
     child("plain", "from_plain")
-    child("with_conf", "from_conf", conf={"x": "{{ task.task_id }}"})
+    with_conf = child("with_conf", "from_conf", conf={"x": "{{ task.task_id }}"})
     child("dated", "from_dated", logical_date="2015-06-01T00:00:00+00:00")
     child("waits", "from_waits", wait_for_completion=True, poke_interval=1) >> child("again", "from_waits")
     child("waits_for_failure", "from_failing", conf={"fail": "yes"}, wait_for_completion=True, poke_interval=1)
-    child("skips_again", "from_conf", skip_when_already_exists=True, trigger_rule="all_done").set_upstream(child("first", "from_conf_first"))
+    child("skips_again", "from_conf", skip_when_already_exists=True, trigger_rule="all_done").set_upstream(with_conf)
+    child("first", "from_conf_first")
     TriggerDagRunOperator(task_id="no_such_dag", trigger_dag_id="o_nowhere")
 
 one, two = Asset("conf_one"), Asset(name="conf_two", uri="file://conf/two")
