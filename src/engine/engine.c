@@ -489,6 +489,7 @@ int engine_main(const struct engine_options *o)
 int engine_apply_inbox(const struct config *cfg, struct store *db, struct err *err)
 {
   struct engine e = {.cfg = cfg, .db = db, .headless = true};
+  if (lease_owner_lives(db, "scheduler")) return err_set(err, E_BUSY, "a scheduler of this machine lives and will do it");
   int r = lease_acquire(db, "scheduler", loop_now(), &e.lease, err);
   if (r < 0) return r == E_CONFLICT ? E_BUSY : r;
   r = prepare(&e, err);

@@ -50,6 +50,16 @@ int lease_acquire(struct store *db, const char *name, usec_t now, struct lease *
   return r < 0 ? r : store_lease_take(db, &rq, ret, err);
 }
 
+bool lease_owner_lives(struct store *db, const char *name)
+{
+  char holder[64], owner[64], host[256];
+  usec_t expires;
+  own_name(owner, host);
+  size_t n = strnlen(host, 30);
+  if (holder_of(db, name, holder, &expires, NULL) < 0 || streq(holder, owner)) return false;
+  return !strncmp(holder, host, n) && holder[n] == '/' && !owner_is_gone(holder, host);
+}
+
 bool lease_is_held(struct store *db, const char *name, usec_t now, char *ret_owner)
 {
   char holder[64], owner[64], host[256];

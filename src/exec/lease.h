@@ -5,5 +5,7 @@
 #define LEASE_RENEW (3 * USEC_SEC)
 /* owner text is "HOST/PID/START_TICKS". E_CONFLICT: somebody alive holds it; err names who. */
 int lease_acquire(struct store *db, const char *name, usec_t now, struct lease *ret, struct err *err);
+/* true when another process of this host that is named as its owner exists, though the lease may have expired: it is slow, not gone */
+bool lease_owner_lives(struct store *db, const char *name);
 /* true when a live holder has the lease; its owner text in ret_owner (64 bytes, may be NULL) */
 bool lease_is_held(struct store *db, const char *name, usec_t now, char *ret_owner);
