@@ -18,7 +18,7 @@ const struct field version_fields[] = {
 	END
 };
 
-/* A run whose version never changed has that one. Otherwise those that its task instances ran with. */
+/* A run whose version never changed has that one. Otherwise those that its task instances ran with. None without instances. */
 static void write_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
 {
 	static const char from[] = " FROM dag_version v JOIN dag d ON d.dag_id = v.dag_id WHERE ";
@@ -30,14 +30,14 @@ static void write_versions(struct call *c, struct json_writer *w, const struct r
 	row_uuid(r, col + 1, &version);
 	row_uuid(r, col + 2, &created);
 	one = one || uuid_eq(&version, &created);
-	struct val value = one ? v_uuid(&version) : v_int(row_int(r, col));
+	struct val values[] = { one ? v_uuid(&version) : v_int(row_int(r, col)), v_int(row_int(r, col)) };
 	fields_sql(version_fields, &columns);
-	buf_printf(&sql, "SELECT %s%s%s ORDER BY v.version_number", columns.data, from, one ? "v.id = ?"
+	buf_printf(&sql, "SELECT %s%s%s ORDER BY v.version_number", columns.data, from, one ? "v.id = ? AND EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = ?)"
 	           : "v.id IN (SELECT t.version FROM task_instance t WHERE t.dag_run = ?)");
 	CLEANUP(err_clear) struct err err = {0};
 	bool any = !row_null(r, col + 1);
 	jw_array(w);
-	int rc = any ? store_query_text(c->api->db, sql.data, &value, 1, &v, &err) : 0;
+	int rc = any ? store_query_text(c->api->db, sql.data, values, one ? 2 : 1, &v, &err) : 0;
 	while (rc >= 0 && any && (rc = rows_next(&v, &err)) > 0) {
 		jw_object(w);
 		fields_write(c, w, version_fields, &v, 0);

@@ -28,7 +28,6 @@ void call_command(struct call *c, const char *kind, json_t *args, then_fn then);
 void call_command_failed(struct call *c, int code, const char *text);   /* the usual answer to code < 0 */
 
 /* the DAG's params against the body's conf: presence, type and enum. False when it has answered */
-bool params_allowed(struct call *c, const char *dag_id);
 
 /* ---- pages of ours ---- */
 #define PAGE_STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}main{max-width:52rem;margin:auto}" \

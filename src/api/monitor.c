@@ -61,7 +61,7 @@ void get_health(struct call *c)
 	if (rc == 0)
 		rc = role_health(c, "TriggererJob", config_seconds(cfg, OPT_triggerer_triggerer_health_check_threshold), &triggerer, &err);
 	if (rc == 0)
-		rc = role_health(c, "DagProcessorJob", config_seconds(cfg, OPT_scheduler_scheduler_health_check_threshold), &processor, &err);
+		rc = role_health(c, "DagProcessorJob", config_seconds(cfg, OPT_dag_processor_health_check_threshold), &processor, &err);
 	struct json_writer *w = call_json(c);
 	jw_object(w);
 	jw_key(w, "metadatabase");

@@ -102,6 +102,11 @@ static void on_beat(void *arg)
 		api_note(api, "forgetting revoked tokens that have expired", &err);
 }
 
+static void on_quiet(void *arg)
+{
+	store_idle(((struct api *)arg)->db);
+}
+
 static int job_begin(struct api *api, struct err *err)
 {
 	char host[256] = "localhost";
@@ -114,6 +119,7 @@ static int job_begin(struct api *api, struct err *err)
 		return rc;
 	api->beat = loop_timer(api->loop, on_beat, api);
 	timer_every(api->beat, BEAT);
+	loop_on_quiet(api->loop, QUIET_AFTER, on_quiet, api);
 	return 0;
 }
 

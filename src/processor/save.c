@@ -207,10 +207,11 @@ static int save_dag(struct saving *s, json_t *data, struct err *err)
   struct dag *dag = NULL;
   CLEANUP(err_clear) struct err why = {0};
   if (taken_by_another(s, dag_id)) return 0;
-  CLEANUP(freep) char *text = text_of(data);
+  CLEANUP(freep) char *canonical = text_of(data);       /* for the hash; what is kept has the order in which it was written */
+  CLEANUP(freep) char *text = json_dumps(data, JSON_COMPACT);
   CLEANUP(freep) char *side = text_of(facts);
   char hash[65];
-  sha256_hex(text, strlen(text), hash);
+  sha256_hex(canonical, strlen(canonical), hash);
   json_t *side_ref = json_incref((json_t *)(uintptr_t)facts);
   json_incref(data);
   if (dag_compile(data, side_ref, &meta, &dag, &why) < 0) {
