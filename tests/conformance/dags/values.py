@@ -130,7 +130,7 @@ with DAG("v_context", schedule="@daily", start_date=START, end_date=START, catch
     names = ("ds", "ds_nodash", "ts", "ts_nodash", "ts_nodash_with_tz", "logical_date", "data_interval_start", "data_interval_end",
              "prev_data_interval_start_success", "prev_start_date_success", "run_id", "dag_run.run_type", "dag.dag_id", "task.task_id",
              "ti.task_id", "ti.map_index", "ti.try_number", "task_instance_key_str", "dag_run.run_after", "dag_run.state",
-             "macros.ds_format(ds, '%Y-%m-%d', '%d/%m')", "params", "inlets", "outlets", "test_mode", "triggering_asset_events")
+             "macros.ds_format(ds, '%Y-%m-%d', '%d/%m')", "params", "inlets", "outlets", "triggering_asset_events")
     for name in names:
         slug = "".join(c if c.isalnum() else "_" for c in name)
         BashOperator(task_id="c_" + slug, bash_command=f"echo \"{{{{ {name} }}}}\"" if "'" in name else f"echo '{{{{ {name} }}}}'", do_xcom_push=True)
