@@ -23,7 +23,7 @@ static int constraint(const struct sqlite_db *db, int rc, const char *doing, str
 {
 	if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID)
 		return err_set(err, E_EXISTS, "already exists (%s: %s)", doing, sqlite3_errmsg(db->h));
-	return err_set(err, E_STORE, "the database %s refused a value (%s: %s)", db->path, doing, sqlite3_errmsg(db->h));
+	return err_set(err, E_INVALID, "the database %s refused a value (%s: %s)", db->path, doing, sqlite3_errmsg(db->h));
 }
 
 int sqlite_fail(const struct sqlite_db *db, int rc, const char *doing, struct err *err)

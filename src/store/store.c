@@ -136,6 +136,13 @@ bool store_in_transaction(const struct store *s)
 	return s->in_write;
 }
 
+int store_failed(const struct store *s, const char **ret_why)
+{
+	if (ret_why)
+		*ret_why = err_text(&s->failed);
+	return s->failed.code;
+}
+
 /* ---- statements ---- */
 
 static int start(struct store *s, enum sql_id id, const struct val *v, size_t n, bool copy, struct rows *ret, struct err *err)

@@ -11,7 +11,7 @@
  *
  * Errors: E_BUSY (another process held the write lock longer than the timeout), E_NO_SPACE, E_EXISTS (a unique rule),
  * E_FENCED (the lease was lost), E_NOT_FOUND (only where said), E_CONFLICT (transaction calls in a wrong order),
- * E_STORE (anything else; a damaged file is named so). Text says which file and what to do.
+ * E_INVALID (a constraint refused a value), E_LIMIT (a value is too large), E_STORE (anything else; a damaged file is named so). Text says which file and what to do.
  *
  * Inside a transaction the first failing statement fails the transaction: later statements answer the same error, and
  * store_commit rolls everything back and returns it. (PostgreSQL pipelines: an error may surface as late as the commit.) */
@@ -100,6 +100,9 @@ int store_begin_read(struct store *s, struct err *err);      /* a snapshot for s
 int store_commit(struct store *s, struct err *err);          /* durable on return; on failure nothing was written */
 void store_rollback(struct store *s);                        /* no-op without a transaction */
 bool store_in_transaction(const struct store *s);
+/* The error with which the open transaction has failed, 0 when it has not; ret_why (may be NULL): its text, until the rollback.
+ * E_INVALID, E_EXISTS and E_LIMIT: the values were refused, and would be again; other errors may pass. */
+int store_failed(const struct store *s, const char **ret_why);
 
 /* ---- leases with fencing. Times are the caller's wall clock ---- */
 struct lease { char name[32]; char owner[64]; int64_t fence; usec_t expires; };

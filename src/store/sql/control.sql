@@ -7,6 +7,8 @@ INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET valu
 -- Keeps a value that is already there: two processes that make a secret at once agree on the first.
 -- name: meta_put_new
 INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING
+-- name: meta_list
+SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key
 -- name: meta_delete
 DELETE FROM meta WHERE key = ?
 
