@@ -32,7 +32,7 @@ static int migrate(struct cli *c)
   int r = config_make_home(cfg, &made, &e);
   if (r == 0) r = open_any(c, &db, &e);
   if (r == 0) r = store_schema_version(db, &version, &e);
-  if (r == 0 && version < store_schema_latest()) r = store_migrate(db, show_step, c, &e);
+  if (r == 0 && version < store_schema_latest()) r = role_migrate(cfg, db, show_step, c, &e);
   if (r == 0) r = role_prepare_home(cfg, &e);
   if (r < 0) return cli_fail(c, &e, "the database could not be prepared");
   if (made & 1) fprintf(c->out, "wrote %s with a fresh fernet_key\n", config_file(cfg));
@@ -49,7 +49,7 @@ static int reset(struct cli *c)
   if (open_any(c, &db, &e) < 0) return cli_fail(c, &e, "the database cannot be opened");
   CLEANUP(freep) char *question = xasprintf("This deletes everything in %s: runs, history, variables, connections, users.", store_path(db));
   if (!cli_confirm(c, question)) return 1;
-  if (store_reset(db, show_step, c, &e) < 0) return cli_fail(c, &e, "the database could not be reset");
+  if (store_reset(db, show_step, c, &e) < 0 || role_size_default_pool(cfg, db, &e) < 0) return cli_fail(c, &e, "the database could not be reset");
   fprintf(c->out, "%s is empty and ready\n", store_path(db));
   return 0;
 }

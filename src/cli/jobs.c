@@ -9,7 +9,8 @@
 /* What a beating job may be late, by kind: the health check's own thresholds. */
 static usec_t patience(struct cli *c, const char *type)
 {
-  enum option o = streq(type, "TriggererJob") ? OPT_triggerer_triggerer_health_check_threshold : OPT_scheduler_scheduler_health_check_threshold;
+  enum option o = streq(type, "TriggererJob") ? OPT_triggerer_triggerer_health_check_threshold
+                : streq(type, "DagProcessorJob") ? OPT_dag_processor_health_check_threshold : OPT_scheduler_scheduler_health_check_threshold;
   return config_seconds(c->cfg, o);
 }
 

@@ -1,4 +1,5 @@
 #include "cli/live.h"
+#include "config/config.h"
 #include "cli/cli.h"
 #include "cli/dagload.h"
 #include "cli/tasklog.h"
@@ -31,15 +32,16 @@ struct live {
   usec_t started;                    /* monotonic: of watching */
   VEC(struct task_line *) tasks;
   struct map by_label;
-  bool terminal, ended;
+  bool terminal, ended, coloured;
   size_t drawn;                      /* lines of the block that are on the screen */
   size_t widest;
 };
 
 /* ---- drawing ---- */
 
-static const char *colour(const char *state)
+static const char *colour(const struct live *v, const char *state)
 {
+  if (!v->coloured) return "";
   static const char *const colours[][2] = {{"success", "\033[32m"}, {"running", "\033[36m"}, {"failed", "\033[31m"}, {"upstream_failed", "\033[33m"}, {"skipped", "\033[35m"},
                                            {"up_for_retry", "\033[33m"}, {"queued", "\033[37m"}};
   for (size_t i = 0; i < ARRAY_LEN(colours); i++) if (streq(state, colours[i][0])) return colours[i][1];
@@ -77,7 +79,7 @@ static void draw_task(struct live *v, const struct task_line *t)
 {
   char took[32];
   time_of(t, took);
-  fprintf(v->cli->out, "  %s%s %-*s  %-16s\033[0m %9s", colour(t->state), mark(t->state), (int)v->widest, t->label, *t->state ? t->state : "waits", took);
+  fprintf(v->cli->out, "  %s%s %-*s  %-16s%s %9s", colour(v, t->state), mark(t->state), (int)v->widest, t->label, *t->state ? t->state : "waits", v->coloured ? "\033[0m" : "", took);
   if (t->try_number > 1) fprintf(v->cli->out, "  try %d", t->try_number);
   if (t->why) fprintf(v->cli->out, "  %s", t->why);
   fputc('\n', v->cli->out);
@@ -263,6 +265,7 @@ int live_new(struct cli *c, struct loop *loop, const struct live_options *o, str
 {
   if (!cli_store(c)) return err_set(err, E_STORE, "there is no database");
   struct live *v = xcalloc(1, sizeof *v);
+  v->coloured = config_bool(cli_config(c), OPT_logging_colored_console_log);
   v->cli = c;
   v->o = *o;
   v->loop = loop;

@@ -39,6 +39,25 @@ static int write_new(const char *path, const char *text, struct err *err)
   return bad ? err_errno(err, bad, "writing %s", path) : 0;
 }
 
+/* default_pool is made with the slots that are configured then; later they are the pool's own. */
+int role_size_default_pool(const struct config *cfg, struct store *db, struct err *err)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_one(db, SQL_pool_get, &r, err, v_text("default_pool"));
+  if (x < 0) return x;
+  CLEANUP(freep) char *about = xstrdup(row_text(&r, 2));
+  int64_t deferred = row_int(&r, 3);
+  rows_close(&r);
+  return store_run(db, SQL_pool_put, err, v_text("default_pool"), v_int(config_int(cfg, OPT_core_default_pool_task_slot_count)), v_text(about), v_int(deferred));
+}
+
+int role_migrate(const struct config *cfg, struct store *db, migrate_fn fn, void *arg, struct err *err)
+{
+  int version = 0, r = store_schema_version(db, &version, err);
+  if (r == 0) r = store_migrate(db, fn, arg, err);
+  return r < 0 || version ? r : role_size_default_pool(cfg, db, err);
+}
+
 int role_prepare_home(const struct config *cfg, struct err *err)
 {
   unsigned made;
@@ -54,7 +73,7 @@ int role_prepare_home(const struct config *cfg, struct err *err)
   r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &db, err);
   int version = 0;
   if (r == 0) r = store_schema_version(db, &version, err);
-  if (r == 0 && version < store_schema_latest()) r = store_migrate(db, NULL, NULL, err);
+  if (r == 0 && version < store_schema_latest()) r = role_migrate(cfg, db, NULL, NULL, err);
   store_close(db);
   return r;
 }
@@ -184,6 +203,7 @@ static int supervisor_setup(const struct config *cfg, struct supervisor_options 
   o->max_holders = config_bool(cfg, OPT_updraft_preparse) ? (int)config_int(cfg, OPT_updraft_warm_children) : 0;
   o->max_spares = (int)config_int(cfg, OPT_updraft_spares);
   o->kill_grace = config_seconds(cfg, OPT_core_killed_task_cleanup_time);
+  o->linger = config_seconds(cfg, OPT_workers_socket_cleanup_timeout);
   o->new_folder_mode = (int)config_int(cfg, OPT_logging_file_task_handler_new_folder_permissions);
   o->new_file_mode = (int)config_int(cfg, OPT_logging_file_task_handler_new_file_permissions);
   o->foreground = true;
@@ -272,6 +292,7 @@ static int daemonize(struct cli *c, const char *role, struct err *err)
   if (pid < 0) return err_errno(err, errno, "starting the daemon");
   if (pid) _exit(0);
   setsid();
+  umask((mode_t)config_int(cli_config(c), OPT_core_daemon_umask));
   const char *out = cli_value(c, "--stdout"), *bad = cli_value(c, "--stderr"), *log = cli_value(c, "--log-file");
   CLEANUP(freep) char *own_out = xasprintf("%s/airflow-%s.out", cli_home(c), role);
   CLEANUP(freep) char *own_err = xasprintf("%s/airflow-%s.err", cli_home(c), role);

@@ -1,12 +1,16 @@
 /* What the role commands share: the home, the supervisor's options, being a role process. */
 #pragma once
 #include "base/base.h"
+#include "store/store.h"
 struct cli;
 struct config;
 struct supervisor_options;
 
 /* AIRFLOW_HOME with airflow.cfg, unittests.cfg, logs/ and .updraft/, the database at this program's schema. What exists stays. */
 int role_prepare_home(const struct config *cfg, struct err *err);
+/* store_migrate; a database made by it has default_pool in the configured size */
+int role_size_default_pool(const struct config *cfg, struct store *db, struct err *err);
+int role_migrate(const struct config *cfg, struct store *db, migrate_fn fn, void *arg, struct err *err);
 /* A supervisor of this home answers afterwards; starts one as a daemon when none does. */
 int role_ensure_supervisor(const struct config *cfg, struct err *err);
 /* The same for a command that needs one for a moment: *ret_started is the pid to give back, 0 when one was there already. */

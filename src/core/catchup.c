@@ -10,7 +10,7 @@ static bool catches_up(const struct core *c, const struct dag *dag)
 
 static void arm(struct core *c, struct dag_state *d)
 {
-	if (d->has_next && !d->paused && !d->stale && !d->gone && c->started)
+	if (d->has_next && !d->paused && !d->stale && !d->gone && c->started && !c->cfg.by_hand_only)
 		heap_put(&c->dag_timers, &d->timer, d->next.run_after);
 	else
 		heap_remove(&c->dag_timers, &d->timer);
@@ -128,7 +128,7 @@ static bool due(const struct core *c, const struct dag_state *d)
 
 void catchup_drain(struct core *c, struct dag_state *d)
 {
-	if (!c->started || !d->dag || d->paused || d->stale || !due(c, d))
+	if (!c->started || c->cfg.by_hand_only || !d->dag || d->paused || d->stale || !due(c, d))
 		return;
 	if (!run_type_allowed(d->dag, RUN_SCHEDULED))
 		return;

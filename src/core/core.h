@@ -137,6 +137,7 @@ struct core_config {
   int64_t next_run_db_id;              /* first free dag run id */
   int max_map_length;
   bool catchup_by_default_set, catchup_by_default;
+  bool by_hand_only;                   /* no run starts by its schedule */
 };
 struct core *core_new(const struct core_config *cfg);
 void core_free(struct core *c);

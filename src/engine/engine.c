@@ -287,6 +287,7 @@ static void on_revive(void *arg)
   }
 }
 
+static void on_quiet(void *arg) { store_idle(((struct engine *)arg)->db); }
 static void on_leave(void *arg) { loop_stop(((struct engine *)arg)->loop); }
 
 /* ---- start and stop ---- */
@@ -317,6 +318,7 @@ static void fill_core_config(struct engine *e, struct core_config *cc, int64_t n
     .task_queued_timeout = config_seconds(e->cfg, OPT_scheduler_task_queued_timeout),
     .catchup_by_default_set = config_source(e->cfg, OPT_scheduler_catchup_by_default) > FROM_DEFAULT,
     .catchup_by_default = config_bool(e->cfg, OPT_scheduler_catchup_by_default),
+    .by_hand_only = !config_bool(e->cfg, OPT_scheduler_use_job_schedule),
     .next_run_db_id = next_run,
   };
   random_bytes(&cc->seed, sizeof cc->seed);
@@ -372,8 +374,10 @@ static int connect_all(struct engine *e, struct err *err)
   e->timer = loop_timer(e->loop, on_timer, e);
   e->beat = loop_timer(e->loop, on_beat, e);
   e->start_timer = loop_timer(e->loop, on_start_timer, e);
-  timer_every(e->beat, LEASE_RENEW);
+  usec_t beat = config_seconds(e->cfg, OPT_scheduler_scheduler_heartbeat_sec);
+  timer_every(e->beat, beat > 0 && beat < LEASE_RENEW ? beat : LEASE_RENEW);      /* the lease needs no less */
   loop_on_idle(e->loop, (timer_fn)engine_flush, e);
+  loop_on_quiet(e->loop, QUIET_AFTER, on_quiet, e);
   return triggers_new(e, err);
 }
 

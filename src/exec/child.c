@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #define STATUS_NEVER_RAN (-255)
-#define LINGER (60 * USEC_SEC)           /* how long a dead child's output is still read when others hold it: Airflow's socket_cleanup_timeout */
 
 static const char *const kind_names[] = { [EXEC_TASK] = "task", [EXEC_PARSE] = "parse", [EXEC_TRIGGER] = "trigger", [EXEC_HOST] = "host", [EXEC_DIRECT] = "direct" };
 
@@ -284,7 +283,7 @@ static void end(struct child *c)
 	if (c->kind == EXEC_DIRECT)
 		relay_close_output(c);
 	else if (relay_output_open(c))
-		c->linger_at = loop_monotonic() + LINGER;
+		c->linger_at = loop_monotonic() + c->s->o->linger;
 	child_arm(c);
 	FAULT("child-ended");
 	struct buf json = {0};

@@ -92,6 +92,7 @@ struct supervisor_options {
   usec_t holder_max_age;                               /* min_file_process_interval's worth; 30 min */
   usec_t holder_idle;                                  /* no task for so long: the holder goes; 60 s */
   usec_t kill_grace;                                   /* when the supervisor decides itself; 60 s as Airflow's killed_task_cleanup_time */
+  usec_t linger;                                       /* how long a dead child's output is still read when others hold it; 60 s */
   int64_t frame_cap_parse, frame_cap_other;            /* bytes; 64 MiB, 16 MiB */
   int new_folder_mode, new_file_mode;                  /* 0775, 0664: logging.file_task_handler_new_*_permissions */
   bool foreground;                                     /* notices also go to fd 2 */

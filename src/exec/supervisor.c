@@ -22,7 +22,7 @@ extern char **environ;
 void exec_supervisor_defaults(struct supervisor_options *o)
 {
 	*o = (struct supervisor_options){ .max_holders = 4, .max_spares = 4, .holder_max_age = 30 * 60 * USEC_SEC, .holder_idle = 60 * USEC_SEC,
-		.kill_grace = 60 * USEC_SEC, .frame_cap_parse = (int64_t)64 << 20, .frame_cap_other = (int64_t)16 << 20,
+		.kill_grace = 60 * USEC_SEC, .linger = 60 * USEC_SEC, .frame_cap_parse = (int64_t)64 << 20, .frame_cap_other = (int64_t)16 << 20,
 		.new_folder_mode = 0775, .new_file_mode = 0664 };
 }
 

@@ -226,6 +226,36 @@ void loop_on_idle(struct loop *l, timer_fn fn, void *arg)
 	l->idle_arg = arg;
 }
 
+/* Timers alone are no news: a heartbeat does not put the quiet off. */
+static void note_news(struct loop *l)
+{
+	if (!l->quiet)
+		return;
+	l->last_news = loop_monotonic();
+	if (!timer_is_armed(l->quiet))
+		timer_in(l->quiet, l->quiet_after);
+}
+
+static void quiet_due(void *arg)
+{
+	struct loop *l = arg;
+	usec_t left = l->last_news + l->quiet_after - loop_monotonic();
+	if (left > 0)
+		timer_in(l->quiet, left);
+	else
+		l->on_quiet(l->quiet_arg);
+}
+
+void loop_on_quiet(struct loop *l, usec_t after, timer_fn fn, void *arg)
+{
+	assert(!l->quiet);
+	l->on_quiet = fn;
+	l->quiet_arg = arg;
+	l->quiet_after = after;
+	l->quiet = loop_timer(l, quiet_due, l);
+	note_news(l);
+}
+
 static void dispatch(struct source *s, uint32_t events)
 {
 	switch (s->kind) {
@@ -251,8 +281,11 @@ static void dispatch_batch(struct loop *l, const struct epoll_event *events, int
 	l->depth++;
 	for (int i = 0; i < n; i++) {
 		struct source *s = events[i].data.ptr;
-		if (!s->dead)
-			dispatch(s, events[i].events);
+		if (s->dead)
+			continue;
+		if (s->kind != SOURCE_INTERNAL)
+			note_news(l);
+		dispatch(s, events[i].events);
 	}
 	if (timers_due(l))
 		run_timers(l);

@@ -41,6 +41,10 @@ int loop_path(struct loop *l, const char *path, uint32_t mask, path_fn fn, void 
 /* runs once after the callbacks of each wake-up, before sleeping again (and before loop_run's first sleep): group commit
  * hangs here. May be called once a loop. */
 void loop_on_idle(struct loop *l, timer_fn fn, void *arg);
+/* Runs once each time nothing but timers happened for `after` (one timer, armed by the first event behind it): for giving
+ * memory back. May be called once a loop. */
+#define QUIET_AFTER (5 * USEC_SEC)                /* what the roles say */
+void loop_on_quiet(struct loop *l, usec_t after, timer_fn fn, void *arg);
 void source_free(struct source *s);              /* NULL is fine */
 int loop_run(struct loop *l, struct err *err);   /* until loop_stop */
 int loop_turn(struct loop *l, int timeout_ms, struct err *err);   /* one wait and its callbacks; for foreign loops */

@@ -46,6 +46,10 @@ struct loop {
 	VEC(struct source *) due;
 	timer_fn on_idle;
 	void *idle_arg;
+	timer_fn on_quiet;
+	void *quiet_arg;
+	usec_t quiet_after, last_news;   /* last_news: monotonic */
+	struct source *quiet;
 	struct source *inotify;          /* made for the first path */
 	struct source *paths[PATH_BUCKETS];
 };

@@ -427,6 +427,8 @@ static void on_stop(void *arg, int signo, int pid)
   loop_stop(arg);
 }
 
+static void on_quiet(void *arg) { store_idle(arg); }
+
 int processor_main(const struct config *cfg, bool hosted)
 {
   CLEANUP(err_clear) struct err err = {0};
@@ -444,6 +446,7 @@ int processor_main(const struct config *cfg, bool hosted)
   if (r == 0) {
     p->hosted = hosted;
     timer_every(p->beat, LEASE_RENEW);
+    loop_on_quiet(loop, QUIET_AFTER, on_quiet, db);
     on_beat(p);
   }
   if (r == 0) r = loop_run(loop, &err);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define WATCHED (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF)
 #define DEBOUNCE (20 * USEC_MSEC)       /* an editor's or git's burst of changes is one */
@@ -166,6 +167,39 @@ static int drop_missing(struct bundle_state *b, const struct map *present, struc
   return 0;
 }
 
+/* ---- [dag_processor] file_parsing_sort_mode ---- */
+
+struct ranked { const struct dag_file *file; int64_t rank; };
+
+static int by_rank(const void *a, const void *b)
+{
+  const struct ranked *x = a, *y = b;
+  return x->rank != y->rank ? (x->rank < y->rank ? -1 : 1) : strcmp(x->file->rel, y->file->rel);
+}
+
+/* The same on one host at each start, another on the next host. */
+static int64_t shuffled(const char *host, const char *rel)
+{
+  uint64_t h = 14695981039346656037u;
+  for (; *host; host++) h = (h ^ (unsigned char)*host) * 1099511628211u;
+  for (; *rel; rel++) h = (h ^ (unsigned char)*rel) * 1099511628211u;
+  return (int64_t)(h >> 1);
+}
+
+static struct ranked *in_order(const struct config *cfg, const struct walk_result *w)
+{
+  const char *mode = config_str(cfg, OPT_dag_processor_file_parsing_sort_mode);
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  struct ranked *all = xcalloc(w->files.n + 1, sizeof *all);
+  for (size_t i = 0; i < w->files.n; i++) {
+    const struct dag_file *f = &w->files.at[i];
+    all[i] = (struct ranked){f, str_case_eq(mode, "modified_time") ? -f->mtime_ns : str_case_eq(mode, "alphabetical") ? 0 : shuffled(host, f->rel)};
+  }
+  qsort(all, w->files.n, sizeof *all, by_rank);
+  return all;
+}
+
 static int scan(struct bundle_state *b, struct err *err)
 {
   struct walk_options o = {.base = b->bundle.path, .safe_mode = config_bool(b->p->cfg, OPT_core_dag_discovery_safe_mode),
@@ -177,11 +211,13 @@ static int scan(struct bundle_state *b, struct err *err)
     log_warning("bundle %s: %.*s", b->bundle.name, (int)w.warnings.len - 1, w.warnings.data);
   struct map present = {0};
   usec_t now = loop_now();
+  struct ranked *order = in_order(b->p->cfg, &w);
   for (size_t i = 0; i < w.files.n; i++) {
-    if (!w.files.at[i].might_hold_dags) continue;
-    map_put(&present, w.files.at[i].rel, b);
-    look_at(b, &w.files.at[i], now);
+    if (!order[i].file->might_hold_dags) continue;
+    map_put(&present, order[i].file->rel, b);
+    look_at(b, order[i].file, now - (usec_t)(w.files.n - i));        /* all are due, the first is the most so */
   }
+  free(order);
   if (!b->p->once) watch_folders(b, &w);
   int r = drop_missing(b, &present, err);
   map_clear(&present);
