@@ -68,6 +68,10 @@ static const char *glob_class(const char *p, struct buf *out)
 
 static void glob_segment(const char *p, const char *end, struct buf *out)
 {
+  if (end - p == 1 && *p == '*') {                    /* a star alone stands for a name, and a name has a letter */
+    buf_adds(out, "[^/]+");
+    return;
+  }
   while (p < end) {
     if (*p == '*') {
       while (p < end && *p == '*') p++;
@@ -135,7 +139,13 @@ static int compile_glob(const char *line, const char *dir, struct rule *ret, str
     p++;
   }
   size_t n = strlen(p);
-  while (n && p[n - 1] == ' ') n--;
+  while (n && (p[n - 1] == ' ' || p[n - 1] == '\t')) n--;
+  size_t slashes = 0;
+  while (slashes < n && p[n - 1 - slashes] == '\\') slashes++;
+  if (slashes % 2) {
+    buf_printf(warnings, "pattern '%s' is skipped: nothing follows its last backslash\n", line);
+    return E_INVALID;
+  }
   if (n && p[n - 1] == '/') {
     ret->dir_only = true;
     n--;

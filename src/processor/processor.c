@@ -190,6 +190,11 @@ static void settled(struct processor *p, struct file *f, struct parse *x, const 
 {
   CLEANUP(err_clear) struct err err = {0};
   int r = settle(p, f, x, failure, &err);
+  if (r == E_INVALID || r == E_EXISTS || r == E_LIMIT) {          /* the file's doing; it would be refused again */
+    CLEANUP(freep) char *why = xasprintf("What this file says could not be stored: %s", err_text(&err));
+    err_clear(&err);
+    r = settle(p, f, NULL, why, &err);
+  }
   bool again = f->again;
   f->again = false;
   if (x) parse_free(p, x);

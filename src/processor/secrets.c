@@ -19,25 +19,37 @@ static int hex(char c)
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static char *unquote(const char *p, size_t n)
+/* plus: a '+' is a space, as in queries */
+static char *unquote_as(const char *p, size_t n, bool plus)
 {
   struct buf b = {0};
   for (size_t i = 0; i < n; i++) {
-    if (p[i] == '%' && i + 2 < n + 0 && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
+    if (p[i] == '%' && i + 2 < n && hex(p[i + 1]) >= 0 && hex(p[i + 2]) >= 0) {
       buf_addc(&b, (char)(hex(p[i + 1]) * 16 + hex(p[i + 2])));
       i += 2;
-    } else buf_addc(&b, p[i]);
+    } else buf_addc(&b, plus && p[i] == '+' ? ' ' : p[i]);
   }
   return buf_steal(&b);
 }
 
-static void quote(struct buf *b, const char *s)
+static char *unquote(const char *p, size_t n) { return unquote_as(p, n, false); }
+
+static void quote_as(struct buf *b, const char *s, bool plus)
 {
   for (; s && *s; s++) {
     unsigned char c = (unsigned char)*s;
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-' || c == '~') buf_addc(b, *s);
+    if (isalnum(c) || c == '_' || c == '.' || c == '-' || c == '~') buf_addc(b, *s);
+    else if (plus && c == ' ') buf_addc(b, '+');
     else buf_printf(b, "%%%02X", c);
   }
+}
+
+static void quote(struct buf *b, const char *s) { quote_as(b, s, false); }
+
+static char *lower(char *s)
+{
+  for (char *q = s; *q; q++) *q = (char)tolower((unsigned char)*q);
+  return s;
 }
 
 static char *normal_type(const char *p, size_t n)
@@ -48,154 +60,210 @@ static char *normal_type(const char *p, size_t n)
   return t;
 }
 
+/* As Python's json.dumps writes it: it is shown and exported so. Jansson's escapes have capital digits. */
+static char *python_json(const json_t *v)
+{
+  char *text = json_dumps(v, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+  for (char *p = text; p && *p; p++) {
+    if (*p != '\\') continue;
+    if (p[1] == 'u') for (int i = 2; i < 6; i++) p[i] = (char)tolower((unsigned char)p[i]);
+    p++;
+  }
+  return text;
+}
+
 static char *query_extra(const char *q)
 {
   CLEANUP(json_decrefp) json_t *o = json_object();
   while (*q) {
     size_t n = strcspn(q, "&");
     const char *eq = memchr(q, '=', n);
-    if (eq) {
-      CLEANUP(freep) char *key = unquote(q, (size_t)(eq - q));
-      char *value = unquote(eq + 1, n - (size_t)(eq + 1 - q));
-      if (streq(key, "__extra__")) return value;
-      json_object_set_new(o, key, json_string(value));
-      free(value);
-    }
+    size_t name = eq ? (size_t)(eq - q) : n;
+    CLEANUP(freep) char *key = unquote_as(q, name, true);
+    CLEANUP(freep) char *value = unquote_as(q + name + (eq != NULL), n - name - (eq != NULL), true);
+    if (n) json_object_set_new(o, key, json_string(value));
     q += n + (q[n] == '&');
   }
-  return json_object_size(o) ? json_dumps(o, JSON_ENSURE_ASCII) : NULL;   /* as json.dumps writes it: it is shown and exported so */
+  const json_t *whole = jg(o, "__extra__");
+  if (whole) return xstrdup(json_string_value(whole));
+  return json_object_size(o) ? python_json(o) : NULL;
 }
 
-static void parse_authority(const char *p, size_t n, struct connection *c)
+/* Host names are lower case; what holds a slash (a socket's path) is left as it is. */
+static char *host_of(const char *p, size_t n)
 {
-  const char *at = NULL;
-  for (size_t i = 0; i < n; i++) if (p[i] == '@') at = p + i;
+  CLEANUP(freep) char *raw = xstrndup(p, n);
+  char *host = unquote(lower(raw), n);
+  if (!strchr(host, '/')) return host;
+  free(host);
+  return unquote(p, n);
+}
+
+static int parse_authority(const char *p, size_t n, struct connection *c, struct err *err)
+{
+  const char *at = memrchr(p, '@', n);
   if (at) {
-    const char *colon = memchr(p, ':', (size_t)(at - p));
-    const char *end = colon ? colon : at;
+    const char *colon = memchr(p, ':', (size_t)(at - p)), *end = colon ? colon : at;
     if (end > p) c->login = unquote(p, (size_t)(end - p));
     if (colon) c->password = unquote(colon + 1, (size_t)(at - colon - 1));
     n -= (size_t)(at + 1 - p);
     p = at + 1;
   }
-  const char *colon = NULL;
-  for (size_t i = 0; i < n && p[0] != '['; i++) if (p[i] == ':') colon = p + i;
-  if (p[0] == '[') {
-    const char *close = memchr(p, ']', n);
-    if (close && close + 1 < p + n && close[1] == ':') colon = close + 1;
-  }
-  size_t host = colon ? (size_t)(colon - p) : n;
-  if (host) c->host = unquote(p, host);
-  if (colon) c->port = (int)strtol(colon + 1, NULL, 10);
+  const char *close = n && *p == '[' ? memchr(p, ']', n) : NULL, *colon = NULL;
+  if (!close) colon = memrchr(p, ':', n);
+  else if (close + 1 < p + n && close[1] == ':') colon = close + 1;
+  const char *host = close ? p + 1 : p, *host_end = close ? close : colon ? colon : p + n;
+  if (host_end > host) c->host = host_of(host, (size_t)(host_end - host));
+  if (!colon || colon + 1 == p + n) return 0;
+  CLEANUP(freep) char *digits = xstrndup(colon + 1, (size_t)(p + n - colon - 1));
+  int64_t port;
+  if (str_to_int64(digits, &port) < 0 || port < 0 || port > 65535)
+    return err_set(err, E_INVALID, "connection %s: the port '%s' of its URI is no number from 0 to 65535", c->conn_id, digits);
+  c->port = (int)port;
+  return 0;
 }
 
-static int parse_uri(const char *conn_id, const char *uri, struct connection *c, struct err *err)
+/* conn_type://https://host: the inner scheme stays with the host. *p is behind the outer scheme. */
+static int parse_inner(const char **p, const char *inner, struct connection *c, struct err *err)
 {
-  const char *scheme_end = strstr(uri, "://");
-  const char *colon = strchr(uri, ':');
-  if (!colon) return err_set(err, E_INVALID, "connection %s: '%.30s' is neither a URI nor a JSON object", conn_id, uri);
-  c->conn_type = normal_type(uri, (size_t)(colon - uri));
-  const char *p = scheme_end ? scheme_end + 3 : colon + 1;
-  size_t n = strcspn(p, "/?");
-  /* a nested protocol: conn_type://https://host keeps the inner scheme with the host, as Airflow does */
-  const char *inner = strstr(p, "://");
-  if (inner && inner < p + n + 2) {
-    size_t lead = (size_t)(inner + 3 - p), rest = strcspn(p + lead, "/?");
-    struct connection part = {0};
-    parse_authority(p + lead, rest, &part);
-    c->login = part.login;
-    c->password = part.password;
-    c->port = part.port;
-    c->host = xasprintf("%.*s%s", (int)lead, p, part.host ? part.host : "");
-    free(part.host);
-    n = lead + rest;
-  } else {
-    parse_authority(p, n, c);
+  size_t lead = (size_t)(inner - *p), rest = strcspn(inner + 3, "/?");
+  CLEANUP(freep) char *scheme = lower(xstrndup(*p, lead));
+  if (strpbrk(scheme, "@:") || strstr(inner + 3, "://"))
+    return err_set(err, E_INVALID, "connection %s: its URI has '%s' before an inner '://'; only a scheme may stand there", c->conn_id, scheme);
+  int r = parse_authority(inner + 3, rest, c, err);
+  if (c->host) {
+    char *bare = c->host;
+    c->host = xasprintf("%s://%s", scheme, bare);
+    free(bare);
   }
-  p += n;
+  *p = inner + 3 + rest;
+  return r;
+}
+
+static int parse_uri(const char *text, struct connection *c, struct err *err)
+{
+  CLEANUP(freep) char *uri = xstrndup(text, strcspn(text, "#"));
+  char *colon = strchr(uri, ':');
+  if (!colon) return err_set(err, E_INVALID, "connection %s: '%.30s' is neither a URI nor a JSON object", c->conn_id, text);
+  CLEANUP(freep) char *scheme = lower(xstrndup(uri, (size_t)(colon - uri)));
+  c->conn_type = normal_type(scheme, strlen(scheme));
+  const char *p = colon + 1;
+  if (str_starts(p, "//")) {
+    p += 2;
+    size_t n = strcspn(p, "/?");
+    const char *inner = strstr(p, "://");
+    bool nested = inner && inner < p + n;
+    int r = nested ? parse_inner(&p, inner, c, err) : parse_authority(p, n, c, err);
+    if (r < 0) return r;
+    if (!nested) p += n;
+  }
   if (*p == '/') {
     size_t len = strcspn(p + 1, "?");
     if (len) c->schema = unquote(p + 1, len);
     p += 1 + len;
   }
-  if (*p == '?') c->extra = query_extra(p + 1);
+  p = strchr(p, '?');
+  if (p) c->extra = query_extra(p + 1);
   return 0;
 }
 
 static char *json_text(const json_t *v)
 {
   if (!v || json_is_null(v)) return NULL;
-  return json_is_string(v) ? xstrdup(json_string_value(v)) : json_dumps(v, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+  return json_is_string(v) ? xstrdup(json_string_value(v)) : python_json(v);
 }
 
-static int parse_json(const char *conn_id, const char *text, struct connection *c, struct err *err)
+static int json_port(const json_t *v, struct connection *c, struct err *err)
+{
+  int64_t port = json_integer_value(v);
+  const char *text = json_string_value(v);
+  if (text && *text && str_to_int64(text, &port) < 0) return err_set(err, E_INVALID, "connection %s: the port '%s' of its JSON is no number", c->conn_id, text);
+  if (port < 0 || port > INT32_MAX) return err_set(err, E_INVALID, "connection %s: the port %lld of its JSON is out of range", c->conn_id, (long long)port);
+  c->port = (int)port;
+  return 0;
+}
+
+static bool says_something(const json_t *v)
+{
+  return json_is_string(v) ? *json_string_value(v) != 0 : json_is_object(v) || json_is_array(v) ? json_object_size(v) + json_array_size(v) > 0 : v != NULL;
+}
+
+static int parse_json(const char *text, struct connection *c, struct err *err)
 {
   CLEANUP(json_decrefp) json_t *o = NULL;
   int r = json_read(text, strlen(text), &o, err);
-  if (r < 0) return err_context(err, "connection %s", conn_id);
-  if (!json_is_object(o)) return err_set(err, E_INVALID, "connection %s: its JSON is no object", conn_id);
-  c->conn_type = json_text(jg(o, "conn_type"));
+  if (r < 0) return err_context(err, "connection %s", c->conn_id);
+  if (!json_is_object(o)) return err_set(err, E_INVALID, "connection %s: its JSON is no object", c->conn_id);
+  const char *type = jg_str(o, "conn_type", NULL);
+  if (type) c->conn_type = normal_type(type, strlen(type));
   c->description = json_text(jg(o, "description"));
   c->host = json_text(jg(o, "host"));
   c->schema = json_text(jg(o, "schema"));
   c->login = json_text(jg(o, "login"));
   c->password = json_text(jg(o, "password"));
-  c->extra = json_text(jg(o, "extra"));
-  c->port = (int)jg_int(o, "port", 0);
-  const char *port = jg_str(o, "port", NULL);
-  if (port) c->port = (int)strtol(port, NULL, 10);
-  return 0;
+  if (says_something(jg(o, "extra"))) c->extra = json_text(jg(o, "extra"));
+  return json_port(jg(o, "port"), c, err);
 }
 
 int connection_parse(const char *conn_id, const char *text, struct connection *ret, struct err *err)
 {
   struct connection c = {.conn_id = xstrdup(conn_id)};
   while (*text == ' ' || *text == '\n') text++;
-  int r = *text == '{' ? parse_json(conn_id, text, &c, err) : parse_uri(conn_id, text, &c, err);
+  int r = *text == '{' ? parse_json(text, &c, err) : parse_uri(text, &c, err);
   if (r < 0) connection_clear(&c);
   else *ret = c;
   return r;
 }
 
+/* Can a query say it? Only an object of texts can be read back from one. */
 static bool flat_strings(const json_t *o)
 {
   const char *k;
   json_t *v;
+  if (!json_object_size(o)) return false;
   json_object_foreach((json_t *)(uintptr_t)o, k, v) if (!json_is_string(v)) return false;
   return true;
+}
+
+static void write_extra(const struct connection *c, struct buf *b)
+{
+  CLEANUP(json_decrefp) json_t *extra = NULL;
+  if (!c->extra || !*c->extra) return;
+  buf_adds(b, c->schema && *c->schema ? "?" : "/?");
+  if (json_read(c->extra, strlen(c->extra), &extra, NULL) < 0 || !flat_strings(extra)) {
+    buf_adds(b, "__extra__=");
+    quote_as(b, c->extra, true);
+    return;
+  }
+  const char *k, *between = "";
+  json_t *v;
+  json_object_foreach(extra, k, v) {
+    buf_adds(b, between);
+    between = "&";
+    quote_as(b, k, true);
+    buf_addc(b, '=');
+    quote_as(b, json_string_value(v), true);
+  }
 }
 
 char *connection_uri(const struct connection *c)
 {
   struct buf b = {0};
-  for (const char *p = c->conn_type ? c->conn_type : ""; *p; p++) buf_addc(&b, *p == '_' ? '-' : (char)tolower((unsigned char)*p));
-  buf_adds(&b, "://");
-  quote(&b, c->login);
-  if (c->password) { buf_addc(&b, ':'); quote(&b, c->password); }
-  if (c->login || c->password) buf_addc(&b, '@');
-  quote(&b, c->host);
-  if (c->port) buf_printf(&b, ":%d", c->port);
-  if (c->schema) { buf_addc(&b, '/'); quote(&b, c->schema); }
-  CLEANUP(json_decrefp) json_t *extra = NULL;
-  if (c->extra && *c->extra) {
-    if (!c->schema) buf_addc(&b, '/');
-    buf_addc(&b, '?');
-    if (json_read(c->extra, strlen(c->extra), &extra, NULL) == 0 && json_is_object(extra) && flat_strings(extra)) {
-      const char *k;
-      json_t *v;
-      bool first = true;
-      json_object_foreach(extra, k, v) {
-        if (!first) buf_addc(&b, '&');
-        first = false;
-        quote(&b, k);
-        buf_addc(&b, '=');
-        quote(&b, json_string_value(v));
-      }
-    } else {
-      buf_adds(&b, "__extra__=");
-      quote(&b, c->extra);
-    }
+  const char *type = c->conn_type ? c->conn_type : "", *host = c->host ? c->host : "", *inner = strstr(host, "://");
+  for (const char *p = type; *p; p++) buf_addc(&b, *p == '_' ? '-' : (char)tolower((unsigned char)*p));
+  buf_adds(&b, *type ? "://" : "//");
+  if (inner && !(strlen(type) == (size_t)(inner - host) && !strncmp(type, host, (size_t)(inner - host)))) {
+    buf_add(&b, host, (size_t)(inner + 3 - host));
+    host = inner + 3;
   }
+  bool who = (c->login && *c->login) || c->password;
+  if (who) quote(&b, c->login);
+  if (c->password) { buf_addc(&b, ':'); quote(&b, c->password); }
+  if (who || (c->port && !*host)) buf_addc(&b, '@');
+  quote(&b, host);
+  if (c->port) buf_printf(&b, ":%d", c->port);
+  if (c->schema && *c->schema) { buf_addc(&b, '/'); quote(&b, c->schema); }
+  write_extra(c, &b);
   return buf_steal(&b);
 }
 
@@ -347,10 +415,9 @@ static void mask_extra(const struct asking *a, const char *extra)
   json_t *v;
   if (!extra || json_read(extra, strlen(extra), &o, NULL) < 0 || !json_is_object(o)) return;
   json_object_foreach(o, k, v) {
-    CLEANUP(freep) char *lower = xstrdup(k);
-    for (char *p = lower; *p; p++) *p = (char)tolower((unsigned char)*p);
+    CLEANUP(freep) char *small = lower(xstrdup(k));
     for (size_t i = 0; json_is_string(v) && i < ARRAY_LEN(words); i++)
-      if (strstr(lower, words[i])) { a->mask(a->arg, json_string_value(v)); break; }
+      if (strstr(small, words[i])) { a->mask(a->arg, json_string_value(v)); break; }
   }
 }
 

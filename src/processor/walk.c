@@ -24,13 +24,14 @@ static char *read_small(const char *path, size_t max, size_t *ret_n)
   if (fd < 0) return NULL;
   struct buf b = {0};
   for (;;) {
-    buf_reserve(&b, 65536);
+    buf_reserve(&b, 65537);
     ssize_t n = read(fd, b.data + b.len, 65536);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0 || b.len > max) break;
     b.len += (size_t)n;
   }
   close(fd);
+  b.data[b.len] = 0;                   /* there is room: the last read left some */
   *ret_n = b.len;
   return buf_steal(&b);
 }
