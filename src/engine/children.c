@@ -56,6 +56,25 @@ void engine_child_drop(struct engine *e, struct child *c)
   free(c);
 }
 
+void engine_child_told(struct engine *e, struct child *c)
+{
+  c->terminal = true;
+  c->overtime_at = loop_monotonic() + config_seconds(e->cfg, OPT_core_task_success_overtime);
+}
+
+void engine_end_overtime(struct engine *e)
+{
+  usec_t now = loop_monotonic();
+  map_each(&e->children, entry) {
+    struct child *c = entry->value;
+    if (!c->overtime_at || c->overtime_at > now || !e->welcomed) continue;
+    log_warning("%s has ended, its process has not within [core] task_success_overtime; it is ended", c->token);
+    c->overtime_at = 0;
+    c->kill_why = "it went on after its end";
+    exec_kill(e->exec, c->id, 5 * USEC_SEC, c->kill_why);
+  }
+}
+
 void engine_child_lost(struct engine *e, struct child *c, const char *why)
 {
   struct event ev = {.kind = EV_LOST, .done = {.ref = {c->ti, c->try_number}, .detail = why, .when = loop_now(),
@@ -87,11 +106,11 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
   if (!c && (info->kind == EXEC_TASK || info->kind == EXEC_DIRECT) && parse_token(info->token, &ti, &try_number)) {
     const struct task_instance *found = core_find_ti(e->core, &ti);
     c = engine_child_new(e, info->child, info->kind, &ti, try_number);
-    if (!found || found->try_number != try_number || !ti_state_active(found->state)) {
+    if (found && found->try_number != try_number) {
       log_warning("ending a process of a try that is over: %s", info->token);
       c->terminal = c->muted = true;
       exec_kill(e->exec, c->id, USEC_SEC, "its try is over");
-    }
+    } else if (!found || !ti_state_active(found->state)) engine_child_told(e, c);      /* to an earlier scheduler */
   }
   if (!c) {
     exec_kill(e->exec, info->child, 0, "nobody knows it");

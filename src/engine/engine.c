@@ -52,6 +52,8 @@ static int save_run(struct engine *e, struct dag_run *run, usec_t now, struct er
 {
   int r = store_save_run(e->db, run, now, err);
   if (r == 0) run->is_new = false;
+  int64_t keep = config_int(e->cfg, OPT_core_num_dag_runs_to_retain_rendered_fields);
+  if (r == 0 && keep && (run->state == RUN_SUCCESS || run->state == RUN_FAILED)) r = store_run(e->db, SQL_rendered_trim, err, v_text(run->dag->dag_id), v_int(keep));
   return r;
 }
 
@@ -252,6 +254,7 @@ static void on_beat(void *arg)
   else if (r < 0) log_warning("the lease could not be renewed, trying again: %s", err_text(&err));
   else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0 ||
            store_run(e->db, SQL_job_beat, &err, v_int(e->trigger_job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
+  engine_end_overtime(e);
   hosted_look(e);
 }
 
@@ -327,6 +330,7 @@ static void fill_core_config(struct engine *e, struct core_config *cc, int64_t n
 static int prepare(struct engine *e, struct err *err)
 {
   fill_identity(e);
+  mask_configure(e->cfg, &e->mask_words, &e->mask);
   int64_t next_run;
   int r = fernet_new(config_str(e->cfg, OPT_core_fernet_key), &e->fernet, err);
   if (r < 0 || (r = store_next_run_id(e->db, &next_run, err)) < 0) return r;
@@ -345,6 +349,7 @@ static void engine_release(struct engine *e)
   exec_client_free(e->exec);
   core_free(e->core);
   fernet_free(e->fernet);
+  config_list_clear(&e->mask_words);
   map_each(&e->dags, d) dag_unref(d->value);
   map_each(&e->versions, d) dag_unref(d->value);
   map_each(&e->children, c) free(c->value);

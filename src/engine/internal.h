@@ -8,6 +8,7 @@
 #include "exec/client.h"
 #include "loop/log.h"
 #include "loop/loop.h"
+#include "processor/mask.h"
 #include "store/rows.h"
 #include "store/store.h"
 
@@ -19,6 +20,7 @@ struct child {
   int try_number;
   char token[64];                     /* "<ti id>/<try>" */
   bool terminal;                      /* it said how it ended; its exit adds nothing */
+  usec_t overtime_at;                 /* monotonic: a process whose try has ended may go on until then (callbacks, listeners); 0: it has not */
   bool muted;                         /* its try is over and it is being ended: what it still asks is not handled */
   bool direct_push;                   /* direct bash: the last line becomes the XCom */
   const char *kill_why;               /* set when we ended it: static text */
@@ -43,6 +45,8 @@ struct engine {
   struct exec_client *exec;
   struct host_link trigger_link, host_link;
   struct fernet *fernet;
+  struct config_list mask_words;
+  struct mask mask;
   struct lease lease;
   struct actions acts;
   struct map dags;                    /* dag_id -> struct dag*, the newest version (a reference) */
@@ -103,6 +107,8 @@ void engine_child_lost(struct engine *e, struct child *c, const char *why);     
 struct child *engine_child_find(const struct engine *e, uint64_t id);
 struct child *engine_child_of_try(const struct engine *e, const struct uuid *ti, int try_number);
 void engine_child_drop(struct engine *e, struct child *c);
+void engine_child_told(struct engine *e, struct child *c);                     /* its try has ended by its own word: from now on it is in overtime */
+void engine_end_overtime(struct engine *e);
 extern const struct exec_callbacks engine_exec_callbacks;
 
 /* spawn.c */

@@ -23,7 +23,7 @@ static int done(struct asking_child *a, enum ti_outcome outcome, struct event *e
   ev->done.outcome = outcome;
   ev->done.when = time_of(a->q, "end_date", loop_now());
   if (!ev->done.rendered_map_index) ev->done.rendered_map_index = jg_str(a->q, "rendered_map_index", NULL);
-  a->child->terminal = true;
+  engine_child_told(a->e, a->child);
   engine_step(a->e, ev);
   return 0;
 }
@@ -207,6 +207,7 @@ static int on_trigger_run(struct asking_child *a, json_t **ret, struct err *err)
 static void mask(void *arg, const char *value)
 {
   struct asking_child *a = arg;
+  if (!mask_applies(&a->e->mask, value)) return;
   struct after m = {.kind = AFTER_MASK, .child = a->child->id, .data = xstrdup(value)};
   engine_after(a->e, &m);
 }
@@ -214,12 +215,11 @@ static void mask(void *arg, const char *value)
 /* name: what the value is called. With one, only a name that sounds secret hides a text; parts of objects go by their own. */
 static void mask_value(struct asking_child *a, const json_t *v, const char *name)
 {
-  static const struct mask usual;
   const char *k;
   size_t i;
   json_t *one;
   if (json_is_string(v)) {
-    if (!name || mask_name(&usual, name)) mask(a, json_string_value(v));
+    if (!name || mask_name(&a->e->mask, name)) mask(a, json_string_value(v));
   } else if (json_is_object(v)) {
     json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_value(a, one, k);
   } else if (json_is_array(v)) {

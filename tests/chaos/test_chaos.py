@@ -173,7 +173,7 @@ class Drill:
         test.assertEqual(self.world.rows("SELECT id FROM \"trigger\""), [])
 
     def failed_task(self, test, key, of_try):
-        test.fail(f"{key} failed though it had 20 retries: {of_try}")
+        test.fail(f"{key} failed though it had 1000 retries: {of_try}")
 
     def unfinished(self, tries):
         return [(k, t) for k, t in tries.items() if t[max(t)][0] not in ENDED]

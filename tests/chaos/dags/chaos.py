@@ -26,7 +26,7 @@ with DAG("fan", **COMMON):
         bash(f"t{i:03d}", 3 if i % 40 == 0 else (i % 5) / 20, i % 4)
 
 with DAG("chain", **COMMON):
-    @task(retries=20, retry_delay=timedelta(seconds=0.2))
+    @task(retries=1000, retry_delay=timedelta(seconds=0.2))
     def add(x):
         say("start")
         time.sleep(0.1)
@@ -37,7 +37,7 @@ with DAG("chain", **COMMON):
     for i in range(12):
         value = add.override(task_id=f"add{i:02d}")(value)
 
-    @task(retries=20, retry_delay=timedelta(seconds=0.2))
+    @task(retries=1000, retry_delay=timedelta(seconds=0.2))
     def check(x):
         say("start")
         assert x == 12, x
@@ -46,20 +46,20 @@ with DAG("chain", **COMMON):
     check(value)
 
 with DAG("mapped", **COMMON):
-    @task(retries=20, retry_delay=timedelta(seconds=0.2))
+    @task(retries=1000, retry_delay=timedelta(seconds=0.2))
     def source():
         say("start")
         say("end")
         return list(range(8))
 
-    @task(retries=20, retry_delay=timedelta(seconds=0.2))
+    @task(retries=1000, retry_delay=timedelta(seconds=0.2))
     def double(x):
         say("start")
         time.sleep(0.2 + x / 10)
         say("end")
         return 2 * x
 
-    @task(retries=20, retry_delay=timedelta(seconds=0.2))
+    @task(retries=1000, retry_delay=timedelta(seconds=0.2))
     def total(xs):
         say("start")
         assert sum(xs) == 56, list(xs)
