@@ -95,6 +95,7 @@ struct supervisor_options {
   usec_t linger;                                       /* how long a dead child's output is still read when others hold it; 60 s */
   int64_t frame_cap_parse, frame_cap_other;            /* bytes; 64 MiB, 16 MiB */
   int new_folder_mode, new_file_mode;                  /* 0775, 0664: logging.file_task_handler_new_*_permissions */
+  usec_t idle_exit;                                    /* leaves by itself after so long without clients and children; 0: never */
   bool foreground;                                     /* notices also go to fd 2 */
 };
 void exec_supervisor_defaults(struct supervisor_options *o);

@@ -250,6 +250,26 @@ void supervisor_put_status(struct supervisor *s, struct buf *out)
 
 /* ---- the process ---- */
 
+static void on_idle_exit(void *arg)
+{
+	struct supervisor *s = arg;
+	notice(s, "info", "no client and no child for %lld s: leaving", (long long)(s->o->idle_exit / USEC_SEC));
+	loop_stop(s->loop);
+}
+
+/* Children that have ended count until somebody has taken note of it. */
+static void look_idle(struct supervisor *s)
+{
+	bool idle = !s->conns;
+	for (size_t b = 0; idle && b < BUCKETS; b++)
+		idle = !s->by_id[b];
+	if (idle && !s->idle)
+		timer_in(s->idle_timer, s->o->idle_exit);
+	else if (!idle)
+		timer_at(s->idle_timer, USEC_NONE);
+	s->idle = idle;
+}
+
 static void on_idle(void *arg)
 {
 	struct supervisor *s = arg;
@@ -262,6 +282,8 @@ static void on_idle(void *arg)
 	}
 	s->dirty.n = 0;
 	conn_flush_all(s);
+	if (s->idle_timer)
+		look_idle(s);
 }
 
 static int take_lock(struct supervisor *s, struct err *err)
@@ -353,6 +375,8 @@ static int start(struct supervisor *s, struct err *err)
 	loop_signal(s->loop, SIGTERM, on_stop_signal, s);
 	loop_signal(s->loop, SIGINT, on_stop_signal, s);
 	loop_on_idle(s->loop, on_idle, s);
+	if (s->o->idle_exit)
+		s->idle_timer = loop_timer(s->loop, on_idle_exit, s);
 	r = listen_there(s, err);
 	return r ? r : forge_host_new(s, err);
 }

@@ -42,6 +42,8 @@ struct supervisor {
 	uint64_t forks;                          /* ids of holders and spares */
 	struct source *holder_timer;
 	VEC(char *) empty_dirs;                  /* temporary directories that were left empty: for the next direct children */
+	struct source *idle_timer;
+	bool idle;                               /* idle_timer runs */
 	struct source *dirs_timer;
 	VEC(int) helpers;                        /* pids of `rm` for temporary directories */
 	int64_t oom_kills;                       /* of the whole machine, as last seen */
