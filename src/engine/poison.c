@@ -1,6 +1,7 @@
 /* A request whose values the store refuses takes the whole batch down with it. Sent again it would do so for ever. So the try
  * that asked is written down, `poison/<token>` in `meta`, the engine starts over, and the try fails with the store's words. */
 #include "engine/internal.h"
+#include "exec/logfile.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,12 +47,33 @@ static int load(struct engine *e, poisoned_list *ret, struct err *err)
   return x;
 }
 
+/* Its author looks into the task's log first. */
+static void say_why(struct engine *e, const struct task_instance *ti, const char *why)
+{
+  static const struct log_caller caller = {.logger = "task"};
+  CLEANUP(buf_clear) struct buf path = {0};
+  CLEANUP(err_clear) struct err err = {0};
+  struct logfile *log;
+  engine_log_path(e, ti, &path);
+  struct logfile_options o = {.path = path.data, .folder_mode = (int)config_int(e->cfg, OPT_logging_file_task_handler_new_folder_permissions),
+                              .file_mode = (int)config_int(e->cfg, OPT_logging_file_task_handler_new_file_permissions)};
+  int r = logfile_open(&o, &log, &err);
+  logfile_say(log, "error", &caller, why, NULL, loop_now());
+  if (r == 0) r = logfile_flush(log, &err);
+  if (r < 0) log_warning("the log of a task: %s", err_text(&err));
+  logfile_close(log);
+}
+
 static void end_try(struct engine *e, const struct poisoned *p)
 {
   struct child *c = map_get(&e->tries, p->key + strlen(PREFIX));
-  if (!c || c->terminal) return;                          /* it ended by itself, and that is written down */
+  const struct task_instance *ti = c ? core_find_ti(e->core, &c->ti) : NULL;
+  if (!c) return;                                        /* it ended by itself, and that is written down */
+  c->muted = true;
   if (c->listed) exec_kill(e->exec, c->id, USEC_SEC, p->why);
-  c->terminal = c->muted = true;
+  if (c->terminal || !ti || ti->try_number != c->try_number) return;
+  c->terminal = true;
+  say_why(e, ti, p->why);
   struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {c->ti, c->try_number}, .outcome = OUT_FAILED, .when = loop_now(),
                      .not_before = USEC_NONE, .trigger_timeout = USEC_NONE, .detail = p->why}};
   engine_step(e, &ev);
