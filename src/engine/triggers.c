@@ -11,6 +11,7 @@
 struct trigger_host {
   struct child *child;                /* NULL: not running */
   bool ready;
+  bool waiting;                       /* rows that [triggerer] capacity keeps back: the end of another makes room */
   struct map known;                   /* trigger ids that the host was given, as text */
   struct source *again;               /* start it again after it died */
 };
@@ -61,7 +62,9 @@ static int give_work(struct engine *e, struct err *err)
 {
   struct trigger_host *h = e->triggers;
   json_t *create = json_array();
+  size_t capacity = (size_t)config_int(e->cfg, OPT_triggerer_capacity);
   VEC(int64_t) orphans = {0};
+  h->waiting = false;
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_query_values(e->db, SQL_trigger_list, NULL, 0, &r, err);
   while (x >= 0 && (x = rows_next(&r, err)) == 1) {
@@ -72,10 +75,12 @@ static int give_work(struct engine *e, struct err *err)
     if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != row_int(&r, 0)) { vec_push(&orphans, row_int(&r, 0)); continue; }
     id_text(row_int(&r, 0), key);
     if (map_get(&h->known, key)) continue;
+    if ((h->waiting = h->known.live >= capacity)) break;
     json_t *entry = create_entry(e, &r, ti);
     if (entry) { json_array_append_new(create, entry); map_put(&h->known, key, h); }
   }
   rows_close(&r);
+  if (x > 0) x = 0;                                      /* full */
   if (x == 0 && orphans.n) x = engine_write(e, err);
   for (size_t i = 0; x == 0 && i < orphans.n; i++) x = store_run(e->db, SQL_trigger_delete, err, v_int(orphans.at[i]));
   vec_clear(&orphans);
@@ -104,6 +109,7 @@ void triggers_cancel(struct engine *e, const struct task_instance *ti)
   if (engine_write(e, &err) < 0 || store_run(e->db, SQL_trigger_delete_of_ti, &err, v_uuid(&ti->id)) < 0) { engine_fail(e, &err, "dropping a trigger"); return; }
   if (!e->triggers || !map_del(&e->triggers->known, key) || !e->triggers->ready) return;
   send_to(e, e->triggers->child, json_pack("{s:s,s:[],s:[I]}", "type", "UpdraftTriggerSync", "to_create", "to_cancel", (json_int_t)ti->trigger_id));
+  if (e->triggers->waiting && give_work(e, &err) < 0) engine_fail(e, &err, "reading triggers");
 }
 
 /* ---- what the host says ---- */
@@ -167,7 +173,10 @@ bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64
     h->ready = true;
     map_clear(&h->known);
     r = give_work(e, &err);
-  } else if (streq(type, "UpdraftTriggerEvent")) r = fired(e, body, &err);
+  } else if (streq(type, "UpdraftTriggerEvent")) {
+    r = fired(e, body, &err);
+    if (r == 0 && h->waiting) r = give_work(e, &err);
+  }
   else return false;
   if (r < 0) engine_fail(e, &err, "taking what a trigger said");
   else engine_acknowledge(e, c, id);

@@ -6,6 +6,7 @@
 #include "exec/client.h"
 #include "loop/log.h"
 #include "loop/loop.h"
+#include "processor/mask.h"
 #include "processor/processor.h"
 #include "processor/walk.h"
 #include "store/rows.h"
@@ -39,6 +40,8 @@ struct processor {
   struct loop *loop;
   struct exec_client *exec;
   struct fernet *fernet;
+  struct config_list mask_words;
+  struct mask mask;
   struct bundle_state *bundles; size_t n_bundles;
   struct heap queue;
   VEC(struct parse *) parses;

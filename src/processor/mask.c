@@ -3,6 +3,21 @@
 static const char *const words[] = { "access_token", "api_key", "apikey", "authorization", "passphrase", "passwd", "password",
 	"private_key", "proxy", "proxies", "secret", "token", "keyfile_dict", "service_account" };
 
+void mask_configure(const struct config *cfg, struct config_list *ret_words, struct mask *ret)
+{
+	*ret_words = config_list(cfg, OPT_core_sensitive_var_conn_names);
+	*ret = (struct mask){ !config_bool(cfg, OPT_core_hide_sensitive_var_conn_fields), ret_words->at, ret_words->n,
+		(size_t)config_int(cfg, OPT_logging_min_length_masked_secret) };
+}
+
+bool mask_applies(const struct mask *m, const char *secret)
+{
+	size_t n = 0;
+	for (const char *p = secret; *p; p++)
+		n += ((unsigned char)*p & 0xc0) != 0x80;
+	return n && n >= m->min_length && !str_case_eq(secret, "airflow");
+}
+
 bool mask_name(const struct mask *m, const char *name)
 {
 	if (!name || m->off)

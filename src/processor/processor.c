@@ -84,17 +84,16 @@ struct masking { struct processor *p; uint64_t child; };
 static void mask(void *arg, const char *value)
 {
   struct masking *m = arg;
-  exec_mask(m->p->exec, m->child, &value, 1);
+  if (mask_applies(&m->p->mask, value)) exec_mask(m->p->exec, m->child, &value, 1);
 }
 
 static void mask_all(struct masking *m, const json_t *v, const char *name)
 {
-  static const struct mask usual;
   const char *k;
   size_t i;
   json_t *one;
   if (json_is_string(v)) {
-    if (!name || mask_name(&usual, name)) mask(m, json_string_value(v));
+    if (!name || mask_name(&m->p->mask, name)) mask(m, json_string_value(v));
   } else if (json_is_object(v)) {
     json_object_foreach((json_t *)(uintptr_t)v, k, one) mask_all(m, one, k);
   } else if (json_is_array(v)) {
@@ -375,6 +374,7 @@ static int processor_new(const struct config *cfg, struct store *db, struct loop
   struct processor *p = xcalloc(1, sizeof *p);
   struct bundles b = {0};
   p->cfg = cfg;
+  mask_configure(cfg, &p->mask_words, &p->mask);
   p->db = db;
   p->loop = loop;
   p->interval = config_seconds(cfg, OPT_dag_processor_min_file_process_interval);
@@ -420,6 +420,7 @@ static void processor_free(struct processor *p)
   for (size_t i = 0; i < p->n_bundles; i++) bundle_free(&p->bundles[i]);
   free(p->bundles);
   fernet_free(p->fernet);
+  config_list_clear(&p->mask_words);
   free(p->told_why);
   struct source *all[] = {p->timer, p->beat, p->rescan, p->debounce};
   for (size_t i = 0; i < ARRAY_LEN(all); i++) source_free(all[i]);

@@ -53,11 +53,9 @@ INSERT INTO rendered_fields (dag_run, task_id, map_index, fields) VALUES (?, ?, 
 ON CONFLICT (dag_run, task_id, map_index) DO UPDATE SET fields = excluded.fields
 -- name: rendered_get
 SELECT fields FROM rendered_fields WHERE dag_run = ? AND task_id = ? AND map_index = ?
--- Keeps those of the newest so many runs of a task: dag_id, task, how many.
+-- Keeps those of the newest so many runs of a DAG: dag_id, how many. Done as each run ends, so that few runs need be looked at.
 -- name: rendered_trim
-DELETE FROM rendered_fields WHERE task_id = ?2 AND dag_run IN (
-  SELECT r.id FROM dag_run r WHERE r.dag_id = ?1 AND r.run_after < (
-    SELECT n.run_after FROM dag_run n WHERE n.dag_id = ?1 ORDER BY n.run_after DESC LIMIT 1 OFFSET ?3))
+DELETE FROM rendered_fields WHERE dag_run IN (SELECT id FROM dag_run WHERE dag_id = ?1 ORDER BY run_after DESC LIMIT 100 OFFSET ?2)
 
 -- run, task, map index, key, now, expires, value
 -- name: task_state_put
