@@ -78,7 +78,8 @@ SELECT r.run_id, r.state, r.logical_date FROM dag_run r WHERE r.dag_id = ? AND r
 ORDER BY EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = r.id AND t.state = 'up_for_retry'), r.logical_date LIMIT 1
 -- tries that are under way
 -- name: cli_tries_at_work
-SELECT count(*) FROM task_instance WHERE state IN ('queued', 'running', 'restarting')
+SELECT count(*) FROM task_instance WHERE state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input', 'up_for_retry', 'up_for_reschedule')
+  AND state IN ('queued', 'running', 'restarting')
 -- run, then the columns of cli_xcoms
 -- name: xcom_put_copy
 INSERT INTO xcom (dag_run, task_id, key, map_index, timestamp, dag_result, value) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
