@@ -3,6 +3,7 @@ import ast
 import datetime
 import json
 import re
+import time
 
 from harness import quote
 
@@ -150,6 +151,16 @@ def xcoms(server, path, map_index, norm):
 
 
 def log_lines(server, path, n, map_index, norm):
+    """The lines of a try. A state is told before its process has written its last line, so a log without its end is read again
+    until it grows no more."""
+    seen, again = read_log(server, path, n, map_index, norm), None
+    while seen != again and not (seen.get("lines") or [[]])[-1][2:] == ["::endgroup::"]:
+        time.sleep(0.3)
+        seen, again = read_log(server, path, n, map_index, norm), seen
+    return seen
+
+
+def read_log(server, path, n, map_index, norm):
     """(level, logger, text) of a try's lines; those of the streams stand apart, since their place among the others is not fixed."""
     status, _, data = server.api.raw("GET", f"{path}/logs/{n}?map_index={map_index}&full_content=true")
     if status != 200:
@@ -158,6 +169,8 @@ def log_lines(server, path, n, map_index, norm):
     for c in json.loads(data)["content"]:
         text = norm(c.get("event", ""))
         if "timestamp" not in c or text.startswith(STARTUP):
+            continue
+        if text == "sleeping 1 second...":  # a trigger that was early by chance
             continue
         if c.get("logger") == "py.warnings":  # shown by the process that imports first, a warm parent perhaps
             continue
