@@ -35,6 +35,7 @@ struct cli {
   VEC(const char *) positional;
   VEC(const char *) repeated;   /* flag, value, flag, value ... for flags given more than once */
   struct config *cfg;       /* loaded on first use by cli_config */
+  bool cfg_failed;          /* it cannot be used, and that was said */
   struct store *db;         /* opened on first use by cli_store */
   struct fernet *fernet;    /* made on first use by cli_fernet */
 };

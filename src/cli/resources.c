@@ -15,12 +15,13 @@
 
 struct config *cli_config(struct cli *c)
 {
-  if (c->cfg) return c->cfg;
+  if (c->cfg || c->cfg_failed) return c->cfg;
   CLEANUP(err_clear) struct err e = {0};
   if (config_load(environ, 0, &c->cfg, &e) < 0 || config_check(c->cfg, &e) < 0) {
     cli_fail(c, &e, "%s", "");
     config_free(c->cfg);
     c->cfg = NULL;
+    c->cfg_failed = true;
   }
   return c->cfg;
 }

@@ -92,6 +92,23 @@ static void check_option(struct report *r, enum option o)
 		check_refusal(r, o, v->text);
 }
 
+/* Only SQLite is served, in a file that all roles share. The value may hold a password and is not shown. */
+static void check_database(struct report *r)
+{
+	enum option o = OPT_database_sql_alchemy_conn;
+	const char *url = config_str(r->c, o), *path = strstr(url, "://");
+	bool sqlite = !strncmp(url, "sqlite:", 7) || !strncmp(url, "sqlite+", 7);
+	if (!path)
+		complain(r, LINT_WRONG, "database", "sql_alchemy_conn", "not shown", config_where(r->c, o),
+		         "allowed is a database URL, sqlite:////absolute/path/airflow.db");
+	else if (!sqlite)
+		complain(r, LINT_REFUSED, "database", "sql_alchemy_conn", arena_printf(&r->arena, "%.*s://...", (int)(path - url > 40 ? 40 : path - url), url),
+		         config_where(r->c, o), "not served: only SQLite is served so far; write sqlite:////absolute/path/airflow.db");
+	else if (path[3] != '/' || !path[4] || path[4] == '?' || !strncmp(path + 4, ":memory:", 8))
+		complain(r, LINT_WRONG, "database", "sql_alchemy_conn", url, config_where(r->c, o),
+		         "allowed is a file, which all roles share: sqlite:////absolute/path/airflow.db");
+}
+
 /* simple_auth_manager_users: name:role, ... */
 static void check_users(struct report *r)
 {
@@ -172,6 +189,7 @@ void config_complaints(const struct config *c, complaint_fn tell, void *arg)
 		check_option(&r, (enum option)o);
 	check_fernet_key(&r);
 	check_users(&r);
+	check_database(&r);
 	check_file(&r);
 	check_gone_variables(&r);
 	arena_clear(&r.arena);

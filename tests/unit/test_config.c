@@ -339,6 +339,7 @@ static void test_lint(void **state)
 		{LINT_GONE, "check_slas", "Airflow 3.0 no longer has it"},
 		{LINT_ACCEPTED, "broker_url", "Celery"},
 		{LINT_ACCEPTED, "instance_name", "the web UI"},
+		{LINT_REFUSED, "sql_alchemy_conn", "only SQLite is served so far"},
 		{LINT_REFUSED, "remote_logging", "not served"},
 		{LINT_WRONG, "port", "a whole number from 0 to 65535"},
 		{LINT_UNKNOWN, "paralelism", "did you mean parallelism?"},
