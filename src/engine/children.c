@@ -19,6 +19,7 @@ struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kin
   struct child *c = xcalloc(1, sizeof *c);
   char key[24], uuid[37];
   c->id = id;
+  if (id >= e->next_child) e->next_child = id + 1;     /* a clock set back must not bring a number again */
   c->kind = kind;
   c->try_number = try_number;
   if (ti) {

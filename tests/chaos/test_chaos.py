@@ -45,11 +45,12 @@ class Drill:
         self.promised = set()               # runs that somebody was told exist
         self.log = []
         self.back = []                      # (role, seconds until it was there again)
+        self.gone = []                      # seconds after a total death until what survived it was gone
         shutil.copy(DAGS / "chaos.py", self.world.dags / "chaos.py")
 
     def start(self):
         self.world.start()
-        wait_for("the DAGs are parsed", lambda: {"fan", "chain", "mapped", "slow", "small"} <= self.world.dag_ids())
+        wait_for("the DAGs are parsed", lambda: {"fan", "chain", "mapped", "slow", "small", "later"} <= self.world.dag_ids())
 
     def say(self, text):
         self.log.append(text)
@@ -63,7 +64,7 @@ class Drill:
     def keep_busy(self):
         live = [k for k, s in self.world.runs().items() if s not in ("success", "failed")]
         kinds = collections.Counter(d for d, _ in live)
-        for dag_id in ("fan", "chain", "mapped", "slow"):
+        for dag_id in ("fan", "chain", "mapped", "slow", "later"):
             if not kinds[dag_id]:
                 self.trigger(dag_id)
 
@@ -89,16 +90,20 @@ class Drill:
             self.restart_standalone()
         elif name == "forge":
             wait_for("a new forge", lambda: self.world.role("forge") not in (None, pid))
+        elif name in ("holder", "trigger"):
+            pass                                # there is another when there is need of it
         else:
             self.back_again(name, pid)
 
     def kill_all(self, tasks):
         self.say("kill -9 everything" + (", tasks too" if tasks else ""))
         before = self.world.kill_roles(tasks)
+        began = time.monotonic()
         if self.rng.random() < 0.5:
             time.sleep(self.rng.random())
         self.restart_standalone()
         wait_for("what survived is gone", lambda: not self.world.still(before), patience=60)
+        self.gone.append(time.monotonic() - began)
 
     def provoke(self, what):
         if what in ("small", "run"):
@@ -224,6 +229,8 @@ class Chaos(unittest.TestCase):
         times = sorted(t for _, t in d.back)
         if times:
             print(f"  a role was there again after {times[len(times) // 2]:.2f} s (middle), {max(d.back, key=lambda x: x[1])}")
+        if d.gone:
+            print(f"  after a total death and the next start nothing of before was left after {max(d.gone):.1f} s at most")
         for text, n in sorted(d.world.troubles().items()):
             print(f"  {n:3} x {text[:300]}")
         starts, _ = read_effects(d.world.effects)
@@ -235,7 +242,7 @@ class Chaos(unittest.TestCase):
 
         def blow():
             if self.rng.random() < 0.5:
-                d.kill_role(self.rng.choice(("scheduler", "scheduler", "dag-processor", "api-server", "forge", "standalone")))
+                d.kill_role(self.rng.choice(("scheduler", "scheduler", "scheduler", "dag-processor", "api-server", "forge", "holder", "trigger", "standalone")))
             else:
                 d.fault(*self.rng.choice(SCHEDULER_POINTS + OTHER_POINTS))
         self.run_kills(max(1, KILLS // 2), blow, strict=True)
@@ -248,7 +255,7 @@ class Chaos(unittest.TestCase):
         def blow():
             x = self.rng.random()
             if x < 0.3:
-                d.kill_role(self.rng.choice(("supervisor", "supervisor", "scheduler", "forge", "standalone")))
+                d.kill_role(self.rng.choice(("supervisor", "supervisor", "scheduler", "forge", "trigger", "standalone")))
             elif x < 0.6:
                 d.kill_all(tasks=self.rng.random() < 0.4)
             else:

@@ -206,11 +206,11 @@ class World:
         return alive
 
     def role(self, name):
-        """The pid of a role, or None. `forge` and `standalone` are names, too."""
+        """The pid of a role, or None. `standalone`, `forge`, and of its children `holder` and `trigger` (one of each), are names, too."""
         if name == "standalone":
             return self.process.pid if self.process and self.process.poll() is None else None
-        if name == "forge":
-            return self._forge()
+        if name in ("forge", "holder", "trigger"):
+            return self._python(f"updraft {name}".encode())
         if name == "supervisor":            # the one that holds the lock; another may just find that out
             held = proc_text_of(self.home / ".updraft/supervisor.lock").split()
             pid = int(held[0]) if held and held[0].isdigit() else 0
@@ -222,11 +222,11 @@ class World:
         return (len(words) > 1 and words[1] == word and os.path.basename(words[0]) == b"airflow" and (proc_stat(pid) or "..Z")[2] not in "ZX"
                 and f"AIRFLOW_HOME={self.home}".encode() in proc_text(pid, "environ").split(b"\0"))
 
-    def _forge(self):
+    def _python(self, title):
         supervisor = self.role("supervisor")
-        for pid in all_pids() if supervisor else ():
-            s = proc_stat(pid)
-            if s and s[1] == supervisor and s[2] not in "ZX" and proc_text(pid, "cmdline").startswith(b"updraft forge"):
+        for pid in descendants([supervisor]) if supervisor else ():
+            words = proc_text(pid, "cmdline")
+            if (words == title or words.startswith((title + b" ", title + b"\0"))) and (proc_stat(pid) or "..Z")[2] not in "ZX":
                 return pid
         return None
 

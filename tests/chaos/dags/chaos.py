@@ -4,7 +4,8 @@ import time
 from datetime import datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, get_current_context, task
+from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
+from airflow.sdk import DAG, BaseOperator, get_current_context, task
 
 COMMON = dict(schedule=None, start_date=datetime(2024, 1, 1), catchup=False, max_active_tasks=1000, max_active_runs=100)
 SAY = ('say() { echo "$1 $AIRFLOW_CTX_DAG_ID $AIRFLOW_CTX_DAG_RUN_ID $AIRFLOW_CTX_TASK_ID -1 $AIRFLOW_CTX_TRY_NUMBER" >> "$EFFECTS"; }; ')
@@ -78,6 +79,22 @@ with DAG("slow", **COMMON):
 
     first >> bash("after_first", 0, 0)
     second() >> bash("after_second", 0, 0)
+
+
+class Later(BaseOperator):
+    """One try in two processes: it defers in the first and ends in the second."""
+
+    def execute(self, context):
+        say("start")
+        self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=1)), method_name="back")
+
+    def back(self, context, event=None):
+        say("end")
+
+
+with DAG("later", **COMMON):
+    for i in range(3):
+        Later(task_id=f"later{i}", retries=1000, retry_delay=timedelta(seconds=0.2))
 
 with DAG("small", **COMMON):
     bash("only", 0, 3)
