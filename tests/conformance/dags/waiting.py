@@ -73,4 +73,4 @@ with DAG("w_reschedule", schedule=None, start_date=START):
 
 with DAG("w_external", schedule="@daily", start_date=START, end_date=START, catchup=True):
     ExternalTaskSensor(task_id="there", external_dag_id="w_time_delta", external_task_id="delta", poke_interval=1, mode="reschedule", timeout=120)
-    ExternalTaskSensor(task_id="absent", external_dag_id="w_nowhere", poke_interval=1, check_existence=True, mode="reschedule", timeout=120)
+    ExternalTaskSensor(task_id="absent", external_dag_id="w_nowhere", poke_interval=1, check_existence=True, mode="reschedule", timeout=3)
