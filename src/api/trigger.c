@@ -94,7 +94,8 @@ static int given_offset(const char *s)
 	return s[n - 6] == '-' ? -seconds : seconds;
 }
 
-static void shift_field(struct buf *out, const char *name, int offset)
+/* only: the moment that was given in that zone; an interval that the timetable worked out stays in UTC */
+static void shift_field(struct buf *out, const char *name, int offset, usec_t only)
 {
 	CLEANUP(freep) char *key = xasprintf("\"%s\":\"", name);
 	char *at = strstr(out->data, key), text[48];
@@ -103,7 +104,7 @@ static void shift_field(struct buf *out, const char *name, int offset)
 	if (!end || end - value > 40)
 		return;
 	CLEANUP(freep) char *old = xstrndup(value, (size_t)(end - value));
-	if (time_parse(old, &t) < 0)
+	if (time_parse(old, &t) < 0 || t != only)
 		return;
 	time_format(t + offset * USEC_SEC, TIME_ISO_Z, text);
 	text[strlen(text) - 1] = '\0';
@@ -123,9 +124,11 @@ static void reply_new_run(struct call *c, const char *dag_id, const char *run_id
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-		int offset = given_offset(jg_str(c->body, fields[i], given));
-		if (offset)
-			shift_field(&c->r->out, fields[i], offset);
+		const char *text = jg_str(c->body, fields[i], given);
+		int offset = given_offset(text);
+		usec_t moment;
+		if (offset && time_parse(text, &moment) == 0)
+			shift_field(&c->r->out, fields[i], offset, moment);
 	}
 	call_reply(c, 200);
 }

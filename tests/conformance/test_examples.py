@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from compare import differences  # noqa: E402
 from harness import Server, in_parallel  # noqa: E402
+from known import unexpected  # noqa: E402
 from observe import Normaliser  # noqa: E402
 
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(HERE, "..", "..", "build", "bin", "airflow"))
@@ -75,7 +76,7 @@ class Examples(unittest.TestCase):
             recorded = json.load(f)
         for dag in sorted(recorded):
             with self.subTest(dag=dag):
-                found = differences(recorded[dag], SEEN.get(dag, {}))
+                found = unexpected(differences(recorded[dag], SEEN.get(dag, {})))
                 self.assertFalse(found, "\n".join([dag] + found))
 
 
