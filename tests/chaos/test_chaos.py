@@ -11,7 +11,6 @@ import pathlib
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -261,6 +260,39 @@ class Chaos(unittest.TestCase):
             else:
                 d.fault(*self.rng.choice(SUPERVISOR_POINTS + SUPERVISOR_POINTS + SCHEDULER_POINTS))
         self.run_kills(max(1, KILLS - KILLS // 2), blow, strict=False)
+
+    def test_roles_started_one_by_one(self):
+        """As `airflow scheduler` and `airflow webserver` are: the supervisor is nobody's child, the DAG processor the scheduler's."""
+        d, world = self.drill, self.drill.world
+        roles = {}
+
+        def launch(*words):
+            with open(world.log, "a") as log:
+                roles[words[0]] = subprocess.Popen([str(w.BUILD / "bin/airflow"), *words], env=world.env, stdout=log, stderr=log, cwd=world.path,
+                                                   stdin=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(lambda: [(p.kill(), p.wait()) for p in roles.values() if p.poll() is None])
+        launch("scheduler")
+        launch("api-server")
+        wait_for("healthy", world.healthy)
+        wait_for("the DAGs are parsed", lambda: {"fan", "chain", "mapped", "slow", "later"} <= world.dag_ids())
+        for _ in range(3):
+            d.keep_busy()
+            time.sleep(self.rng.random())
+            d.kill_role("supervisor")
+            d.keep_busy()
+            d.kill_role("dag-processor")
+            time.sleep(self.rng.random())
+            world.kill("scheduler")
+            roles["scheduler"].wait()
+            launch("scheduler")
+            wait_for("healthy", world.healthy)
+        d.settle()
+        d.check(self, strict=False)
+        self.report()
+        for p in roles.values():
+            p.send_signal(signal.SIGTERM)
+            self.assertEqual(p.wait(), 0)
+        wait_for("the DAG processor left with its scheduler", lambda: not world.role("dag-processor"))
 
 
 def main():
