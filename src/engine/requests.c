@@ -39,6 +39,8 @@ static int on_succeed(struct asking_child *a, json_t **ret, struct err *err)
   struct event ev = blank();
   int r = engine_write(a->e, err);
   if (r == 0) r = engine_asset_outlets(a->e, a->ti, jg(a->q, "task_outlets"), jg(a->q, "outlet_events"), err);
+  if (r == 0 && config_bool(a->e->cfg, OPT_state_store_clear_on_success))
+    r = store_run(a->e->db, SQL_task_state_clear, err, v_int(a->ti->run->id), v_text(a->ti->run->dag->tasks[a->ti->task].task_id), v_int(a->ti->map_index));
   return r < 0 ? r : done(a, OUT_SUCCESS, &ev);
 }
 
