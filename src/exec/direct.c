@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define EMPTY_DIRS_MAX 64
+#define SWEEP_MAX 4000                   /* directories removed at one start */
 #define EMPTY_DIRS_IDLE (2 * USEC_SEC)
 
 static const struct log_caller hook_tmp = { "airflow.task.hooks.airflow.providers.standard.hooks.subprocess.SubprocessHook", "subprocess.py", 78 };
@@ -151,20 +152,72 @@ static bool give_empty(struct child *c)
 	return true;
 }
 
+static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+#define PREFIX "airflowtmp"
+#define RANDOM_LETTERS 8
+#define HOME_LETTERS 4                   /* of these: the same for all of one home, so that what a killed supervisor left is known */
+
+static void home_letters(const struct supervisor *s, char ret[HOME_LETTERS + 1])
+{
+	uint64_t h = hash64(s->o->home, strlen(s->o->home));
+	for (int i = 0; i < HOME_LETTERS; i++, h /= sizeof letters - 1)
+		ret[i] = letters[h % (sizeof letters - 1)];
+	ret[HOME_LETTERS] = '\0';
+}
+
+static bool left_behind(const char *root, const char *name, const char *mine)
+{
+	struct stat st;
+	if (strncmp(name, PREFIX, sizeof PREFIX - 1) || strlen(name) != sizeof PREFIX - 1 + RANDOM_LETTERS || strncmp(name + sizeof PREFIX - 1, mine, HOME_LETTERS))
+		return false;
+	CLEANUP(freep) char *path = xasprintf("%s/%s", root, name);
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_uid == geteuid() || geteuid() == 0);
+}
+
+void direct_sweep(struct supervisor *s)
+{
+	const char *root = getenv("TMPDIR");
+	char mine[HOME_LETTERS + 1];
+	VEC(char *) argv = {0};
+	if (!root || !*root)
+		root = "/tmp";
+	home_letters(s, mine);
+	DIR *dir = opendir(root);
+	for (const struct dirent *e; dir && argv.n < SWEEP_MAX && (e = readdir(dir)); ) {
+		if (!left_behind(root, e->d_name, mine))
+			continue;
+		if (!argv.n) {
+			vec_push(&argv, xstrdup("/bin/rm"));
+			vec_push(&argv, xstrdup("-rf"));
+			vec_push(&argv, xstrdup("--"));
+		}
+		vec_push(&argv, xasprintf("%s/%s", root, e->d_name));
+	}
+	if (dir)
+		closedir(dir);
+	if (argv.n) {
+		vec_push(&argv, NULL);
+		supervisor_helper(s, argv.at);
+	}
+	for (size_t i = 0; i < argv.n; i++)
+		free(argv.at[i]);
+	vec_clear(&argv);
+}
+
 /* as tempfile.TemporaryDirectory(prefix="airflowtmp") names it */
 static int make_temporary(struct child *c, const char *root, const struct spawn_user *user, struct err *err)
 {
 	if (!user && take_empty(c, root))
 		return 0;
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+	char name[RANDOM_LETTERS + 1] = {0};
+	home_letters(c->s, name);
 	for (int tries = 0; tries < 100; tries++) {
-		unsigned char random[8];
+		unsigned char random[RANDOM_LETTERS - HOME_LETTERS];
 		if (getrandom(random, sizeof random, 0) != sizeof random)
 			return err_errno(err, errno, "cannot draw a name for a temporary directory");
-		char name[9] = {0};
-		for (int i = 0; i < 8; i++)
-			name[i] = letters[random[i] % (sizeof letters - 1)];
-		char *path = xasprintf("%s/airflowtmp%s", root, name);
+		for (size_t i = 0; i < sizeof random; i++)
+			name[HOME_LETTERS + i] = letters[random[i] % (sizeof letters - 1)];
+		char *path = xasprintf("%s/" PREFIX "%s", root, name);
 		if (mkdir(path, 0700) == 0) {
 			c->temporary = path;
 			if (user && chown(path, user->uid, user->gid) < 0)

@@ -378,6 +378,8 @@ static int start(struct supervisor *s, struct err *err)
 	if (s->o->idle_exit)
 		s->idle_timer = loop_timer(s->loop, on_idle_exit, s);
 	r = listen_there(s, err);
+	if (!r)
+		direct_sweep(s);
 	return r ? r : forge_host_new(s, err);
 }
 

@@ -146,6 +146,7 @@ void relay_flush_log(struct child *c);
 void direct_start(struct child *c);
 void direct_end(struct child *c);                        /* last lines of the log, the temporary directory */
 void direct_timeout(struct child *c);
+void direct_sweep(struct supervisor *s);                           /* temporary directories that an earlier supervisor of this home left */
 void direct_forget_dirs(void *supervisor);               /* removes the empty directories */
 void python_start(struct child *c);                      /* from a spare, a holder or the forge; or waits */
 void python_forked(struct supervisor *s, const struct forge_link *from, uint64_t id, int pid, const char *error);
