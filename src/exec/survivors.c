@@ -243,10 +243,14 @@ int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 {
 	for (size_t k = 0; k < n; k++)
 		s[k].found = false;
+	int clean = 0;
 	bool gone = false;
 	int pid = 0;
-	/* a family may grow while it is being ended: look again until a look finds nothing */
-	for (int round = 0; round < 10 && n && !gone; round++) {
+	/* A family may grow while it is being ended, and a process in the middle of execve shows no environment: it is over when
+	 * two looks, a moment apart, find nothing. */
+	for (int round = 0; round < 12 && n && clean < 2; round++) {
+		if (clean)
+			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 		struct processes all = {0};
 		read_all(&all);
 		mark_survivors(&all, s, n);
@@ -256,6 +260,7 @@ int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 			signal_marked(&all, SIGKILL);
 			wait_gone(&all, 2 * USEC_SEC, &pid);
 		}
+		clean = gone ? clean + 1 : 0;
 		vec_clear(&all);
 	}
 	if (n && !gone)
