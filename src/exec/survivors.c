@@ -250,7 +250,7 @@ int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 	 * two looks, a moment apart, find nothing. */
 	for (int round = 0; round < 12 && n && clean < 2; round++) {
 		if (clean)
-			nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+			poll(NULL, 0, 2);
 		struct processes all = {0};
 		read_all(&all);
 		mark_survivors(&all, s, n);
