@@ -8,6 +8,7 @@
 
 #define UNPROMPTED 4294967295u
 #define ASK_DEADLINE (30 * USEC_SEC)
+#define RESTART_AFTER (USEC_SEC / 4)
 
 struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; };
 struct python_host { struct child *child; bool ready; int64_t next; VEC(struct ask) asks; struct source *timer; };
@@ -46,6 +47,7 @@ static void on_deadline(void *arg)
                 (long long)(ASK_DEADLINE / USEC_SEC), jg_str(h->asks.at[i].body, "what", ""));
     ask_drop(h, i);
   }
+  hosts_wake(e);                                     /* one that died is started again, but not in a circle */
   if (h->asks.n) timer_in(h->timer, USEC_SEC);
 }
 
@@ -94,6 +96,9 @@ void engine_run_callback(struct engine *e, struct dag_run *run, bool failed)
 
 void engine_ti_callback(struct engine *e, struct task_instance *ti)
 {
+  const struct dag_task *t = &ti->run->dag->tasks[ti->task];
+  bool has = ti->state == TI_UP_FOR_RETRY ? t->has_retry_callback : t->has_failure_callback;
+  if (!has && !jg(t->raw, "email")) return;          /* nothing of the user's is to be called */
   ask(e, ti->run->dag->dag_id, false,
       json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
                 "msg", ti->why_detail ? ti->why_detail : "it ended outside its process", "context", startup_context(e, ti)));
@@ -157,7 +162,7 @@ void hosts_exit(struct engine *e, struct child *c)
   e->host->child = NULL;
   e->host->ready = false;
   for (size_t i = 0; i < e->host->asks.n; i++) e->host->asks.at[i].sent = false;
-  if (e->host->asks.n && e->host_link.welcomed && !e->stopping) start_host(e);
+  if (e->host->asks.n) timer_in(e->host->timer, RESTART_AFTER);
 }
 
 void hosts_wake(struct engine *e)

@@ -2,9 +2,35 @@
  * host and the Python host. A host of an earlier scheduler is ended: what it knew stands in the store. */
 #include "engine/internal.h"
 
+static bool listed(const struct exec_welcome *w, uint64_t id)
+{
+  for (size_t i = 0; i < w->n; i++)
+    if (w->children[i].child == id) return true;
+  return false;
+}
+
+static void host_gone(struct host_link *l, struct child *c)
+{
+  triggers_exit(l->e, c);
+  engine_child_drop(l->e, c);
+}
+
+/* A host that the supervisor does not hold died with an earlier one, or was never started. */
+static void drop_missing(struct host_link *l, const struct exec_welcome *w)
+{
+  VEC(struct child *) gone = {0};
+  map_each(&l->e->children, entry) {
+    struct child *c = entry->value;
+    if (c->kind == l->kind && !listed(w, c->id)) vec_push(&gone, c);
+  }
+  for (size_t i = 0; i < gone.n; i++) host_gone(l, gone.at[i]);
+  vec_clear(&gone);
+}
+
 static void on_welcome(void *arg, const struct exec_welcome *w)
 {
   struct host_link *l = arg;
+  drop_missing(l, w);
   for (size_t i = 0; i < w->n; i++) {
     if (engine_child_find(l->e, w->children[i].child)) continue;
     exec_kill(l->x, w->children[i].child, 0, "its scheduler is gone");
@@ -36,8 +62,7 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
   exec_ack(l->x, id);
   if (!c) return;
   if (x->status && !x->killed_by_us) log_warning("the %s host left (%s); it is started again when it is needed", exec_kind_name(l->kind), x->error ? x->error : "see its log");
-  triggers_exit(l->e, c);
-  engine_child_drop(l->e, c);
+  host_gone(l, c);
 }
 
 static const struct exec_callbacks callbacks = {.welcome = on_welcome, .frame = on_frame, .exit = on_exit_of, .lost = on_lost};
