@@ -211,6 +211,10 @@ class Chaos(unittest.TestCase):
                 blow()
             d.settle()
             d.check(self, strict)
+            d.world.mine()
+            d.world.interrupt()
+            wait_for("no process is left", lambda: not d.world.mine())
+            self.assertEqual(list(d.world.tmp.glob("airflowtmp*")), [], "temporary directories left behind")
         except BaseException:
             print("\n".join(d.log[-40:]), "\n--- log\n" + d.world.log_tail(6000), flush=True)
             keep = os.environ.get("CHAOS_KEEP")

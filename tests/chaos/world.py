@@ -100,7 +100,9 @@ class World:
         self.path = pathlib.Path(self.dir.name)
         self.home = self.path / "home"
         self.dags = self.path / "dags"
+        self.tmp = self.path / "tmp"
         self.home.mkdir()
+        self.tmp.mkdir(mode=0o1777)
         self.dags.mkdir()
         self.effects = self.home / "effects"
         self.fault = self.path / "fault"
@@ -109,12 +111,12 @@ class World:
         self.process = None
         self.seen = {}              # pid -> start ticks of every process that was ever part of this home
         self.env = self._env(settings)
-        for path in (self.path, self.home, self.dags) if user is not None else ():
+        for path in (self.path, self.home, self.dags, self.tmp) if user is not None else ():
             os.chown(path, user, user)
 
     def _env(self, settings):
         base = f"http://127.0.0.1:{self.port}"
-        env = {"PATH": f"{BUILD}/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8", "AIRFLOW_HOME": str(self.home),
+        env = {"PATH": f"{BUILD}/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8", "AIRFLOW_HOME": str(self.home), "TMPDIR": str(self.tmp),
                "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__PARALLELISM": "32", "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
                "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
                "AIRFLOW__API__PORT": str(self.port), "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__BASE_URL": base,
