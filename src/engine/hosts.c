@@ -49,6 +49,7 @@ static void on_deadline(void *arg)
   }
   hosts_wake(e);                                     /* one that died is started again, but not in a circle */
   if (h->asks.n) timer_in(h->timer, USEC_SEC);
+  hosts_wake(e);
 }
 
 static void start_host(struct engine *e)

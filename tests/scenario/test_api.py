@@ -303,7 +303,8 @@ class Open(unittest.TestCase):
         run = self.home.run("SELECT id FROM dag_run WHERE dag_id = 'd0' AND run_id = 'scheduled__0'")[0][0]
         self.home.insert("xcom", {"dag_run": run, "task_id": "t0", "key": "a/b", "map_index": -1, "timestamp": T0, "value": '{"x":1}'})
         base = "/dags/d0/dagRuns/scheduled__0/taskInstances/t0/xcomEntries"
-        self.assertEqual(self.s.get(base + "/a%2Fb")["value"], '{"x":1}')
+        self.assertEqual(self.s.get(base + "/a%2Fb")["value"], {"x": 1})
+        self.assertEqual(self.s.get(base + "/a%2Fb?stringify=true")["value"], '{"x":1}')
         self.assertEqual(self.s.get(base + "/a%2Fb?deserialize=true")["value"], {"x": 1})
         self.assertEqual(self.s.get("/dags/~/dagRuns/~/taskInstances/~/xcomEntries?xcom_key=a/b")["total_entries"], 1)
         self.fails(404, "GET", base + "/none", "XCom entry with key: `none` not found")

@@ -514,12 +514,12 @@ class Direct(WithForge):
         return child.said[0]["dags"]["d"]["direct"].get("t")
 
     def test_plain_task(self):
-        found = self.record("bash_command='echo hi; exit 0', env={'A': 'b'}, append_env=True, cwd='/tmp', "
+        found = self.record("bash_command='echo hi; exit 0', env={'A': 'b'}, append_env=True, "
                             "skip_on_exit_code=[7, 5], do_xcom_push=False, execution_timeout=timedelta(seconds=5)")
         self.assertEqual(found, {
-            "argv": [found["argv"][0], "-c", "echo hi; exit 0"], "cwd": "/tmp", "env": {"A": "b"}, "append_env": True,
+            "argv": [found["argv"][0], "-c", "echo hi; exit 0"], "cwd": None, "env": {"A": "b"}, "append_env": True,
             "skip_exit_codes": [5, 7], "push": False,
-            "rendered": {"bash_command": "echo hi; exit 0", "env": {"A": "b"}, "cwd": "/tmp"}})  # fmt: skip
+            "rendered": {"bash_command": "echo hi; exit 0", "env": {"A": "b"}, "cwd": None}})  # fmt: skip
         self.assertTrue(found["argv"][0].endswith("bash"))
 
     def test_variations_that_need_no_python(self):
