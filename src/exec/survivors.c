@@ -240,11 +240,28 @@ static bool wait_gone(const struct processes *all, usec_t time, int *ret_pid)
 	return true;
 }
 
+/* Who once belonged to a family is of it, also when those that showed it are dead by now: its session tells. */
+struct sessions { VEC(int) at; };
+
+static void mark_sessions(struct processes *all, struct sessions *known)
+{
+	for (size_t i = 0; i < all->n; i++)
+		for (size_t k = 0; k < known->at.n && !spared(&all->at[i]); k++)
+			if (all->at[i].session == known->at.at[k])
+				all->at[i].marked = true;
+	mark_families(all);
+	int own = getsid(0);
+	for (size_t i = 0; i < all->n; i++)
+		if (all->at[i].marked && all->at[i].session > 1 && all->at[i].session != own)
+			vec_push(&known->at, all->at[i].session);
+}
+
 int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 {
 	for (size_t k = 0; k < n; k++)
 		s[k].found = false;
 	int clean = 0;
+	struct sessions known = {0};
 	bool gone = false;
 	int pid = 0;
 	/* A family may grow while it is being ended, and a process in the middle of execve shows no environment: it is over when
@@ -255,6 +272,7 @@ int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 		struct processes all = {0};
 		read_all(&all);
 		mark_survivors(&all, s, n);
+		mark_sessions(&all, &known);
 		bool term = round == 0 && grace > 0;
 		gone = signal_marked(&all, term ? SIGTERM : SIGKILL) == 0;
 		if (!gone && !wait_gone(&all, term ? grace : 2 * USEC_SEC, &pid) && term) {
@@ -264,6 +282,7 @@ int survivors_end(struct survivor *s, size_t n, usec_t grace, struct err *err)
 		clean = gone ? clean + 1 : 0;
 		vec_clear(&all);
 	}
+	vec_clear(&known.at);
 	if (n && !gone)
 		return err_set(err, E_BUSY, "process %d, left by an earlier supervisor, does not end even by SIGKILL (it may wait for a disk or a network mount)", pid);
 	int found = 0;
