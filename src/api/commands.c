@@ -1,6 +1,9 @@
 #include "api/commands.h"
 #include "api/call.h"
 #include "loop/fault.h"
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define ANSWER_IN (20 * USEC_SEC)
@@ -99,6 +102,22 @@ int command_submit(struct commands *c, const char *kind, const json_t *args, con
 	return 0;
 }
 
+/* The wake-up paths of API servers that were killed. */
+static void sweep(const char *home)
+{
+	CLEANUP(freep) char *run = xasprintf("%s/.updraft", home);
+	DIR *dir = opendir(run);
+	for (const struct dirent *e; dir && (e = readdir(dir)); ) {
+		int64_t pid;
+		if (!str_starts(e->d_name, "api.wake.") || str_to_int64(e->d_name + strlen("api.wake."), &pid) || pid <= 0 || pid > INT32_MAX)
+			continue;
+		if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			unlinkat(dirfd(dir), e->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 int commands_new(struct api *api, struct commands **ret, struct err *err)
 {
 	struct commands *c = xcalloc(1, sizeof *c);
@@ -106,6 +125,7 @@ int commands_new(struct api *api, struct commands **ret, struct err *err)
 	c->scheduler = xasprintf("%s/.updraft/scheduler.wake", config_home(api->cfg));
 	c->reply_to = xasprintf("%s/.updraft/api.wake.%d", config_home(api->cfg), getpid());
 	c->tick = loop_timer(api->loop, look_at_all, c);
+	sweep(config_home(api->cfg));
 	int rc = wake_listen(api->loop, c->reply_to, look_at_all, c, err);
 	if (rc < 0) {
 		commands_free(c);

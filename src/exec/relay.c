@@ -71,10 +71,12 @@ static bool full(const struct child *c)
 	return c->nunanswered >= UNANSWERED_MAX || c->unanswered_bytes >= (size_t)c->reader.cap || conn_choked(c->s, c->owner);
 }
 
-static void broke_limit(struct child *c, const char *why)
+static void broke_limit(struct child *c, const struct err *why)
 {
+	const char *advice = why->code == E_LIMIT && c->kind == EXEC_TASK ?
+		". Keep large data in a file or an object store and let the XCom say where it lies" : "";
 	if (!c->error)
-		c->error = xasprintf("%s; the process was ended", why);
+		c->error = xasprintf("%s; the process was ended%s", err_text(why), advice);
 	child_kill_hard(c);
 }
 
@@ -97,7 +99,7 @@ static bool take_requests(struct child *c, bool all)
 	}
 	bool broken = r < 0;
 	if (broken && c->state == CHILD_RUNNING)
-		broke_limit(c, err_text(&err));
+		broke_limit(c, &err);
 	err_clear(&err);
 	return !broken;
 }
