@@ -331,11 +331,18 @@ class World:
         return self.home / "airflow.db"
 
     def rows(self, sql, *values):
-        db = sqlite3.connect(f"file:{self.store_path()}?mode=ro", uri=True, timeout=60)
-        try:
-            return db.execute(sql, values).fetchall()
-        finally:
-            db.close()
+        """A reader of its own; while every process is dead its log may just be recovered by a new one: then it looks again."""
+        for left in reversed(range(100)):
+            try:
+                db = sqlite3.connect(f"file:{self.store_path()}?mode=ro", uri=True, timeout=60)
+                try:
+                    return db.execute(sql, values).fetchall()
+                finally:
+                    db.close()
+            except sqlite3.OperationalError:
+                if not left:
+                    raise
+                time.sleep(0.1)
 
     def runs(self):
         """{(dag, run id): state}"""
