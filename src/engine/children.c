@@ -215,6 +215,14 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   FAULT("welcome-after");
 }
 
+/* At a stop, after the supervisor has left: what it could not tell any more is settled as after its death. */
+void engine_supervisor_gone(struct engine *e)
+{
+  map_each(&e->children, entry) ((struct child *)entry->value)->listed = false;
+  end_survivors(e);
+  lose_missing(e, true);
+}
+
 static void on_lost(void *arg, const char *why)
 {
   struct engine *e = arg;

@@ -461,6 +461,7 @@ static int serve(struct engine *e, const struct engine_options *o, struct err *e
   if (!e->failed) r = loop_run(e->loop, err);
   /* What the supervisor said before it left may lie unread behind the signal: the ends of tries are written down, too. */
   for (int turn = 0; turn < 60 && e->welcomed && r == 0 && !e->failed; turn++) r = loop_turn(e->loop, 5, err);
+  if (r == 0 && !e->failed && !e->welcomed) engine_supervisor_gone(e);
   engine_flush(e);
   if (!e->again) hosted_stop(e);
   if (e->failed && !e->again) return r < 0 ? r : err_set(err, E_STORE, "it could not go on");

@@ -102,6 +102,7 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
 
 /* children.c */
 struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);
+void engine_supervisor_gone(struct engine *e);
 void engine_take_started(struct engine *e);                                    /* starts heard of, into the open batch */
 void engine_child_lost(struct engine *e, struct child *c, const char *why);           /* EV_LOST and forgotten */
 struct child *engine_child_find(const struct engine *e, uint64_t id);
