@@ -102,7 +102,8 @@ class World:
         self.dags = self.path / "dags"
         self.tmp = self.path / "tmp"
         self.home.mkdir()
-        self.tmp.mkdir(mode=0o1777)
+        self.tmp.mkdir()
+        self.tmp.chmod(0o1777)          # as /tmp is; what mkdir is given the umask takes from
         self.dags.mkdir()
         self.effects = self.home / "effects"
         self.fault = self.path / "fault"
@@ -259,10 +260,11 @@ class World:
         return everything
 
     def end_everything(self):
-        for _ in range(50):
+        """Until two looks, a moment apart, find nothing: a process in the middle of exec shows no environment."""
+        clean = 0
+        while clean < 2:
             left = self.mine()
-            if not left:
-                return
+            clean = 0 if left else clean + 1
             for pid in left:
                 try:
                     os.kill(pid, signal.SIGKILL)
