@@ -1,5 +1,6 @@
 /* assets: assets, their aliases and events. */
 #include "api/handlers.h"
+#include "api/permit.h"
 
 /* ---- nested lists: rows of a second statement, bound to the asset ---- */
 
@@ -174,7 +175,13 @@ static const struct order event_orders[] = {
 	{ "timestamp", "e.timestamp" }, { "source_task_id", "e.source_task_id" }, { "source_dag_id", "e.source_dag_id" },
 	{ "source_run_id", "e.source_run_id" }, { "source_map_index", "e.source_map_index" }, { NULL, NULL }
 };
-const struct list_spec asset_events_list = { .key = "asset_events", .fields = event_fields, .from = "asset_event e JOIN asset x ON x.id = e.asset",
+/* those of no DAG have nothing to ask about */
+static void narrow_asset_events(const struct call *c, struct where *w)
+{
+	where_dags(c, w, "e.source_dag_id", true);
+}
+
+const struct list_spec asset_events_list = { .key = "asset_events", .fields = event_fields, .from = "asset_event e JOIN asset x ON x.id = e.asset", .narrow = narrow_asset_events,
 	.filters = event_filters, .orders = event_orders, .order = "timestamp", .tie = "e.id" };
 
 void get_upstream_asset_events(struct call *c)

@@ -8,17 +8,12 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
-#define FREE_TRIES 5
-#define LONGEST_WAIT (300 * USEC_SEC)
-#define MAX_TRACKED 4096
-
-struct failures { int n; usec_t last; };
 struct simple_user { char *name, *role_text; enum role role; };
 
 /* tokens found good a moment ago: a client sends the same one again and again */
 #define TOKENS_KEPT 64
 #define TRUSTED_FOR (5 * USEC_SEC)
-struct good_token { char *token, *user; enum role role; usec_t until; };
+struct good_token { char *token, *user, *grants; enum role role; usec_t until; };
 
 struct auth {
 	struct store *db;
@@ -29,7 +24,6 @@ struct auth {
 	uint8_t token_key[SHA_DIGEST_LENGTH];
 	VEC(struct simple_user) users;
 	char *password_file;
-	struct map failures;            /* "name\nremote" -> struct failures */
 	struct good_token good[TOKENS_KEPT];
 };
 
@@ -243,61 +237,17 @@ int auth_account(const struct auth *a, const char *user, struct auth_account *re
 	return best_role(a, user, &ret->role, err);
 }
 
-/* ---- lock-out ---- */
-
-static char *failure_key(const char *user, const char *remote)
+int auth_grants(const struct auth *a, const char *user, char **ret, struct err *err)
 {
-	return xasprintf("%s\n%s", user, remote);
-}
-
-usec_t auth_wait(const struct auth *a, const char *user, const char *remote, usec_t now)
-{
-	CLEANUP(freep) char *key = failure_key(user, remote);
-	const struct failures *f = map_get(&a->failures, key);
-	if (!f || f->n < FREE_TRIES)
-		return 0;
-	int doublings = f->n - FREE_TRIES < 9 ? f->n - FREE_TRIES : 9;
-	usec_t wait = USEC_SEC << doublings;
-	if (wait > LONGEST_WAIT)
-		wait = LONGEST_WAIT;
-	return f->last + wait > now ? f->last + wait - now : 0;
-}
-
-/* the table is emptied of what no longer matters before it grows over its bound */
-static void forget_old(struct auth *a, usec_t now)
-{
-	if (a->failures.live < MAX_TRACKED)
-		return;
-	struct map kept = {0};
-	map_each(&a->failures, e) {
-		struct failures *f = e->value;
-		if (f->last + LONGEST_WAIT > now && kept.live < MAX_TRACKED / 2)
-			map_put(&kept, e->key, f);
-		else
-			free(f);
-	}
-	map_clear(&a->failures);
-	a->failures = kept;
-}
-
-void auth_failed(struct auth *a, const char *user, const char *remote, usec_t now)
-{
-	CLEANUP(freep) char *key = failure_key(user, remote);
-	struct failures *f = map_get(&a->failures, key);
-	if (!f) {
-		forget_old(a, now);
-		map_put(&a->failures, key, f = xcalloc(1, sizeof *f));
-	}
-	if (f->last + LONGEST_WAIT < now)
-		f->n = 0;
-	f->n++;
-	f->last = now;
-}
-
-void auth_succeeded(struct auth *a, const char *user, const char *remote)
-{
-	CLEANUP(freep) char *key = failure_key(user, remote);
-	free(map_del(&a->failures, key));
+	CLEANUP(rows_close) struct rows r = {0};
+	struct buf b = {0};
+	int rc = store_query(a->db, SQL_user_grants, &r, err, v_text(user));
+	while (rc >= 0 && (rc = rows_next(&r, err)) > 0)
+		buf_printf(&b, "\n%s\t%s\n", row_text(&r, 0), row_text(&r, 1));
+	*ret = rc < 0 ? NULL : buf_steal(&b);
+	if (rc < 0)
+		buf_clear(&b);
+	return rc < 0 ? rc : 0;
 }
 
 /* ---- tokens ---- */
@@ -393,7 +343,7 @@ static bool revoked(const struct auth *a, const json_t *claims)
 static int user_of(struct call *c, const json_t *claims)
 {
 	const struct auth *a = c->api->auth;
-	const char *name = jg_str(claims, "sub", "");
+	const char *name = jg_str(claims, "sub", ""), *grants = NULL;
 	enum role role;
 	if (role_from(jg_str(claims, "role", ""), &role) < 0)
 		return E_DENIED;
@@ -402,11 +352,13 @@ static int user_of(struct call *c, const json_t *claims)
 		CLEANUP(err_clear) struct err err = {0};
 		int rc = auth_account(a, name, &account, &err);
 		free(account.hash);
-		if (rc < 0 || !account.known)
+		CLEANUP(freep) char *text = NULL;
+		if (rc < 0 || !account.known || auth_grants(a, name, &text, &err) < 0)
 			return E_DENIED;
 		role = account.role;
+		grants = text && *text ? arena_strdup(&c->r->arena, text) : NULL;
 	}
-	c->user = (struct user){ arena_strdup(&c->r->arena, name), role, false };
+	c->user = (struct user){ arena_strdup(&c->r->arena, name), role, false, grants };
 	return 0;
 }
 
@@ -419,6 +371,7 @@ static void good_clear(struct good_token *g)
 {
 	freep(&g->token);
 	freep(&g->user);
+	freep(&g->grants);
 	g->until = 0;
 }
 
@@ -427,7 +380,7 @@ static void remember(struct auth *a, const char *token, const struct user *u, co
 	struct good_token *g = token_slot(a, token);
 	usec_t until = loop_now() + TRUSTED_FOR, expires = jg_int(claims, "exp", 0) * USEC_SEC;
 	good_clear(g);
-	*g = (struct good_token){ xstrdup(token), xstrdup(u->name), u->role, until < expires ? until : expires };
+	*g = (struct good_token){ xstrdup(token), xstrdup(u->name), u->grants ? xstrdup(u->grants) : NULL, u->role, until < expires ? until : expires };
 }
 
 static bool recall(struct call *c, const char *token)
@@ -435,7 +388,7 @@ static bool recall(struct call *c, const char *token)
 	const struct good_token *g = token_slot(c->api->auth, token);
 	if (!g->token || g->until <= loop_now() || !streq(g->token, token))
 		return false;
-	c->user = (struct user){ arena_strdup(&c->r->arena, g->user), g->role, false };
+	c->user = (struct user){ arena_strdup(&c->r->arena, g->user), g->role, false, g->grants ? arena_strdup(&c->r->arena, g->grants) : NULL };
 	return true;
 }
 
@@ -444,7 +397,7 @@ int auth_identify(struct call *c, const char **ret_why)
 	struct auth *a = c->api->auth;
 	const char *token = bearer(c);
 	bool open = a->kind == AUTH_SIMPLE_ALL_ADMINS;
-	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true };
+	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true, NULL };
 	const char *authorization = http_header(c->r, "Authorization");
 	if (authorization && !is_bearer(authorization) && !token) {
 		*ret_why = "Not authenticated";   /* another scheme, all_admins or not: as Airflow */
@@ -515,9 +468,6 @@ void auth_free(struct auth *a)
 		free(a->users.at[i].role_text);
 	}
 	vec_clear(&a->users);
-	map_each(&a->failures, e)
-		free(e->value);
-	map_clear(&a->failures);
 	for (size_t i = 0; i < TOKENS_KEPT; i++)
 		good_clear(&a->good[i]);
 	config_list_clear(&a->audience);

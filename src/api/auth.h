@@ -28,10 +28,14 @@ int auth_simple_check(const struct auth *a, const char *user, const char *passwo
 struct auth_account { char *hash; bool known; enum role role; };
 int auth_account(const struct auth *a, const char *user, struct auth_account *ret, struct err *err);
 
-/* lock-out: after 5 failures for a name from an address, each further try must wait, up to 5 minutes */
-usec_t auth_wait(const struct auth *a, const char *user, const char *remote, usec_t now);   /* 0: may try */
-void auth_failed(struct auth *a, const char *user, const char *remote, usec_t now);
-void auth_succeeded(struct auth *a, const char *user, const char *remote);
+/* what the user's roles give beyond the built-in ones, as permit.c reads it; malloc'd, NULL or "" for nothing */
+int auth_grants(const struct auth *a, const char *user, char **ret, struct err *err);
+
+/* lock-out (lockout.c): after 5 failures for a name from an address, or 30 from an address, each further try must wait, up to 5 minutes */
+int auth_wait(struct store *db, const char *user, const char *remote, usec_t now, usec_t *ret, struct err *err);   /* 0: may try */
+int auth_failed(struct store *db, const char *user, const char *remote, usec_t now, struct err *err);
+int auth_succeeded(struct store *db, const char *user, const char *remote, struct err *err);
+int auth_forget(struct store *db, usec_t now, struct err *err);       /* what no longer matters */
 
 /* itsdangerous' URLSafeSerializer: BASE64(json).BASE64(HMAC-SHA1) */
 char *token_sign(const struct auth *a, const char *json, size_t n);                        /* malloc'd */

@@ -8,11 +8,6 @@ static const struct { const char *name; } roles[] = {
 #include "api/roles.def"
 #undef ROLE
 };
-static const struct { enum role read, change; } resources[] = {
-#define RESOURCE(id, name, read, change) [id] = { read, change },
-#include "api/resources.def"
-#undef RESOURCE
-};
 
 const char *role_name(enum role r)
 {
@@ -27,11 +22,6 @@ int role_from(const char *name, enum role *ret)
 			return 0;
 		}
 	return E_NOT_FOUND;
-}
-
-enum role resource_role(enum resource res, bool change)
-{
-	return change ? resources[res].change : resources[res].read;
 }
 
 const char *call_param(const struct call *c, const char *name)

@@ -27,7 +27,8 @@ struct route {
 	const struct body_spec *body;   /* read and checked before the handler runs; else NULL */
 };
 
-struct user { const char *name; enum role role; bool anonymous; };
+/* grants: what roles give beyond the built-in ones, permit.c's text; NULL for none. All in the request's arena */
+struct user { const char *name; enum role role; bool anonymous; const char *grants; };
 
 struct call {
 	struct api *api;

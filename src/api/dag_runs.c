@@ -144,7 +144,7 @@ static bool runs_before(struct call *c)
 #define RUN_FROM "dag_run r JOIN dag d ON d.dag_id = r.dag_id LEFT JOIN run_note n ON n.dag_run = r.id"
 #define RUN_MISSING "The DagRun with dag_id: `{dag_id}` and run_id: `{dag_run_id}` was not found"
 
-const struct list_spec dag_runs_list = { .key = "dag_runs", .fields = run_fields, .from = RUN_FROM, .count_from = "dag_run r",
+const struct list_spec dag_runs_list = { .key = "dag_runs", .fields = run_fields, .from = RUN_FROM, .count_from = "dag_run r", .dag = "r.dag_id",
 	.filters = run_filters, .orders = run_orders, .order = "id", .tie = "r.id", .paths = run_paths, .before = runs_before, .nullable_totals = true };
 const struct list_spec dag_run_one = { .fields = run_fields, .from = RUN_FROM, .one = "r.dag_id = ? AND r.run_id = ?", .missing = RUN_MISSING };
 

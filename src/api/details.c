@@ -1,4 +1,5 @@
 /* details: what is read from a DAG's serialized form: its details, tasks, source, and the run statistics beside it. */
+#include "api/permit.h"
 #include "api/handlers.h"
 #include "api/serialized.h"
 
@@ -484,6 +485,7 @@ void get_dag_stats(struct call *c)
 	struct where where = { .a = &c->r->arena };
 	int64_t n = 0;
 	filters_apply(c, filters, &where);
+	where_dags(c, &where, "r.dag_id", false);
 	buf_printf(&sql, "SELECT r.dag_id, COALESCE(d.display_name, d.dag_id), sum(r.state = 'queued'), sum(r.state = 'running'), "
 	           "sum(r.state = 'success'), sum(r.state = 'failed') FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id%s GROUP BY r.dag_id ORDER BY r.dag_id",
 	           where.text.data ? where.text.data : "");

@@ -1,5 +1,6 @@
 /* list: the list endpoint, and the answer of one row, from tables. */
 #include "api/table.h"
+#include "api/permit.h"
 #include "base/crypto.h"
 
 #define MAX_ORDERS 10
@@ -158,9 +159,27 @@ static void write_cursors(struct call *c, bool used, const struct page *p, int64
 	jw_kstr(w, "previous_cursor", used && p->offset > 0 ? cursor_text(c, before) : NULL);
 }
 
+/* the same question, about the DAGs that may be read */
+static bool narrowed(const struct call *c, const struct list_spec *s, const struct where *w, struct where *ret)
+{
+	if (!s->dag && !s->narrow)
+		return false;
+	buf_adds(&ret->text, w->text.data ? w->text.data : "");
+	for (size_t i = 0; i < w->values.n; i++)
+		vec_push(&ret->values, w->values.at[i]);
+	if (s->dag)
+		where_dags(c, ret, s->dag, false);
+	else
+		s->narrow(c, ret);
+	return true;
+}
+
 int list_rows(struct call *c, const struct list_spec *s, const struct where *w, const char *order, const struct page *p)
 {
 	CLEANUP(err_clear) struct err err = {0};
+	struct where scoped = { .a = w->a };
+	if (!sees_every_dag(c) && narrowed(c, s, w, &scoped))
+		w = &scoped;
 	struct json_writer *out = call_json(c);
 	bool cursor = s->nullable_totals && http_query(c->r, "cursor");
 	int64_t total = 0;
@@ -172,7 +191,9 @@ int list_rows(struct call *c, const struct list_spec *s, const struct where *w, 
 	bool counted = given >= 0 && p->offset == 0 && given < p->limit;
 	if (counted)
 		total = given;
-	if (given < 0 || (!counted && list_count(c, s, w, &total, &err) < 0)) {
+	bool good = given >= 0 && (counted || list_count(c, s, w, &total, &err) >= 0);
+	where_clear(&scoped);
+	if (!good) {
 		call_fail_err(c, &err);
 		return E_STORE;
 	}

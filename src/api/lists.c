@@ -1,5 +1,6 @@
 /* lists: resources that are a table and nothing else. */
 #include "api/handlers.h"
+#include "api/permit.h"
 
 /* GET of one row by an integer in the path */
 static void one_by_number(struct call *c, const char *param, int64_t least, const char *condition)
@@ -8,8 +9,13 @@ static void one_by_number(struct call *c, const char *param, int64_t least, cons
 	path_int(c, param, least, &id);
 	if (call_problems(c))
 		return;
-	struct val v = v_int(id);
-	api_one_reply(c, c->route->list, condition, &v, 1, 200);
+	struct where w = { .a = &c->r->arena };
+	where_add(&w, condition);
+	where_value(&w, v_int(id));
+	if (c->route->list->narrow && !sees_every_dag(c))
+		c->route->list->narrow(c, &w);
+	api_one_reply(c, c->route->list, w.text.data + strlen(" WHERE "), w.values.at, w.values.n, 200);
+	where_clear(&w);
 }
 
 /* ---- import errors ---- */
@@ -30,7 +36,19 @@ static const struct order import_error_orders[] = {
 	{ "id", "e.id" }, { "import_error_id", "e.id" }, { "timestamp", "e.timestamp" }, { "filename", "e.filename" }, { "bundle_name", "e.bundle_name" },
 	{ "stacktrace", "e.stacktrace" }, { NULL, NULL }
 };
-const struct list_spec import_errors_list = { .key = "import_errors", .fields = import_error_fields, .from = "import_error e",
+/* of files all of whose DAGs may be read, and of files that never had one */
+static void narrow_errors(const struct call *c, struct where *w)
+{
+	struct where inner = { .a = w->a };
+	where_dags(c, &inner, "f.dag_id", false);
+	where_add(w, arena_printf(w->a, "NOT EXISTS (SELECT 1 FROM dag f WHERE f.bundle_name = e.bundle_name AND f.relative_fileloc = e.filename "
+	          "AND NOT %s)", inner.text.data + strlen(" WHERE ")));
+	for (size_t i = 0; i < inner.values.n; i++)
+		where_value(w, inner.values.at[i]);
+	where_clear(&inner);
+}
+
+const struct list_spec import_errors_list = { .key = "import_errors", .fields = import_error_fields, .from = "import_error e", .narrow = narrow_errors,
 	.filters = import_error_filters, .orders = import_error_orders, .order = "id", .tie = "e.id",
 	.missing = "The ImportError with import_error_id: `{import_error_id}` was not found" };
 
@@ -71,7 +89,12 @@ static const struct order event_orders[] = {
 	{ "id", "l.id" }, { "event_log_id", "l.id" }, { "dttm", "l.dttm" }, { "when", "l.dttm" }, { "dag_id", "l.dag_id" }, { "task_id", "l.task_id" },
 	{ "run_id", "l.run_id" }, { "event", "l.event" }, { "logical_date", "l.logical_date" }, { "owner", "l.owner" }, { "extra", "l.extra" }, { NULL, NULL }
 };
-const struct list_spec event_logs_list = { .key = "event_logs", .fields = event_fields, .from = "log l LEFT JOIN dag d ON d.dag_id = l.dag_id",
+static void narrow_events(const struct call *c, struct where *w)
+{
+	where_dags(c, w, "l.dag_id", true);
+}
+
+const struct list_spec event_logs_list = { .key = "event_logs", .fields = event_fields, .from = "log l LEFT JOIN dag d ON d.dag_id = l.dag_id", .narrow = narrow_events,
 	.count_from = "log l", .filters = event_filters, .orders = event_orders, .order = "id", .tie = "l.id",
 	.missing = "The Event Log with id: `{event_log_id}` not found" };
 
@@ -154,7 +177,7 @@ static bool versions_before(struct call *c)
 	return need_dag(c, call_param(c, "dag_id"));
 }
 
-const struct list_spec dag_versions_list = { .key = "dag_versions", .fields = version_fields, .from = "dag_version v JOIN dag d ON d.dag_id = v.dag_id",
+const struct list_spec dag_versions_list = { .key = "dag_versions", .fields = version_fields, .from = "dag_version v JOIN dag d ON d.dag_id = v.dag_id", .dag = "v.dag_id",
 	.filters = version_filters, .orders = version_orders, .order = "id", .tie = "v.id", .paths = version_paths, .before = versions_before,
 	.missing = "The DagVersion with dag_id: `{dag_id}` and version_number: `{version_number}` was not found" };
 
@@ -183,7 +206,7 @@ static const struct filter warning_filters[] = {
 static const struct order warning_orders[] = {
 	{ "dag_id", "x.dag_id" }, { "warning_type", "x.warning_type" }, { "message", "x.message" }, { "timestamp", "x.timestamp" }, { NULL, NULL }
 };
-const struct list_spec dag_warnings_list = { .key = "dag_warnings", .fields = warning_fields, .from = "dag_warning x LEFT JOIN dag d ON d.dag_id = x.dag_id",
+const struct list_spec dag_warnings_list = { .key = "dag_warnings", .fields = warning_fields, .from = "dag_warning x LEFT JOIN dag d ON d.dag_id = x.dag_id", .dag = "x.dag_id",
 	.filters = warning_filters, .orders = warning_orders, .order = "dag_id", .tie = "x.warning_type" };
 
 static const struct field tag_fields[] = { TEXT("name", "x.name"), END };
@@ -205,6 +228,14 @@ void get_dag_tags(struct call *c)
 	const char *by[] = { http_query(c->r, "order_by") ? http_query(c->r, "order_by") : "name" };
 	list_page(c, &p);
 	filters_apply(c, tag_filters, &w);
+	if (!sees_every_dag(c)) {
+		struct where tagged = { .a = w.a };
+		where_dags(c, &tagged, "t.dag_id", false);
+		where_add(&w, arena_printf(w.a, "x.name IN (SELECT t.name FROM dag_tag t%s)", tagged.text.data));
+		for (size_t i = 0; i < tagged.values.n; i++)
+			where_value(&w, tagged.values.at[i]);
+		where_clear(&tagged);
+	}
 	if (!call_problems(c) && list_order(c, &dag_tags_list, by, 1, &order)) {
 		int rc = list_count(c, &dag_tags_list, &w, &total, &err);
 		buf_printf(&sql, "SELECT x.name FROM %s%s%s LIMIT ? OFFSET ?", dag_tags_list.from, w.text.data ? w.text.data : "", order.data);
@@ -248,7 +279,7 @@ static const struct field backfill_fields[] = {
 };
 static const struct filter backfill_filters[] = { { "dag_id", FILTER_TEXT, "b.dag_id" }, { NULL, FILTER_END } };
 static const struct order backfill_orders[] = { { "id", "b.id" }, { NULL, NULL } };
-const struct list_spec backfills_list = { .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id",
+const struct list_spec backfills_list = { .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id", .dag = "b.dag_id",
 	.filters = backfill_filters, .orders = backfill_orders, .order = "id", .tie = "b.id", .missing = "Backfill not found" };
 
 void get_backfill(struct call *c)

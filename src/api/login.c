@@ -77,7 +77,8 @@ static void login_good(struct login *l, enum role role)
 {
 	struct call *c = l->c;
 	CLEANUP(err_clear) struct err err = {0};
-	auth_succeeded(c->api->auth, l->user, c->r->remote);
+	if (auth_succeeded(c->api->db, l->user, c->r->remote, &err) < 0)
+		api_note(c->api, "forgetting failed logins", &err);
 	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
 		api_note(c->api, "remembering a login", &err);
 	if (!l->page) {
@@ -93,7 +94,8 @@ static void login_bad(struct login *l)
 {
 	struct call *c = l->c;
 	CLEANUP(err_clear) struct err err = {0};
-	auth_failed(c->api->auth, l->user, c->r->remote, loop_now());
+	if (auth_failed(c->api->db, l->user, c->r->remote, loop_now(), &err) < 0)
+		api_note(c->api, "counting a failed login", &err);
 	if (l->account.known && store_run(c->api->db, SQL_user_login_failed, &err, v_text(l->user)) < 0)
 		api_note(c->api, "counting a failed login", &err);
 	if (l->page)
@@ -173,7 +175,12 @@ static void check_simple(struct login *l)
 static void login_start(struct call *c, const char *user, const char *password, const char *next, bool page, usec_t lifetime)
 {
 	struct auth *a = c->api->auth;
-	usec_t wait = auth_wait(a, user, c->r->remote, loop_now());
+	CLEANUP(err_clear) struct err err = {0};
+	usec_t wait = 0;
+	if (auth_wait(c->api->db, user, c->r->remote, loop_now(), &wait, &err) < 0) {
+		call_fail_err(c, &err);   /* not counted is not tried */
+		return;
+	}
 	if (wait) {
 		int64_t seconds = (wait + USEC_SEC - 1) / USEC_SEC;
 		http_set_header(c->r, "Retry-After", arena_printf(&c->r->arena, "%lld", (long long)seconds));

@@ -9,11 +9,10 @@ enum role {
 	ROLE_COUNT
 };
 enum resource {
-#define RESOURCE(id, name, read, change) id,
+#define RESOURCE(id, ...) id,
 #include "api/resources.def"
 #undef RESOURCE
 	RES_COUNT
 };
 const char *role_name(enum role r);
 int role_from(const char *name, enum role *ret);          /* any case */
-enum role resource_role(enum resource res, bool change);  /* the least role that may */

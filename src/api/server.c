@@ -2,6 +2,7 @@
 #include "api/auth.h"
 #include "api/commands.h"
 #include "api/handlers.h"
+#include "api/permit.h"
 #include "api/router.h"
 #include "api/workers.h"
 #include "base/crypto.h"
@@ -36,26 +37,6 @@ static void unknown_path(struct call *c, enum http_method served_with)
 	}
 }
 
-/* false when the call has been answered */
-static bool permitted(struct call *c)
-{
-	const char *why = NULL;
-	enum role least = resource_role(c->route->resource, c->route->change);
-	if (least == ROLE_PUBLIC)
-		return true;   /* whoever wants to know asks auth_identify; a bad token does not close an open door */
-	int status = auth_identify(c, &why);
-	if (!status && c->user.role >= least)
-		return true;
-	if (status) {
-		call_fail(c, status, "%s", why);
-	} else if (c->user.anonymous) {
-		call_fail(c, 401, "Not authenticated");
-	} else {
-		call_fail(c, 403, "Forbidden");
-	}
-	return false;
-}
-
 static void on_request(void *arg, struct http_request *r)
 {
 	struct api *api = arg;
@@ -64,7 +45,7 @@ static void on_request(void *arg, struct http_request *r)
 	c.route = route_match(&c, r->method, r->path, &allow);
 	if (!c.route)
 		unknown_path(&c, allow);
-	else if (permitted(&c) && (!c.route->body || body_read(&c, c.route->body)))
+	else if (permitted(&c) && (!c.route->body || body_read(&c, c.route->body)) && permitted_body(&c))
 		c.route->handler(&c);
 	call_release(&c);
 }
@@ -98,8 +79,9 @@ static void on_beat(void *arg)
 	CLEANUP(err_clear) struct err err = {0};
 	if (store_run(api->db, SQL_job_beat, &err, v_int(api->job_id), v_time(loop_now())) < 0)
 		api_note(api, "writing the heartbeat", &err);
-	else if (++api->beats % BEATS_AN_HOUR == 0 && store_run(api->db, SQL_token_trim, &err, v_time(loop_now())) < 0)
-		api_note(api, "forgetting revoked tokens that have expired", &err);
+	else if (++api->beats % BEATS_AN_HOUR == 0 &&
+	         (store_run(api->db, SQL_token_trim, &err, v_time(loop_now())) < 0 || auth_forget(api->db, loop_now(), &err) < 0))
+		api_note(api, "forgetting revoked tokens and failed logins", &err);
 }
 
 static void on_quiet(void *arg)

@@ -76,6 +76,10 @@ struct list_spec {
 	bool nullable_totals;           /* writes the cursor fields too */
 	const char *one;                /* api_one: condition with one ? for each path parameter in order */
 	const char *missing;            /* api_one: 404 text; {name} is the path parameter */
+	/* of a list over many DAGs, for users who may not read them all (neither: they are refused): the column that names a row's DAG,
+	 * or what else narrows it */
+	const char *dag;
+	void (*narrow)(const struct call *c, struct where *w);
 	const char *const *legacy;      /* unused names that must not be refused; NULL */
 };
 

@@ -27,7 +27,7 @@ static const struct path_filter xcom_paths[] = { { "dag_id", "r.dag_id" }, { "da
 #define XCOM_FROM "xcom x JOIN dag_run r ON r.id = x.dag_run JOIN dag d ON d.dag_id = r.dag_id " \
 	"LEFT JOIN dag_version_task k ON k.version = r.version AND k.task_id = x.task_id"
 
-const struct list_spec xcoms_list = { .key = "xcom_entries", .fields = xcom_fields, .from = XCOM_FROM, .filters = xcom_filters, .orders = xcom_orders,
+const struct list_spec xcoms_list = { .key = "xcom_entries", .fields = xcom_fields, .from = XCOM_FROM, .dag = "r.dag_id", .filters = xcom_filters, .orders = xcom_orders,
 	.order = "dag_id,task_id,run_id,map_index,key", .paths = xcom_paths, .missing = "XCom entry with key: `{xcom_key}` not found" };
 static const struct list_spec xcom_raw = { .fields = xcom_raw_fields, .from = XCOM_FROM, .missing = "XCom entry with key: `{xcom_key}` not found" };
 static const struct list_spec xcom_native = { .fields = xcom_native_fields, .from = XCOM_FROM, .missing = "XCom entry with key: `{xcom_key}` not found" };

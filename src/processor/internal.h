@@ -66,3 +66,6 @@ void file_remember(struct file *f, const json_t *record);            /* what it 
 void watches_free(struct bundle_state *b);
 void file_free(struct file *f);
 void file_queue(struct processor *p, struct file *f, usec_t at);
+
+/* access.c: replaces what the DAG grants to roles; inside the caller's transaction */
+int save_access(struct store *db, const char *dag_id, const json_t *raw, struct err *err);

@@ -230,6 +230,7 @@ static int save_dag(struct saving *s, json_t *data, struct err *err)
   if (r == 0) r = save_row(s, dag, raw, facts, shown, err);
   if (r == 0) r = save_tags(s, dag, raw, err);
   if (r == 0) r = save_references(s, dag, err);
+  if (r == 0) r = save_access(s->p->db, dag_id, raw, err);
   dag_unref(dag);
   return r < 0 ? err_context(err, "DAG %s", dag_id) : 0;
 }

@@ -1,0 +1,42 @@
+-- what the roles of a user give beyond the built-in ones: "resource", "action"
+-- name: user_grants
+SELECT p.resource, p.action FROM role_permission p JOIN user_role r ON r.role = p.role JOIN users u ON u.id = r.user_id WHERE u.username = ?1
+UNION SELECT d.resource, d.action FROM dag_permission d JOIN user_role r ON r.role = d.role JOIN users u ON u.id = r.user_id WHERE u.username = ?1
+-- name: dag_permissions_clear
+DELETE FROM dag_permission WHERE dag_id = ?
+-- dag_id, role, resource, action
+-- name: dag_permission_add
+INSERT INTO dag_permission (dag_id, role, resource, action) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+
+-- name: role_list
+SELECT name FROM role ORDER BY name
+-- name: role_there
+SELECT count(*) FROM role WHERE name = ?
+-- name: role_add
+INSERT INTO role (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING
+-- name: role_delete
+DELETE FROM role WHERE name = ?
+-- name: role_users_clear
+DELETE FROM user_role WHERE role = ?
+-- name: role_permissions
+SELECT resource, action FROM role_permission WHERE role = ? ORDER BY resource, action
+-- role, resource, action
+-- name: role_permission_add
+INSERT INTO role_permission (role, resource, action) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
+-- name: role_permission_delete
+DELETE FROM role_permission WHERE role = ? AND resource = ? AND action = ?
+-- name: role_permissions_clear
+DELETE FROM role_permission WHERE role = ?
+
+-- name: login_failure_get
+SELECT failures, last FROM login_failure WHERE who = ?
+-- who, now, before which earlier failures are forgotten
+-- name: login_failure_add
+INSERT INTO login_failure (who, failures, last) VALUES (?1, 1, ?2) ON CONFLICT (who) DO UPDATE
+SET failures = CASE WHEN login_failure.last < ?3 THEN 1 ELSE login_failure.failures + 1 END, last = ?2
+-- name: login_failure_clear
+DELETE FROM login_failure WHERE who = ?
+-- name: login_failures_trim
+DELETE FROM login_failure WHERE last < ?
+-- name: login_failures_count
+SELECT count(*) FROM login_failure
