@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -50,11 +51,21 @@ def _use_store(conf: Any) -> None:
 
     A process that a task gave its channel to (PythonVirtualenvOperator) asks through that.
     """
-    if "__AIRFLOW_SUPERVISOR_FD" in os.environ or conf.get("secrets", "backend", fallback=""):
+    if _has_channel() or conf.get("secrets", "backend", fallback=""):
         return
     if not conf.has_section("secrets"):
         conf.add_section("secrets")
     conf.set("secrets", "backend", BACKEND)
+
+
+def _has_channel() -> bool:
+    """True if a task handed its supervisor channel down: by number, or as standard input as every task has it."""
+    if "__AIRFLOW_SUPERVISOR_FD" in os.environ:
+        return True
+    try:
+        return "UPDRAFT_TOKEN" in os.environ and stat.S_ISSOCK(os.fstat(0).st_mode)
+    except OSError:
+        return False
 
 
 # ---------------------------------------------------------------- the ORM, only when it is needed

@@ -170,13 +170,14 @@ char *role_bundle_list(const struct config *cfg, struct err *err)
   if (bundles_load(cfg, &b, err) < 0) return NULL;
   CLEANUP(json_decrefp) json_t *list = json_array();
   for (size_t i = 0; i < b.n; i++)
-    json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", b.at[i].name, "classpath", "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs",
-                                          "path", b.at[i].path));
+    if (!b.at[i].example)
+      json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", b.at[i].name, "classpath", "airflow.dag_processing.bundles.local.LocalDagBundle",
+                                            "kwargs", "path", b.at[i].path));
   bundles_clear(&b);
   return json_dumps(list, JSON_COMPACT);
 }
 
-/* The official code in the children sees the bundles that we see. */
+/* The official code in the children sees the bundles that we see: these, and the examples' by load_examples. */
 static int add_bundles(const struct config *cfg, struct environment *e, struct err *err)
 {
   CLEANUP(freep) char *text = role_bundle_list(cfg, err);

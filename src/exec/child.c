@@ -157,7 +157,7 @@ static struct child *child_new(struct supervisor *s, uint64_t id, enum exec_kind
 		.requests_fd = -1, .kill_at = USEC_NONE, .timeout_at = USEC_NONE, .linger_at = USEC_NONE, .look_at = USEC_NONE };
 	c->last_unanswered = &c->unanswered;
 	c->reader.cap = kind == EXEC_PARSE ? s->o->frame_cap_parse : s->o->frame_cap_other;
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < STREAMS_ALL; i++)
 		c->streams[i].fd = -1;
 	struct child **at = &s->by_id[bucket(id)];
 	c->next_id = *at;
@@ -404,7 +404,7 @@ void child_free(struct child *c)
 		if (s->dirty.at[i] == c)
 			s->dirty.at[i] = NULL;
 	relay_close_requests(c);
-	for (int i = 0; i < STREAMS; i++) {
+	for (int i = 0; i < STREAMS_ALL; i++) {
 		source_free(c->streams[i].watch);
 		closep(&c->streams[i].fd);
 	}

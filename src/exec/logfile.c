@@ -243,9 +243,14 @@ static void json_line(struct logfile *l, const char *p, size_t n, usec_t now)
 	buf_addc(&l->out, '\n');
 }
 
+static bool is_json(enum log_source s)
+{
+	return s == LOG_JSON || s >= LOG_RESENT;
+}
+
 static void one_line(struct logfile *l, enum log_source s, const char *p, size_t n, usec_t now)
 {
-	if (s != LOG_JSON) {
+	if (!is_json(s)) {
 		stream_line(l, s, p, n, now);
 		return;
 	}
@@ -263,7 +268,7 @@ static void one_line(struct logfile *l, enum log_source s, const char *p, size_t
 static void cut_long(struct logfile *l, enum log_source s, usec_t now)
 {
 	struct buf *b = &l->partial[s];
-	if (s == LOG_JSON) {
+	if (is_json(s)) {
 		json_note(l, "A log line of more than 4 MiB was left out; it begins so", b->data, 200, now);
 		l->skipping[s] = true;
 		buf_clear(b);

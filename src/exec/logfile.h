@@ -7,11 +7,13 @@
 
 #define LOG_MAX_LINE ((size_t)4 << 20)     /* bytes; a longer line of a stream is cut into several, a longer JSON line is replaced by a note */
 
+#define LOG_RESENT_MAX 4
 enum log_source {
   LOG_JSON,                                /* the child's own log channel: JSON lines, passed on */
   LOG_STDOUT, LOG_STDERR,                  /* events of logger task.stdout (info) and task.stderr (error) */
   LOG_BASH,                                /* output of a direct child: events of the official SubprocessHook */
-  LOG_SOURCES
+  LOG_RESENT,                              /* further log channels that the child asked for; JSON lines, as LOG_JSON */
+  LOG_SOURCES = LOG_RESENT + LOG_RESENT_MAX
 };
 
 struct log_caller { const char *logger, *filename; int lineno; };   /* filename NULL: none of the two is written */

@@ -285,7 +285,7 @@ void python_link_gone(struct supervisor *s, const struct forge_link *from)
 static void queue_again(struct child *c)
 {
 	relay_close_requests(c);
-	for (int i = 0; i < STREAMS; i++) {
+	for (int i = 0; i < STREAMS_ALL; i++) {
 		source_free(c->streams[i].watch);
 		c->streams[i].watch = NULL;
 		closep(&c->streams[i].fd);

@@ -1,6 +1,7 @@
 /* relay: what a child says (requests on its channel, lines of output) and what it is told. Bounded on every side: a
  * child that asks faster than it is answered, or writes faster than its client reads, is not read for a while. */
 #include "exec/supervisor.h"
+#include "base/msgpack.h"
 #include "loop/fault.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +81,67 @@ static void broke_limit(struct child *c, const struct err *why)
 	child_kill_hard(c);
 }
 
+/* ---- a log channel for Python that the child started ---- */
+
+static void on_stream(void *arg, int fd, uint32_t events);
+
+static bool asks_for_log(const char *p, size_t n)
+{
+	static const char name[] = "ResendLoggingFD";
+	if (n > 256 || !memmem(p, n, name, sizeof name - 1))
+		return false;
+	CLEANUP(json_decrefp) json_t *frame = NULL;
+	return msgpack_read(p, n, &frame, NULL) == 0 && streq(jg_str(json_array_get(frame, 1), "type", ""), name);
+}
+
+static void refuse_log(struct child *c, int64_t id, const char *why)
+{
+	struct buf packed = {0};
+	CLEANUP(json_decrefp) json_t *answer = json_pack("[I,n,{s:s,s:s,s:{s:s}}]", (json_int_t)id, "type", "ErrorResponse", "error", "GENERIC_ERROR", "detail", "message", why);
+	msgpack_write(&packed, answer);
+	relay_send(c, packed.data, packed.len);
+	buf_clear(&packed);
+}
+
+static struct stream *free_stream(struct child *c)
+{
+	for (int i = STREAM_RESENT; i < STREAMS_ALL; i++)
+		if (c->streams[i].fd < 0)
+			return &c->streams[i];
+	return NULL;
+}
+
+/* Answered here, not by the client: a descriptor reaches the child from us only, with the bytes that it awaits. */
+static void send_log_channel(struct child *c, int64_t id)
+{
+	struct buf packed = {0}, framed = {0};
+	struct stream *s = free_stream(c);
+	int pair[2];
+	write_out(c);
+	if (!s || c->out.len) {
+		refuse_log(c, id, s ? "the supervisor channel is full; ask again" : "too many log channels of this task are open");
+		return;
+	}
+	if (unix_pair(SOCK_STREAM, pair, NULL)) {
+		refuse_log(c, id, "the supervisor has no descriptor left for a log channel");
+		return;
+	}
+	CLEANUP(json_decrefp) json_t *answer = json_pack("[I,{s:s,s:[i]}]", (json_int_t)id, "type", "SentFDs", "fds", pair[1]);
+	msgpack_write(&packed, answer);
+	channel_put(&framed, packed.data, packed.len);
+	int sent = fd_send(c->requests_fd, framed.data, framed.len, &pair[1], 1);
+	close(pair[1]);
+	if (sent > 0 && (size_t)sent < framed.len) {
+		buf_add(&c->out, framed.data + sent, framed.len - (size_t)sent);
+		watch_requests(c);
+	}
+	*s = (struct stream){ .child = c, .fd = pair[0], .source = LOG_RESENT + (enum log_source)(s - c->streams - STREAM_RESENT) };
+	fcntl(s->fd, F_SETFL, O_NONBLOCK);
+	s->watch = loop_fd(c->s->loop, s->fd, EPOLLIN, on_stream, s);
+	buf_clear(&packed);
+	buf_clear(&framed);
+}
+
 /* false: the child is being ended */
 static bool take_requests(struct child *c, bool all)
 {
@@ -92,6 +154,10 @@ static bool take_requests(struct child *c, bool all)
 		if (channel_id(p, n, &id)) {
 			r = err_set(&err, E_PROTOCOL, "the child sent %zu bytes on its supervisor channel that are no request", n);
 			break;
+		}
+		if (asks_for_log(p, n)) {
+			send_log_channel(c, id);
+			continue;
 		}
 		keep_request(c, id, p, n);
 		FAULT("relay-request");
@@ -106,7 +172,7 @@ static bool take_requests(struct child *c, bool all)
 
 static void watch_streams(struct child *c)
 {
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < STREAMS_ALL; i++)
 		if (c->streams[i].watch)
 			source_events(c->streams[i].watch, c->paused && c->log_to_client ? 0 : EPOLLIN);
 }
@@ -210,7 +276,7 @@ static void on_requests(void *arg, int fd, uint32_t events)
 
 bool relay_output_open(const struct child *c)
 {
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < STREAMS_ALL; i++)
 		if (c->streams[i].fd >= 0)
 			return true;
 	return false;
@@ -276,7 +342,7 @@ static void on_stream(void *arg, int fd, uint32_t events)
 void relay_close_output(struct child *c)
 {
 	bool any = relay_output_open(c);
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < STREAMS_ALL; i++)
 		close_stream(&c->streams[i]);
 	if (any && c->state == CHILD_ENDED && c->kind != EXEC_DIRECT)
 		ended_output(c);
@@ -291,7 +357,7 @@ void relay_drain(struct child *c)
 		while (read_requests(c) && c->reader.in.len - before < DRAIN_MAX && c->reader.in.len < (size_t)c->reader.cap);
 		take_requests(c, true);
 	}
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < STREAMS_ALL; i++)
 		for (size_t n = 0, got; c->log && c->streams[i].fd >= 0 && n < DRAIN_MAX && (got = read_stream(&c->streams[i])); n += got)
 			;
 }

@@ -57,7 +57,9 @@ enum child_state { CHILD_QUEUED, CHILD_STARTING, CHILD_RUNNING, CHILD_ENDED };
 
 /* one stream of a child's output */
 struct stream { struct child *child; struct source *watch; int fd; enum log_source source; };
-enum { STREAM_OUT, STREAM_ERRORS, STREAM_LOG, STREAMS };
+enum { STREAM_OUT, STREAM_ERRORS, STREAM_LOG, STREAMS,
+	STREAM_RESENT = STREAMS,                 /* log channels that it asked for later, for Python it started (a virtual environment's) */
+	STREAMS_ALL = STREAMS + LOG_RESENT_MAX };
 
 /* a request that waits for its answer; sent again to a client that comes anew */
 struct request { struct request *next; int64_t id; size_t n; char bytes[]; };
@@ -86,7 +88,7 @@ struct child {
 	bool heard, unread;                      /* it has sent something; it closed its channel without having read all */
 	bool paused;                             /* requests and client-bound lines are not read for now */
 	/* output */
-	struct stream streams[STREAMS];
+	struct stream streams[STREAMS_ALL];
 	struct logfile *log;
 	bool log_to_client, dirty;
 	char *temporary;                         /* directory to remove */

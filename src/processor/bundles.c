@@ -9,9 +9,9 @@
 
 #define LOCAL_BUNDLE "airflow.dag_processing.bundles.local.LocalDagBundle"
 
-static void add(struct bundles *b, const char *name, const char *path)
+static void add(struct bundles *b, const char *name, const char *path, bool example)
 {
-  struct bundle one = {xstrdup(name), xstrdup(path)};
+  struct bundle one = {xstrdup(name), xstrdup(path), example};
   size_t n = strlen(one.path);
   while (n > 1 && one.path[n - 1] == '/') one.path[--n] = 0;
   vec_push(b, one);
@@ -36,8 +36,26 @@ static int add_configured(const struct config *cfg, const json_t *one, struct bu
                    "repository out into a folder and name that folder as its path", where, name, class);
   for (size_t i = 0; i < ret->n; i++)
     if (streq(ret->at[i].name, name)) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): two bundles are called '%s'", where, name);
-  add(ret, name, path ? path : config_str(cfg, OPT_core_dags_folder));
+  add(ret, name, path ? path : config_str(cfg, OPT_core_dags_folder), false);
   return 0;
+}
+
+/* Each provider's examples are a bundle called as its package is: common/sql -> apache-airflow-providers-common-sql-example-dags. */
+static void add_provider_examples(const char *airflow, struct bundles *ret)
+{
+  CLEANUP(freep) char *one = xasprintf("%s/providers/*/example_dags", airflow), *nested = xasprintf("%s/providers/*/*/example_dags", airflow);
+  size_t before = strlen(airflow) + strlen("/providers/"), after = strlen("/example_dags");
+  glob_t g = {0};
+  glob(one, GLOB_ONLYDIR, NULL, &g);
+  glob(nested, GLOB_ONLYDIR | GLOB_APPEND, NULL, &g);
+  for (size_t i = 0; i < g.gl_pathc; i++) {
+    const char *path = g.gl_pathv[i];
+    CLEANUP(freep) char *name = xasprintf("apache-airflow-providers-%.*s-example-dags", (int)(strlen(path) - before - after), path + before);
+    for (char *p = name; *p; p++)
+      if (*p == '/' || *p == '_') *p = '-';
+    add(ret, name, path, true);
+  }
+  globfree(&g);
 }
 
 int bundles_load(const struct config *cfg, struct bundles *ret, struct err *err)
@@ -49,14 +67,13 @@ int bundles_load(const struct config *cfg, struct bundles *ret, struct err *err)
     int r = add_configured(cfg, one, ret, err);
     if (r < 0) return r;
   }
-  if (!ret->n) add(ret, "dags-folder", config_str(cfg, OPT_core_dags_folder));
+  if (!ret->n) add(ret, "dags-folder", config_str(cfg, OPT_core_dags_folder), false);
   if (!config_bool(cfg, OPT_core_load_examples)) return 0;
   CLEANUP(freep) char *airflow = python_airflow_folder(cfg);
   if (!airflow) return 0;                              /* no Airflow, no examples of it */
   CLEANUP(freep) char *core = xasprintf("%s/example_dags", airflow);
-  CLEANUP(freep) char *standard = xasprintf("%s/providers/standard/example_dags", airflow);
-  if (access(core, R_OK) == 0) add(ret, "example_dags", core);
-  if (access(standard, R_OK) == 0) add(ret, "apache-airflow-providers-standard-example-dags", standard);
+  if (access(core, R_OK) == 0) add(ret, "example_dags", core, true);
+  add_provider_examples(airflow, ret);
   return 0;
 }
 

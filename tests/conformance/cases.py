@@ -19,9 +19,10 @@ PROFILES = {
     },
 }
 PROFILES["airflow1"] = PROFILES["intervals"]
+PROFILES["examples"] = {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}
 # The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
 # and ours knows Airflow 1's data intervals by itself.
-DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x")}
+DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none")}
 OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
 
@@ -90,7 +91,7 @@ for rule in ("all_success", "all_failed", "all_done", "all_done_min_one_success"
 for dag in ("t_retries", "t_execution_timeout", "t_run_timeout", "t_fail_fast", "b_branch", "b_branch_wrong", "b_short_circuit", "b_skip",
             "e_literal", "e_xcom", "e_zero", "e_not_a_list", "e_partly_fails", "e_group", "e_group_zero", "e_group_literal",
             "e_branch_inside", "u_work_fails", "u_setup_fails", "u_setup_skipped", "u_teardown_fails", "u_teardown_decides",
-            "u_only_teardown_ok", "u_two_setups", "u_decorated", "v_xcom", "v_bash", "v_python", "w_deferred",
+            "u_only_teardown_ok", "u_two_setups", "u_decorated", "v_xcom", "v_bash", "v_python", "v_other_python", "w_deferred",
             "q_weights_downstream", "q_weights_upstream", "q_weights_absolute"):
     manual(dag)
 scheduled("b_latest_only", 2)
@@ -137,3 +138,15 @@ case("assets", "a_producer " + CONSUMERS, [("unpause", d) for d in CONSUMERS.spl
 
 for dag, count in (("l_tutorial", 2), ("l_no_schedule", 2), ("l_days_ago", 2), ("l_catchup_off", 1), ("l_words", 2)):
     scheduled(dag, count, profile="airflow1")
+
+# Airflow's own examples, run once: all that need nothing from outside, end by themselves, have no schedule and draw no lots.
+for dag in """
+        asset1_producer asset2_producer asset_alias_example_alias_producer asset_alias_example_alias_producer_with_no_taskflow
+        asset_produces_2 asset_s3_bucket_producer asset_s3_bucket_producer_with_no_taskflow
+        example_bash_decorator example_complex example_display_name example_dynamic_task_mapping
+        example_dynamic_task_mapping_with_no_taskflow_operators example_measurement_correction_decorator
+        example_measurement_correction_operator example_params_trigger_ui example_sensor_decorator example_setup_teardown
+        example_setup_teardown_taskflow example_short_circuit_decorator example_short_circuit_operator example_simplest_dag
+        example_task_group example_task_group_decorator example_task_group_mapping example_task_mapping_second_order
+        example_xcom_args example_xcom_args_with_operators tutorial_dag tutorial_taskflow_api""".split():
+    manual(dag, profile="examples", logs=False)

@@ -13,7 +13,7 @@ TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d{1,6})?(Z|
 STARTUP = ("DAG bundles loaded", "Filling up the DagBag from", "Worker startup parse complete", "Tmp dir root location")
 STREAMS = ("task.stdout", "task.stderr")
 # Words of chance inside texts, and what stands for them.
-ODD = ((r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+", "<tmp>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
+ODD = ((r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+", "<tmp>"), (r"/tmp/venv-call\w+", "<venv-call>"), (r"[\w./-]+/bin/python3?\b", "<python>"), (r"[\w./-]+/site-packages", "<packages>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
        (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"), (r"\(ID \d+\) starting", "(ID <n>) starting"), (r"DateTime\([^()]*\(?[^()]*\)?\)", "<DateTime>"),
        (r"\d+ seconds remaining", "<n> seconds remaining"), (r"duration of [\d.]+ seconds", "duration of <n> seconds"))
 RUN_KEPT = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "run_type", "state", "triggered_by",
