@@ -306,6 +306,18 @@ static void store_failed_under(struct engine *e, struct child *c, struct err *er
   engine_fail(e, err, "answering a task");
 }
 
+/* The instance whose try asks. A try that has told its end may go on asking (finalizers, callbacks, extra links) while its
+ * run, ended meanwhile, has left the memory: it is brought back for this request. NULL: no such instance. */
+static struct task_instance *asking_ti(struct engine *e, const struct child *c, struct err *err)
+{
+  struct task_instance *ti = core_find_ti(e->core, &c->ti);
+  int64_t run = 0;
+  if (ti || !c->terminal) return ti;
+  int r = store_get_int(e->db, SQL_ti_run_of, 0, &run, err, v_uuid(&c->ti));
+  if (r == 0 && run) r = engine_load_run(e, run, err);
+  return r == 0 ? core_find_ti(e->core, &c->ti) : NULL;
+}
+
 void engine_request(struct engine *e, struct child *c, const void *data, size_t n)
 {
   if (e->failed || c->muted) return;
@@ -319,7 +331,8 @@ void engine_request(struct engine *e, struct child *c, const void *data, size_t 
   int64_t id = json_integer_value(json_array_get(frame, 0));
   const json_t *body = json_array_get(frame, 1);
   if (!c->token[0] && triggers_frame(e, c, body, id)) return;
-  struct asking_child a = {.e = e, .child = c, .q = body, .ti = c->token[0] ? core_find_ti(e->core, &c->ti) : NULL};
+  struct asking_child a = {.e = e, .child = c, .q = body, .ti = c->token[0] ? asking_ti(e, c, &err) : NULL};
+  err_clear(&err);
   json_t *ret = NULL;
   int r = answer(&a, &ret, &err);
   if (e->failed || store_trouble(r) || store_failed(e->db, NULL)) {

@@ -18,11 +18,21 @@ def wait_and_say(context):
     while not (HERE.parent / "go").exists():
         time.sleep(0.05)
     (HERE.parent / "finished").touch()
+def pushes(context):
+    (HERE.parent / "begun").touch()
+    while not (HERE.parent / "go").exists():
+        time.sleep(0.05)
+    context["ti"].xcom_push("late", [1, 2])
+    (HERE.parent / "finished").touch()
 def for_ever(context):
     (HERE.parent / "begun").write_text(str(os.getpid()))
     time.sleep(100000)
 with DAG("callback", schedule=None, start_date=datetime(2024, 1, 1)):
     @task(on_success_callback=wait_and_say)
+    def t(): return 1
+    t()
+with DAG("late", schedule=None, start_date=datetime(2024, 1, 1)):
+    @task(on_success_callback=pushes)
     def t(): return 1
     t()
 with DAG("endless", schedule=None, start_date=datetime(2024, 1, 1)):
@@ -38,7 +48,7 @@ class Overtime(unittest.TestCase):
         self.addCleanup(world.close)
         (world.dags / "d.py").write_text(DAG)
         world.start()
-        wait_for("the DAGs", lambda: {"callback", "endless"} <= world.dag_ids())
+        wait_for("the DAGs", lambda: {"callback", "endless", "late"} <= world.dag_ids())
         return world
 
     def test_a_callback_survives_the_scheduler(self):
@@ -52,6 +62,15 @@ class Overtime(unittest.TestCase):
         world.trigger("callback", "r2")                    # what it has at hand is looked through by then
         (world.home / "go").touch()
         wait_for("the callback comes to its end", (world.home / "finished").exists, patience=15)
+
+    def test_what_a_callback_pushes_after_the_end_of_the_run_is_kept(self):
+        world = self.ready()
+        world.trigger("late", "r")
+        wait_for("the callback runs", (world.home / "begun").exists)
+        wait_for("the run is a success", lambda: world.runs()["late", "r"] == "success")
+        (world.home / "go").touch()
+        wait_for("the callback comes to its end", (world.home / "finished").exists)
+        self.assertEqual(world.rows("SELECT value FROM xcom WHERE key = 'late'"), [("[1,2]",)])
 
     def test_what_never_finishes_is_ended(self):
         world = self.ready(AIRFLOW__CORE__TASK_SUCCESS_OVERTIME=1)

@@ -122,6 +122,9 @@ UPDATE task_instance SET last_heartbeat = ?3 WHERE id = ?1 AND try_number = ?2
 UPDATE task_instance SET retry_reason = ?3 WHERE id = ?1 AND try_number = ?2
 -- name: ti_key
 SELECT r.dag_id, r.run_id, t.task_id, t.map_index, t.try_number, t.state, t.dag_run FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE t.id = ?
+-- name: ti_run_of
+SELECT dag_run FROM task_instance WHERE id = ?
+
 -- name: ti_id_of
 SELECT t.id, t.state, t.try_number FROM task_instance t JOIN dag_run r ON r.id = t.dag_run
 WHERE r.dag_id = ? AND r.run_id = ? AND t.task_id = ? AND t.map_index = ?
