@@ -22,7 +22,7 @@ def pushes(context):
     (HERE.parent / "begun").touch()
     while not (HERE.parent / "go").exists():
         time.sleep(0.05)
-    context["ti"].xcom_push("late", [1, 2])
+    context["task_state_store"].set("late", "kept")
     (HERE.parent / "finished").touch()
 def for_ever(context):
     (HERE.parent / "begun").write_text(str(os.getpid()))
@@ -70,7 +70,7 @@ class Overtime(unittest.TestCase):
         wait_for("the run is a success", lambda: world.runs()["late", "r"] == "success")
         (world.home / "go").touch()
         wait_for("the callback comes to its end", (world.home / "finished").exists)
-        self.assertEqual(world.rows("SELECT value FROM xcom WHERE key = 'late'"), [("[1,2]",)])
+        self.assertEqual(world.rows("SELECT key FROM task_state"), [("late",)])
 
     def test_what_never_finishes_is_ended(self):
         world = self.ready(AIRFLOW__CORE__TASK_SUCCESS_OVERTIME=1)
