@@ -68,6 +68,8 @@ class Overtime(unittest.TestCase):
         world.trigger("late", "r")
         wait_for("the callback runs", (world.home / "begun").exists)
         wait_for("the run is a success", lambda: world.runs()["late", "r"] == "success")
+        world.trigger("callback", "r")                     # what happens next puts the ended run out of the memory
+        wait_for("another run is a success", lambda: world.runs()["callback", "r"] == "success")
         (world.home / "go").touch()
         wait_for("the callback comes to its end", (world.home / "finished").exists)
         self.assertEqual(world.rows("SELECT key FROM task_state"), [("late",)])
