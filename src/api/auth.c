@@ -15,9 +15,12 @@ struct simple_user { char *name, *role_text; enum role role; };
 #define TRUSTED_FOR (5 * USEC_SEC)
 struct good_token { char *token, *user, *grants; enum role role; usec_t until; };
 
+#define LONGEST_SESSION (30 * 86400 * USEC_SEC)   /* as FAB's: then the password is asked for again, used or not */
+
 struct auth {
 	struct store *db;
 	enum auth_kind kind;
+	bool basic;                     /* name and password may come with each request */
 	char *jwt_secret, *secret_key, *algorithm, *issuer;
 	struct config_list audience;
 	usec_t leeway;
@@ -261,7 +264,32 @@ static const char *role_text(const struct auth *a, const char *user, enum role r
 	return a->kind == AUTH_SIMPLE_ALL_ADMINS ? "ADMIN" : role_name(role);
 }
 
+/* Ends every token of a password that has been changed. Keyed, so that a token tells nothing about the hash. */
+static char *password_mark(const struct auth *a, const char *hash)
+{
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+	HMAC(EVP_sha256(), a->jwt_secret, (int)strlen(a->jwt_secret), (const unsigned char *)hash, strlen(hash), mac, &n);
+	return base64url_encode(mac, 12, false);
+}
+
+static void write_mark(const struct auth *a, struct json_writer *w, const char *user)
+{
+	struct auth_account account;
+	CLEANUP(err_clear) struct err err = {0};
+	if (a->kind != AUTH_PASSWORD || auth_account(a, user, &account, &err) < 0)
+		return;
+	CLEANUP(freep) char *mark = password_mark(a, account.hash);
+	jw_kstr(w, "pwd", mark);
+	free(account.hash);
+}
+
 char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime)
+{
+	return auth_token_since(a, user, role, now, now, lifetime);
+}
+
+char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime)
 {
 	CLEANUP(buf_clear) struct buf b = {0};
 	struct json_writer w;
@@ -284,6 +312,8 @@ char *auth_token(const struct auth *a, const char *user, enum role role, usec_t 
 	jw_kint(&w, "nbf", now / USEC_SEC);
 	jw_kint(&w, "exp", (now + lifetime) / USEC_SEC);
 	jw_kint(&w, "iat", now / USEC_SEC);
+	jw_kint(&w, "auth_time", since / USEC_SEC);
+	write_mark(a, &w, user);
 	jw_end_object(&w);
 	return jwt_sign(a->algorithm, a->jwt_secret, strlen(a->jwt_secret), "not-used", b.data);
 }
@@ -351,9 +381,10 @@ static int user_of(struct call *c, const json_t *claims)
 		struct auth_account account;
 		CLEANUP(err_clear) struct err err = {0};
 		int rc = auth_account(a, name, &account, &err);
+		CLEANUP(freep) char *mark = rc == 0 ? password_mark(a, account.hash) : NULL;
 		free(account.hash);
 		CLEANUP(freep) char *text = NULL;
-		if (rc < 0 || !account.known || auth_grants(a, name, &text, &err) < 0)
+		if (rc < 0 || !account.known || !streq(mark, jg_str(claims, "pwd", NULL)) || auth_grants(a, name, &text, &err) < 0)
 			return E_DENIED;
 		role = account.role;
 		grants = text && *text ? arena_strdup(&c->r->arena, text) : NULL;
@@ -392,6 +423,49 @@ static bool recall(struct call *c, const char *token)
 	return true;
 }
 
+/* a session that is used goes on: past half of its life the browser gets a fresh token */
+static void prolong(struct call *c, const json_t *claims)
+{
+	usec_t now = loop_now(), issued = jg_int(claims, "iat", 0) * USEC_SEC, lifetime = jg_int(claims, "exp", 0) * USEC_SEC - issued;
+	usec_t since = jg_int(claims, "auth_time", 0) * USEC_SEC;
+	if (now < issued + lifetime / 2 || now > since + LONGEST_SESSION)
+		return;
+	CLEANUP(freep) char *token = auth_token_since(c->api->auth, c->user.name, c->user.role, since, now, lifetime);
+	session_cookie(c, token);
+}
+
+/* "Basic ..." as a key: the password itself is not kept */
+static char *basic_key(const char *authorization)
+{
+	char hash[65];
+	sha256_hex(authorization, strlen(authorization), hash);
+	return xasprintf("basic %s", hash);
+}
+
+bool auth_basic_known(struct call *c, const char *authorization)
+{
+	CLEANUP(freep) char *key = basic_key(authorization);
+	return recall(c, key);
+}
+
+void auth_basic_good(struct call *c, const char *authorization, const char *user, enum role role)
+{
+	struct auth *a = c->api->auth;
+	CLEANUP(freep) char *key = basic_key(authorization);
+	CLEANUP(freep) char *grants = NULL;
+	CLEANUP(err_clear) struct err err = {0};
+	if (a->kind == AUTH_PASSWORD && auth_grants(a, user, &grants, &err) < 0)
+		api_note(c->api, "reading what a user may do", &err);
+	struct good_token *g = token_slot(a, key);
+	good_clear(g);
+	*g = (struct good_token){ xstrdup(key), xstrdup(user), grants && *grants ? xstrdup(grants) : NULL, role, loop_now() + TRUSTED_FOR };
+}
+
+bool auth_takes_basic(const struct auth *a)
+{
+	return a->basic && a->kind != AUTH_SIMPLE_ALL_ADMINS;
+}
+
 int auth_identify(struct call *c, const char **ret_why)
 {
 	struct auth *a = c->api->auth;
@@ -399,6 +473,8 @@ int auth_identify(struct call *c, const char **ret_why)
 	bool open = a->kind == AUTH_SIMPLE_ALL_ADMINS;
 	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true, NULL };
 	const char *authorization = http_header(c->r, "Authorization");
+	if (authorization && str_starts(authorization, "Basic ") && auth_takes_basic(a) && auth_basic_known(c, authorization))
+		return 0;
 	if (authorization && !is_bearer(authorization) && !token) {
 		*ret_why = "Not authenticated";   /* another scheme, all_admins or not: as Airflow */
 		return 401;
@@ -411,8 +487,13 @@ int auth_identify(struct call *c, const char **ret_why)
 		rc = E_DENIED;
 	if (!rc)
 		rc = user_of(c, claims);
+	bool cookie = !is_bearer(authorization);
 	if (!rc)
 		remember(a, token, &c->user, claims);
+	if (!rc && cookie)
+		prolong(c, claims);
+	else if (rc && cookie)
+		session_cookie(c, NULL);   /* else the browser sends it for ever */
 	*ret_why = rc == E_UNAUTHORIZED ? "Token Expired" : "Invalid JWT token";
 	return rc == E_UNAUTHORIZED ? 401 : rc ? 403 : 0;
 }
@@ -440,6 +521,10 @@ int auth_new(const struct auth_setup *s, struct auth **ret, struct err *err)
 	a->db = s->db;
 	a->kind = config_auth(s->cfg);
 	a->audience = config_list(s->cfg, OPT_api_auth_jwt_audience);
+	struct config_list backends = config_list(s->cfg, OPT_api_auth_backends);
+	for (size_t i = 0; i < backends.n; i++)
+		a->basic = a->basic || strstr(backends.at[i], "basic_auth");
+	config_list_clear(&backends);
 	a->leeway = config_seconds(s->cfg, OPT_api_auth_jwt_leeway);
 	const char *algorithm = config_str(s->cfg, OPT_api_auth_jwt_algorithm), *issuer = config_str(s->cfg, OPT_api_auth_jwt_issuer);
 	a->algorithm = xstrdup(*algorithm ? algorithm : "HS512");

@@ -20,6 +20,13 @@ const char *auth_secret_key(const struct auth *a);      /* [api] secret_key: sig
  * the user is Public, or in all_admins mode Admin. */
 int auth_identify(struct call *c, const char **ret_why);
 char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime);   /* malloc'd */
+/* the same, for a session that began earlier */
+char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime);
+/* Authorization: Basic ([api] auth_backends): a checked pair is known for five seconds */
+bool auth_takes_basic(const struct auth *a);
+bool auth_basic_known(struct call *c, const char *authorization);       /* fills c->user */
+void auth_basic_good(struct call *c, const char *authorization, const char *user, enum role role);
+void session_cookie(struct call *c, const char *token);                 /* NULL: takes the browser's away (login.c) */
 void auth_revoke(struct call *c);                       /* the tokens this request carries */
 
 /* simple mode: checks at once. E_UNAUTHORIZED */

@@ -58,6 +58,7 @@ struct api {
 	struct workers *workers;
 	struct fernet *fernet;
 	struct audits *audits;
+	struct origins *origins;
 	struct mask mask;
 	struct config_list mask_words;
 	struct map file_tokens;         /* "bundle\nrelative path" -> token */

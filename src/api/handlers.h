@@ -27,7 +27,15 @@ typedef void (*then_fn)(struct call *c, int code, const char *text, const json_t
 void call_command(struct call *c, const char *kind, json_t *args, then_fn then);
 void call_command_failed(struct call *c, int code, const char *text);   /* the usual answer to code < 0 */
 
-/* the DAG's params against the body's conf: presence, type and enum. False when it has answered */
+
+/* ---- who asks (server.c, login.c) ---- */
+void call_go(struct call *c);                       /* permission, body, handler */
+/* Authorization: Basic, where [api] auth_backends lets it: true when the call goes on later, after the password was checked, or
+ * has been answered */
+bool login_basic(struct call *c);
+/* the page for people; message NULL for none, next NULL for "/" */
+void login_page(struct call *c, int status, const char *message, const char *next);
+bool safe_next(const struct call *c, const char *next);   /* on this server; NULL is not */
 
 /* ---- pages of ours ---- */
 #define PAGE_STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}main{max-width:52rem;margin:auto}" \

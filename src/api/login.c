@@ -1,6 +1,7 @@
 /* login: /auth, the tokens for programs and the page for people. */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "api/next.h"
 #include "api/pytext.h"
 #include "api/workers.h"
 #include "base/crypto.h"
@@ -14,6 +15,7 @@ struct login {
 	struct auth_account account;
 	char *user, *password, *next;   /* in the request's arena */
 	usec_t lifetime;
+	const char *basic;              /* the Authorization header: the call goes on after it; else NULL */
 	bool page, good, gone;
 };
 
@@ -23,11 +25,11 @@ static const char *cookie_path(const struct call *c)
 	return *base ? base : "/";
 }
 
-static void set_cookie(struct call *c, const char *token, bool clear)
+void session_cookie(struct call *c, const char *token)
 {
-	bool secure = streq(c->r->scheme, "https");
-	http_set_header(c->r, "Set-Cookie", arena_printf(&c->r->arena, "_token=%s; HttpOnly; Path=%s; SameSite=lax%s%s", token,
-	                cookie_path(c), secure ? "; Secure" : "", clear ? "; Max-Age=0" : ""));
+	bool secure = streq(c->r->scheme, "https") || *config_str(c->api->cfg, OPT_api_ssl_cert);
+	http_set_header(c->r, "Set-Cookie", arena_printf(&c->r->arena, "_token=%s; HttpOnly; Path=%s; SameSite=lax%s%s", token ? token : "",
+	                cookie_path(c), secure ? "; Secure" : "", token ? "" : "; Max-Age=0"));
 }
 
 static void reply_token(struct call *c, const char *user, enum role role, usec_t lifetime)
@@ -40,36 +42,15 @@ static void reply_token(struct call *c, const char *user, enum role role, usec_t
 	call_reply(c, 201);
 }
 
-/* a path on this server: not another host ("//x", "/\x", "http://x") */
-static bool safe_next(const char *next)
+bool safe_next(const struct call *c, const char *next)
 {
-	return next[0] == '/' && next[1] != '/' && !strchr(next, '\\') && !strpbrk(next, "\r\n\t");
+	const char *origin = arena_printf(&c->r->arena, "%s://%s", c->r->scheme, c->r->host);
+	return next && *next && next_is_safe(next, origin, config_str(c->api->cfg, OPT_api_base_url), http_base_path(c->r));
 }
 
 static void reply_redirect(struct call *c, const char *to)
 {
 	http_redirect(c->r, 303, to);
-	call_release(c);
-}
-
-static void login_page(struct call *c, int status, const char *message, const char *next)
-{
-	struct buf *out = &c->r->out;
-	buf_reset(out);
-	buf_adds(out, "<!doctype html><meta charset=utf-8><title>Log in</title><style>" PAGE_STYLE "</style><main><h1>Log in</h1>");
-	if (message) {
-		buf_adds(out, "<p class=bad>");
-		html_text(out, message);
-		buf_adds(out, "</p>");
-	}
-	buf_printf(out, "<form method=post action=\"%s/auth/login/\"><label>Name <input name=username autofocus autocomplete=username></label>"
-	           "<label>Password <input name=password type=password autocomplete=current-password></label><input type=hidden name=next value=\"",
-	           http_base_path(c->r));
-	html_text(out, next ? next : "");
-	buf_adds(out, "\"><button>Log in</button></form></main>");
-	http_set_header(c->r, "Cache-Control", "no-store");
-	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'");
-	http_reply_out(c->r, status, "text/html; charset=utf-8");
 	call_release(c);
 }
 
@@ -81,13 +62,18 @@ static void login_good(struct login *l, enum role role)
 		api_note(c->api, "forgetting failed logins", &err);
 	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
 		api_note(c->api, "remembering a login", &err);
+	if (l->basic) {
+		auth_basic_good(c, l->basic, l->user, role);
+		call_go(c);
+		return;
+	}
 	if (!l->page) {
 		reply_token(c, l->user, role, l->lifetime);
 		return;
 	}
 	CLEANUP(freep) char *token = auth_token(c->api->auth, l->user, role, loop_now(), l->lifetime);
-	set_cookie(c, token, false);
-	reply_redirect(c, l->next && safe_next(l->next) ? l->next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
+	session_cookie(c, token);
+	reply_redirect(c, safe_next(c, l->next) ? l->next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 }
 
 static void login_bad(struct login *l)
@@ -100,6 +86,8 @@ static void login_bad(struct login *l)
 		api_note(c->api, "counting a failed login", &err);
 	if (l->page)
 		login_page(c, 401, "That name and password do not belong together.", l->next);
+	else if (l->basic)
+		call_fail(c, 401, "Not authenticated");
 	else
 		call_fail(c, 401, "Invalid credentials");
 }
@@ -172,7 +160,8 @@ static void check_simple(struct login *l)
 	login_free(l);
 }
 
-static void login_start(struct call *c, const char *user, const char *password, const char *next, bool page, usec_t lifetime)
+static void login_start(struct call *c, const char *user, const char *password, const char *next, bool page, usec_t lifetime,
+                        const char *basic)
 {
 	struct auth *a = c->api->auth;
 	CLEANUP(err_clear) struct err err = {0};
@@ -193,7 +182,7 @@ static void login_start(struct call *c, const char *user, const char *password, 
 	}
 	struct login *l = xcalloc(1, sizeof *l);
 	*l = (struct login){ .c = c, .user = arena_strdup(&c->r->arena, user), .password = xstrdup(password),
-	                     .next = arena_strdup(&c->r->arena, next), .lifetime = lifetime, .page = page };
+	                     .next = arena_strdup(&c->r->arena, next), .lifetime = lifetime, .page = page, .basic = basic };
 	if (auth_mode(a) == AUTH_SIMPLE)
 		check_simple(l);
 	else
@@ -227,8 +216,8 @@ void login_all_admins(struct call *c)
 	if (refuse_unless_open(c))
 		return;
 	CLEANUP(freep) char *token = auth_token(c->api->auth, "Anonymous", ROLE_ADMIN, loop_now(), lifetime_of(c, false));
-	set_cookie(c, token, false);
-	http_redirect(c->r, 307, next && safe_next(next) ? next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
+	session_cookie(c, token);
+	http_redirect(c->r, 307, safe_next(c, next) ? next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 	call_release(c);
 }
 
@@ -291,7 +280,7 @@ static void create_token_for(struct call *c, usec_t lifetime)
 	else if (strlen(password) > MAX_PASSWORD)
 		call_fail(c, 400, "A password may have %d bytes at most", MAX_PASSWORD);
 	else
-		login_start(c, user, password, NULL, false, lifetime);
+		login_start(c, user, password, NULL, false, lifetime, NULL);
 }
 
 /* absent form fields are None in Airflow, not missing */
@@ -330,22 +319,30 @@ void create_token_cli(struct call *c)
 	create_token_for(c, lifetime_of(c, true));
 }
 
-/* ---- the page for people ---- */
-
-void login_form(struct call *c)
+bool login_basic(struct call *c)
 {
-	int64_t users = 0;
-	CLEANUP(err_clear) struct err err = {0};
-	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS) {
-		login_all_admins(c);
-		return;
+	const char *h = http_header(c->r, "Authorization");
+	CLEANUP(buf_clear) struct buf plain = {0};
+	if (!h || !str_starts(h, "Basic ") || !auth_takes_basic(c->api->auth) || c->route->resource == RES_OPEN || auth_basic_known(c, h))
+		return false;
+	char *encoded = arena_strdup(&c->r->arena, h + 6 + strspn(h + 6, " "));
+	const char *colon = NULL;
+	/* the other alphabet of base64 */
+	for (char *p = encoded; *p; p++)
+		*p = *p == '+' ? '-' : *p == '/' ? '_' : *p;
+	if (base64url_decode(encoded, strlen(encoded), &plain) == 0 && plain.data && !memchr(plain.data, 0, plain.len))
+		colon = strchr(plain.data, ':');
+	if (!colon || colon == plain.data || !colon[1] || strlen(colon + 1) > MAX_PASSWORD || !utf8_valid(plain.data, plain.len)) {
+		call_fail(c, 401, "Not authenticated");
+		return true;
 	}
-	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_get_int(c->api->db, SQL_user_count, 0, &users, &err) == 0 && !users)
-		login_page(c, 200, "There is no user yet. Make one with: airflow users create --role Admin --username NAME --password SECRET "
-		           "--email E --firstname F --lastname L", http_query(c->r, "next"));
-	else
-		login_page(c, 200, NULL, http_query(c->r, "next"));
+	char *user = arena_strndup(&c->r->arena, plain.data, (size_t)(colon - plain.data));
+	login_start(c, user, colon + 1, NULL, false, 0, h);
+	explicit_bzero(plain.data, plain.len);
+	return true;
 }
+
+/* ---- the page for people ---- */
 
 void login_submit(struct call *c)
 {
@@ -356,7 +353,7 @@ void login_submit(struct call *c)
 	else if (!*user || !*password || strlen(password) > MAX_PASSWORD)
 		login_page(c, 400, "Name and password, please.", next);
 	else
-		login_start(c, user, password, next, true, lifetime_of(c, false));
+		login_start(c, user, password, next, true, lifetime_of(c, false), NULL);
 }
 
 /* GET /api/v2/auth/login: to the page of the auth manager in force */
@@ -365,7 +362,7 @@ void login_redirect(struct call *c)
 	const char *next = http_query(c->r, "next");
 	bool open = auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS;
 	CLEANUP(buf_clear) struct buf to = {0};
-	if (next && !safe_next(next)) {
+	if (next && *next && !safe_next(c, next)) {
 		call_fail(c, 400, "Invalid or unsafe next URL");
 		return;
 	}
@@ -381,7 +378,7 @@ void login_redirect(struct call *c)
 void logout_redirect(struct call *c)
 {
 	auth_revoke(c);
-	set_cookie(c, "", true);
+	session_cookie(c, NULL);
 	http_redirect(c->r, 307, arena_printf(&c->r->arena, "%s/auth/login/", http_base_path(c->r)));
 	call_release(c);
 }

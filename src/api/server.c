@@ -2,6 +2,7 @@
 #include "api/auth.h"
 #include "api/commands.h"
 #include "api/handlers.h"
+#include "api/origin.h"
 #include "api/permit.h"
 #include "api/router.h"
 #include "api/workers.h"
@@ -37,16 +38,27 @@ static void unknown_path(struct call *c, enum http_method served_with)
 	}
 }
 
+void call_go(struct call *c)
+{
+	if (permitted(c) && (!c->route->body || body_read(c, c->route->body)) && permitted_body(c))
+		c->route->handler(c);
+	call_release(c);
+}
+
 static void on_request(void *arg, struct http_request *r)
 {
 	struct api *api = arg;
 	struct call c = { .api = api, .r = r };
 	enum http_method allow;
+	if (origins_answer(api->origins, r))
+		return;
 	c.route = route_match(&c, r->method, r->path, &allow);
 	if (!c.route)
 		unknown_path(&c, allow);
-	else if (permitted(&c) && (!c.route->body || body_read(&c, c.route->body)) && permitted_body(&c))
-		c.route->handler(&c);
+	else if (origins_foreign(api->origins, r))
+		call_fail(&c, 403, "A page of another site asked for this change. If it may, name its origin in [api] access_control_allow_origins");
+	else if (!login_basic(&c))
+		call_go(&c);
 	call_release(&c);
 }
 
@@ -202,6 +214,7 @@ static int open_all(struct api *api, struct err *err)
 		rc = commands_new(api, &api->commands, err);
 	if (rc == 0)
 		api->audits = audits_new(api);
+	api->origins = origins_new(cfg);
 	return rc;
 }
 
@@ -212,6 +225,7 @@ static void close_all(struct api *api)
 	http_server_drain(api->http, DRAIN);
 	http_server_free(api->http);
 	audits_free(api->audits);
+	origins_free(api->origins);
 	if (api->db)
 		job_end(api);
 	source_free(api->beat);

@@ -126,6 +126,34 @@ static void check_users(struct report *r)
 	config_list_clear(&users);
 }
 
+/* [api] auth_backends: what of Airflow 2's list is served */
+static void check_backends(struct report *r)
+{
+	static const char *const known[] = { "basic_auth", "session", "default", "password_auth" };
+	struct config_list l = config_list(r->c, OPT_api_auth_backends);
+	for (size_t i = 0; i < l.n; i++) {
+		const char *dot = strrchr(l.at[i], '.'), *name = dot ? dot + 1 : l.at[i];
+		bool good = !*name;
+		for (size_t k = 0; k < ARRAY_LEN(known); k++)
+			good = good || streq(known[k], name);
+		if (!good)
+			complain(r, LINT_REFUSED, "api", "auth_backends", l.at[i], config_where(r->c, OPT_api_auth_backends),
+			         "not served: the API takes tokens, sessions and, with airflow.api.auth.backend.basic_auth, a name and a password; remove it");
+	}
+	config_list_clear(&l);
+}
+
+/* [api] access_control_allow_origins: a page may send its cookies, and browsers then take no "*" */
+static void check_origins(struct report *r)
+{
+	struct config_list l = config_list(r->c, OPT_api_access_control_allow_origins);
+	for (size_t i = 0; i < l.n; i++)
+		if (streq(l.at[i], "*"))
+			complain(r, LINT_WRONG, "api", "access_control_allow_origins", "*", config_where(r->c, OPT_api_access_control_allow_origins),
+			         "browsers refuse * together with logins; list the origins, https://airflow.example.com");
+	config_list_clear(&l);
+}
+
 /* ---- lines of airflow.cfg that no option of the table took ---- */
 
 static void check_home(struct report *r, const struct ini_section *s, const struct ini_entry *e, const char *where)
@@ -189,6 +217,8 @@ void config_complaints(const struct config *c, complaint_fn tell, void *arg)
 		check_option(&r, (enum option)o);
 	check_fernet_key(&r);
 	check_users(&r);
+	check_backends(&r);
+	check_origins(&r);
 	check_database(&r);
 	check_file(&r);
 	check_gone_variables(&r);

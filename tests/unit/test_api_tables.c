@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "processor/mask.h"
+#include "api/next.h"
 #include "api/permit.h"
 #include "api/pytext.h"
 #include "api/router.h"
@@ -58,6 +59,33 @@ static void test_route_rows(void **state)
 		if (r->body)
 			assert_true(r->method == HTTP_POST || r->method == HTTP_PATCH || r->method == HTTP_PUT);
 	}
+}
+
+/* rows of which real Airflow's is_safe_url says the same, but for: it lets control characters and spaces inside a path through */
+static void test_next(void **state)
+{
+	static const struct { const char *next; bool safe; } rows[] = {
+		{ "/", true }, { "/dags?x=1#y", true }, { "/a/../b", true }, { "http://here:8080/dags", true }, { "HTTP://HERE:8080/", true }, { "https://air.example.com/x", true },
+		{ "http://here:8080", true }, { "http://here:8080?x", true },
+		{ "//evil.com", false }, { "///evil.com", false }, { "/\\evil.com", false }, { "\\\\evil.com", false }, { "http://evil.com/", false }, { "http:/evil.com", false },
+		{ "http:evil.com", false }, { "http://here:8080.evil.com/", false }, { "http://here:8080@evil.com/", false }, { "javascript:alert(1)", false },
+		{ "data:text/html,x", false }, { "/%2Fevil.com", false }, { "/%5Cevil.com", false }, { "%2F%2Fevil.com", false }, { "/\t/evil.com", false }, { "/x\r\nSet-Cookie: a=b", false },
+		{ "/x%0d%0aSet-Cookie:a=b", false }, { " //evil.com", false }, { "https:\\\\evil.com", false }, { "http://air.example.com.evil/", false }, { "http://here:8080//evil.com", false },
+		{ "", false },
+	};
+	static const struct { const char *next; bool safe; } below[] = {
+		{ "/team", true }, { "/team/dags", true }, { "/team?x", true }, { "/team/a/../b", true }, { "/teamwork", false }, { "/", false }, { "/team/../x", false },
+		{ "/team/../team/x", false }, { "http://here:8080/team/x", true }, { "http://here:8080/x", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		bool got = next_is_safe(rows[i].next, "http://here:8080", "https://air.example.com/", "");
+		if (got != rows[i].safe)
+			print_error("%s: %d\n", rows[i].next, got);
+		assert_int_equal(got, rows[i].safe);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(below); i++)
+		assert_int_equal(next_is_safe(below[i].next, "http://here:8080", "", "/team"), below[i].safe);
 }
 
 static void test_templates(void **state)
@@ -186,7 +214,7 @@ static void test_plain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_routes_reachable), cmocka_unit_test(test_route_rows), cmocka_unit_test(test_templates),
-		cmocka_unit_test(test_roles), cmocka_unit_test(test_needs), cmocka_unit_test(test_mask), cmocka_unit_test(test_python_json), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_roles), cmocka_unit_test(test_needs), cmocka_unit_test(test_next), cmocka_unit_test(test_mask), cmocka_unit_test(test_python_json), cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_clean_doc), cmocka_unit_test(test_plain) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
