@@ -59,6 +59,12 @@ static int secret_of(const struct auth_setup *s, enum option o, const char *name
 	return store_get_text(s->db, SQL_meta_get, ret, err, v_text(name));
 }
 
+int auth_jwt_secret(const struct config *cfg, struct store *db, char **ret, struct err *err)
+{
+	const struct auth_setup s = { .cfg = cfg, .db = db };
+	return secret_of(&s, OPT_api_auth_jwt_secret, "jwt_secret", ret, err);
+}
+
 /* itsdangerous derives its key as Django does: SHA1(salt + "signer" + secret) */
 static void derive_token_key(struct auth *a)
 {

@@ -263,7 +263,7 @@ void body_validate(struct call *c, const struct body_spec *s, json_t *body, cons
 			wrong(c, loc, "missing", "Field required", body, NULL);
 	}
 	json_object_foreach(body, key, v)
-		if (!field_of(s, key))
+		if (!s->any && !field_of(s, key))
 			wrong(c, arena_printf(a, "[%s,%s]", loc_prefix, json_quoted(a, key)), "extra_forbidden", "Extra inputs are not permitted", v, NULL);
 }
 

@@ -59,6 +59,8 @@ struct api {
 	struct fernet *fernet;
 	struct audits *audits;
 	struct origins *origins;
+	struct answers *answers;        /* of the Execution API, as the next one */
+	struct task_tokens *task_tokens;
 	struct mask mask;
 	struct config_list mask_words;
 	struct map file_tokens;         /* "bundle\nrelative path" -> token */

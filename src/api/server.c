@@ -1,12 +1,14 @@
 /* server: the role. Opens what requests need, listens, sends each request through login, permission and body to its handler. */
 #include "api/auth.h"
 #include "api/commands.h"
+#include "api/execution.h"
 #include "api/handlers.h"
 #include "api/origin.h"
 #include "api/permit.h"
 #include "api/router.h"
 #include "api/workers.h"
 #include "base/crypto.h"
+#include "engine/answers.h"
 #include "loop/log.h"
 #include <errno.h>
 #include <netdb.h>
@@ -52,6 +54,10 @@ static void on_request(void *arg, struct http_request *r)
 	enum http_method allow;
 	if (origins_answer(api->origins, r))
 		return;
+	if (execution_request(&c)) {
+		call_release(&c);
+		return;
+	}
 	c.route = route_match(&c, r->method, r->path, &allow);
 	if (!c.route)
 		unknown_path(&c, allow);
@@ -209,6 +215,10 @@ static int open_all(struct api *api, struct err *err)
 	if (rc == 0)
 		rc = auth_new(&as, &api->auth, err);
 	if (rc == 0)
+		rc = task_tokens_new(cfg, api->db, &api->task_tokens, err);
+	if (rc == 0)
+		api->answers = answers_new(cfg, api->db, api->fernet);
+	if (rc == 0)
 		rc = workers_new(api->loop, &api->workers, err);
 	if (rc == 0)
 		rc = commands_new(api, &api->commands, err);
@@ -230,6 +240,8 @@ static void close_all(struct api *api)
 		job_end(api);
 	source_free(api->beat);
 	auth_free(api->auth);
+	answers_free(api->answers);
+	task_tokens_free(api->task_tokens);
 	file_tokens_clear(&api->file_tokens);
 	config_list_clear(&api->mask_words);
 	fernet_free(api->fernet);

@@ -117,6 +117,7 @@ struct body_spec {
 	const struct body_field *fields;
 	bool partial;                   /* nothing is required (PATCH with update_mask) */
 	bool optional;                  /* no body at all is fine */
+	bool any;                       /* any members: the handler looks closer */
 	void (*check)(struct call *c);  /* what spans fields; adds problems */
 };
 bool body_read(struct call *c, const struct body_spec *s);       /* into c->body; false when answered */

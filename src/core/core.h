@@ -85,7 +85,7 @@ struct event {
     struct { const char *name; int slots; bool include_deferred; } pool;
     struct { const char *dag_id; struct uuid version; const struct dag_run *row; } run;
     struct { const char *dag_id, *run_id, *task_id; const struct task_instance *row; } ti;
-    struct { struct ti_ref ref; int pid; const char *hostname, *unixname; } started;
+    struct { struct ti_ref ref; int pid; const char *hostname, *unixname; usec_t when; } started;   /* when 0: now */
     struct { struct ti_ref ref; enum ti_outcome outcome; usec_t when, not_before; const char *rendered_map_index, *detail, *next_method, *next_kwargs;
              int64_t trigger_id; usec_t trigger_timeout; } done;   /* when 0: now; not_before: retry (a policy's) or reschedule; trigger_timeout: the moment; both 0 or USEC_NONE = not given */
     struct { struct ti_ref ref; const char *key; int64_t length; } length;

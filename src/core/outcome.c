@@ -46,7 +46,7 @@ void outcome_started(struct core *c, const struct event *ev)
 	text_set(&ti->unixname, ev->started.unixname);
 	if (ti->state == TI_QUEUED) {
 		if (!ti->next_kwargs || ti->start_date == USEC_NONE)
-			ti->start_date = c->now;
+			ti->start_date = given(ev->started.when) ? ev->started.when : c->now;
 		if (ti->first_start == USEC_NONE)
 			ti->first_start = ti->start_date;
 		ti->end_date = USEC_NONE;

@@ -40,12 +40,45 @@ static char *states_text(const json_t *list)
   return text;
 }
 
+/* The newest version of a DAG. Without a core (answers.c) it is read from the store. */
+static struct dag *newest(struct asking_child *a, const char *dag_id)
+{
+  struct dag *known = map_get(&a->e->dags, dag_id);
+  if (known || a->e->core) return known;
+  CLEANUP(rows_close) struct rows r = {0};
+  struct uuid version;
+  if (store_one(a->e->db, SQL_dag_brief, &r, NULL, v_text(dag_id)) < 0 || row_null(&r, 3)) return NULL;
+  row_uuid(&r, 3, &version);
+  return engine_dag_version(a->e, dag_id, &version, NULL);
+}
+
+/* What the API would have answered goes into the error slot, as the official supervisor puts it. */
+static int missing(struct asking_child *a, const char *what)
+{
+  a->error = json_pack("{s:s,s:s,s:{s:i,s:s,s:{s:{s:s,s:s}}}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", 404, "message",
+                       "Server returned error", "detail", "detail", "reason", "not_found", "message", what);
+  return E_NOT_FOUND;
+}
+
+/* Is there the group that is asked for? */
+static int group_there(struct asking_child *a)
+{
+  const char *group = jg_str(a->q, "task_group_id", NULL), *dag_id = jg_str(a->q, "dag_id", "");
+  const struct dag *dag = group ? newest(a, dag_id) : NULL;
+  CLEANUP(freep) char *no_dag = xasprintf("The Dag with ID: `%s` was not found", dag_id);
+  CLEANUP(freep) char *no_group = xasprintf("Task group %s not found in DAG %s", group ? group : "", dag_id);
+  if (!group) return 0;
+  for (uint32_t i = 0; dag && i < dag->n_groups; i++)
+    if (streq(dag->groups[i].group_id, group)) return 0;
+  return missing(a, dag ? no_group : no_dag);
+}
+
 /* task_ids, or the tasks below a group */
 static char *tasks_text(struct asking_child *a)
 {
   const json_t *ids = jg(a->q, "task_ids");
   const char *group = jg_str(a->q, "task_group_id", NULL);
-  struct dag *dag = map_get(&a->e->dags, jg_str(a->q, "dag_id", ""));
+  struct dag *dag = group ? newest(a, jg_str(a->q, "dag_id", "")) : NULL;
   if (!group || !dag) return list_text(ids);
   json_t *out = json_is_array(ids) ? json_deep_copy(ids) : json_array();
   for (uint32_t i = 0; i < dag->n_tasks; i++)
@@ -64,12 +97,14 @@ static struct val map_value(const json_t *q)
 
 static int ti_count(struct asking_child *a, json_t **ret, struct err *err)
 {
+  int r = group_there(a);
+  if (r < 0) return r;
   CLEANUP(freep) char *tasks = tasks_text(a);
   CLEANUP(freep) char *runs = list_text(jg(a->q, "run_ids"));
   CLEANUP(freep) char *dates = dates_text(jg(a->q, "logical_dates"));
   CLEANUP(freep) char *states = states_text(jg(a->q, "states"));
   int64_t n;
-  int r = store_get_int(a->e->db, SQL_ti_count_matching, 0, &n, err, v_text(jg_str(a->q, "dag_id", "")), map_value(a->q), v_text(tasks), v_text(runs),
+  r = store_get_int(a->e->db, SQL_ti_count_matching, 0, &n, err, v_text(jg_str(a->q, "dag_id", "")), map_value(a->q), v_text(tasks), v_text(runs),
                         v_text(dates), v_text(states));
   if (r == 0) *ret = json_pack("{s:s,s:I}", "type", "TICount", "count", (json_int_t)n);
   return r;
@@ -89,6 +124,8 @@ static int run_count(struct asking_child *a, json_t **ret, struct err *err)
 /* {run_id: {task_id or task_id_mapindex: state}} */
 static int task_states(struct asking_child *a, json_t **ret, struct err *err)
 {
+  int found = group_there(a);
+  if (found < 0) return found;
   CLEANUP(freep) char *tasks = tasks_text(a);
   CLEANUP(freep) char *runs = list_text(jg(a->q, "run_ids"));
   CLEANUP(freep) char *dates = dates_text(jg(a->q, "logical_dates"));
@@ -107,12 +144,10 @@ static int task_states(struct asking_child *a, json_t **ret, struct err *err)
 
 /* ---- runs ---- */
 
-/* What the API would have answered goes into the error slot, as the official supervisor puts it. */
-static int missing(struct asking_child *a, const char *what)
+static int missing_run(struct asking_child *a)
 {
-  a->error = json_pack("{s:s,s:s,s:{s:i,s:s,s:{s:{s:s,s:s}}}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", 404, "message",
-                       "Server returned error", "detail", "detail", "reason", "not_found", "message", what);
-  return E_NOT_FOUND;
+  CLEANUP(freep) char *text = xasprintf("Dag run with dag_id '%s' and run_id '%s' was not found", jg_str(a->q, "dag_id", ""), jg_str(a->q, "run_id", ""));
+  return missing(a, text);
 }
 
 static int run_state_of(struct asking_child *a, json_t **ret, struct err *err)
@@ -120,7 +155,7 @@ static int run_state_of(struct asking_child *a, json_t **ret, struct err *err)
   char *state = NULL;
   int r = store_get_text(a->e->db, SQL_run_state, &state, err, v_text(jg_str(a->q, "dag_id", "")), v_text(jg_str(a->q, "run_id", "")));
   if (r == 0 && state) *ret = json_pack("{s:s,s:s}", "type", "DagRunStateResult", "state", state);
-  else if (r == 0) r = missing(a, "DagRun not found");
+  else if (r == 0) r = missing_run(a);
   free(state);
   return r;
 }
@@ -141,7 +176,7 @@ static int get_run(struct asking_child *a, json_t **ret, struct err *err)
 {
   struct one_run x = {a->e, NULL};
   int r = store_find_run(a->e->db, jg_str(a->q, "dag_id", ""), jg_str(a->q, "run_id", ""), pack_run, &x, err);
-  if (r == E_NOT_FOUND) return missing(a, "DagRun not found");
+  if (r == E_NOT_FOUND) return missing_run(a);
   if (r == 0) { json_object_set_new(x.ret, "type", json_string("DagRunResult")); *ret = x.ret; }
   return r;
 }
@@ -230,11 +265,11 @@ static int get_dag(struct asking_child *a, json_t **ret, struct err *err)
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(a->e->db, SQL_dag_brief, &r, err, v_text(dag_id));
   if (x == E_NOT_FOUND) {
-    CLEANUP(freep) char *text = xasprintf("The Dag with ID: `%s` was not found", dag_id);
+    CLEANUP(freep) char *text = xasprintf("The Dag with dag_id: `%s` was not found", dag_id);
     return missing(a, text);
   }
   if (x < 0) return x;
-  struct dag *dag = map_get(&a->e->dags, dag_id);
+  struct dag *dag = newest(a, dag_id);
   *ret = json_pack("{s:s,s:s,s:b,s:s?,s:s?,s:s?,s:s?,s:[],s:o}", "type", "DagResult", "dag_id", dag_id, "is_paused", row_bool(&r, 1), "bundle_name", row_text(&r, 4),
                    "bundle_version", row_text(&r, 11), "relative_fileloc", row_text(&r, 5), "owners", dag ? dag->owners : NULL, "tags", "next_dagrun",
                    json_time(row_time(&r, 7)));

@@ -73,6 +73,7 @@ static int get_xcom(struct asking_child *a, json_t **ret, struct err *err)
   else x = store_one(a->e->db, SQL_xcom_get, &r, err, v_int(run), v_text(task), v_text(key), v_int(map_index_of(a->q)));
   if (x < 0 && x != E_NOT_FOUND) return x;
   err_clear(err);
+  a->absent = x == E_NOT_FOUND;
   *ret = json_pack("{s:s,s:s,s:o}", "type", "XComResult", "key", key, "value", x == 0 ? value_of(&r, 0) : json_null());
   return 0;
 }
@@ -176,7 +177,8 @@ static int state_scope(struct asking_child *a, struct task_instance **ret)
 {
   struct uuid id;
   if (uuid_parse(jg_str(a->q, "ti_id", ""), &id) < 0) return E_NOT_FOUND;
-  *ret = core_find_ti(a->e->core, &id);
+  if (a->ti && uuid_eq(&a->ti->id, &id)) *ret = a->ti;
+  else *ret = a->e->core ? core_find_ti(a->e->core, &id) : NULL;
   return *ret ? 0 : E_NOT_FOUND;
 }
 

@@ -188,6 +188,7 @@ static void running_unknown(void *arg, struct task_instance *ti)
   struct lost_list *l = arg;
   if (ti->state != TI_RUNNING && ti->state != TI_RESTARTING) return;
   struct ti_ref ref = {ti->id, ti->try_number};
+  if (remote_runs(l->e, ti)) return;
   if (!engine_child_of_try(l->e, &ti->id, ti->try_number)) vec_push(&l->at, ref);
 }
 

@@ -130,7 +130,7 @@ void engine_step_at(struct engine *e, struct event *ev, usec_t now)
 /* Without a supervisor at hand nothing is written: the next welcome finds the queued ones that have no child. */
 void engine_queue_spawn(struct engine *e, struct task_instance *ti)
 {
-  if (e->headless || !e->welcomed || e->failed) return;
+  if (e->headless || !e->welcomed || e->failed || remote_wanted(e, ti)) return;
   CLEANUP(err_clear) struct err err = {0};
   const struct dag_task *task = &ti->run->dag->tasks[ti->task];
   struct child *c = engine_child_new(e, e->next_child++, task->direct ? EXEC_DIRECT : EXEC_TASK, &ti->id, ti->try_number);
@@ -255,6 +255,7 @@ static void on_beat(void *arg)
   else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0 ||
            store_run(e->db, SQL_job_beat, &err, v_int(e->trigger_job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
   engine_end_overtime(e);
+  remote_look(e);
   hosted_look(e);
 }
 
@@ -357,6 +358,7 @@ static void engine_release(struct engine *e)
   map_clear(&e->versions);
   map_clear(&e->children);
   map_clear(&e->tries);
+  remote_free(e);
   engine_forget(e);
   actions_clear(&e->acts);
   vec_clear(&e->after);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct command { int64_t id; const char *kind; json_t *args; const char *requested_by; char *reply_to; };
 /* 0: the core answers (ACT_REPLY) or the handler did; <0: refused, err says why */
 typedef int (*command_fn)(struct engine *e, const struct command *c, struct err *err);
 
@@ -217,6 +216,7 @@ static int on_delete_dag(struct engine *e, const struct command *c, struct err *
 static const struct { const char *kind; command_fn fn; } commands[] = {
   {"dag_run.trigger", on_trigger}, {"dag_run.clear", on_clear}, {"ti.clear", on_clear}, {"ti.mark", on_mark_ti},
   {"dag_run.mark", on_mark_run}, {"dag_run.delete", on_delete_run}, {"dag.pause", on_pause}, {"dag.delete", on_delete_dag},
+  {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
 };
 
 /* ---- the walk ---- */

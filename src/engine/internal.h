@@ -55,6 +55,7 @@ struct engine {
   struct map versions;                /* version id text -> struct dag* that live runs still use (a reference) */
   struct map children;                /* child id text -> struct child* */
   struct map tries;                   /* token -> struct child* */
+  struct map remotes;                 /* token -> struct remote_try*: tries that somebody else runs (remote.c) */
   VEC(struct after) after;
   VEC(struct started) started;        /* starts that wait for the next commit */
   struct source *start_timer;
@@ -73,6 +74,10 @@ struct engine {
   bool in_batch, replied, again;      /* again: after a failure that lies in one try, start over in this process */
 };
 
+/* a row of the inbox (inbox.c) */
+struct command { int64_t id; const char *kind; json_t *args; const char *requested_by; char *reply_to; };
+
+#define REMOTE_BOOT "remote"            /* stands where the supervisor's boot id would: this try is run by somebody else */
 #define REVIVE_AFTER USEC_SEC           /* without a supervisor for so long: see that there is one */
 
 /* engine.c */
@@ -126,6 +131,16 @@ json_t *dag_run_json(struct engine *e, const struct dag_run *run);
 void engine_request(struct engine *e, struct child *c, const void *frame, size_t n);
 void engine_acknowledge(struct engine *e, struct child *c, int64_t id);   /* [id] */
 void requests_core_reply(struct engine *e, const struct action *a);   /* the core answered a TriggerDagRun of a task */
+
+/* remote.c: tries that somebody else runs, over the Execution API */
+bool remote_wanted(const struct engine *e, const struct task_instance *ti);    /* it is left to whoever asks for it */
+bool remote_runs(const struct engine *e, const struct task_instance *ti);
+void remote_restored(struct engine *e, const struct uuid *ti, int try_number);
+void remote_look(struct engine *e);                                /* at each beat: whose heartbeat is overdue */
+void remote_free(struct engine *e);
+int remote_run(struct engine *e, const struct command *c, struct err *err);
+int remote_request(struct engine *e, const struct command *c, struct err *err);
+int remote_refused(struct engine *e, const struct command *c, struct err *err);
 
 /* poison.c: a try whose request the store refuses fails alone */
 bool poison_refused(const struct engine *e);                       /* the open batch failed because of the values in it */

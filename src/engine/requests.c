@@ -176,7 +176,7 @@ static int on_trigger_run(struct asking_child *a, json_t **ret, struct err *err)
   uuid_format(&a->child->ti, uuid);
   CLEANUP(freep) char *mark = xasprintf("meta.triggered/%s/%d/%s/%s", uuid, a->child->try_number, dag_id, run_id);
   char *known = NULL;
-  int r = store_get_text(a->e->db, SQL_meta_get, &known, err, v_text(mark));
+  int r = a->once ? 0 : store_get_text(a->e->db, SQL_meta_get, &known, err, v_text(mark));
   free(known);
   if (r < 0) return r;
   json_object_set_new(args, "dag_run_id", json_string(run_id));
@@ -200,6 +200,7 @@ static int on_trigger_run(struct asking_child *a, json_t **ret, struct err *err)
     return r;
   }
   *ret = json_pack("{s:s,s:b}", "type", "OKResponse", "ok", 1);
+  if (a->once) return 0;
   r = engine_write(a->e, err);
   return r < 0 ? r : store_run(a->e->db, SQL_meta_put_new, err, v_text(mark), v_text("1"));
 }
@@ -244,7 +245,7 @@ static const struct request_entry own[] = {
   {"MaskSecret", on_mask, false},
 };
 
-static const struct request_entry *entry_of(const char *type)
+const struct request_entry *request_find(const char *type)
 {
   for (size_t i = 0; i < ARRAY_LEN(own); i++)
     if (streq(own[i].type, type)) return &own[i];
@@ -257,7 +258,7 @@ static int answer(struct asking_child *a, json_t **ret, struct err *err)
   int r = str_starts(type, "Put") || str_starts(type, "Delete") ? engine_write(a->e, err) : 0;
   if (r == 0) r = secrets_answer(a->e->db, a->e->fernet, a->q, ret, mask, a, err);
   if (r != E_METHOD) return r;
-  const struct request_entry *entry = entry_of(type);
+  const struct request_entry *entry = request_find(type);
   if (!entry) {
     log_warning("a task asked '%s', which this version does not know", type);
     *ret = error_body("GENERIC_ERROR", "reason", "the scheduler does not know this request");

@@ -151,6 +151,7 @@ static int restore_ti(void *arg, const struct ti_row *row)
   struct engine *e = x->e;
   struct event ev = {.kind = EV_RESTORE_TI, .ti = {x->dag_id, x->run_id, row->task_id, &row->ti}};
   engine_step(e, &ev);
+  if (x->live && streq(row->boot_id, REMOTE_BOOT) && ti_state_active(row->ti.state)) remote_restored(e, &row->ti.id, row->ti.try_number);
   if (!x->live || !row->boot_id || !row->child || !ti_state_active(row->ti.state)) return 0;
   struct child *c = engine_child_new(e, (uint64_t)row->child, EXEC_TASK, &row->ti.id, row->ti.try_number);
   c->pid = row->ti.pid;

@@ -1,0 +1,319 @@
+/* execution_store: assets and their events, the state stores of tasks and assets, what a task asks a human. */
+#include "api/execution.h"
+#include "base/time.h"
+
+/* ---- assets ---- */
+
+static void answer_asset(struct call *c, const char *by, const char *called, const char *type)
+{
+	const char *value;
+	exec_needed(c, by, &value);
+	if (call_problems(c))
+		return;
+	json_t *got = exec_ask(c, json_pack("{s:s,s:s}", "type", type, by, value), NULL);
+	if (got && !exec_is_error(got)) {
+		exec_json(c, 200, got);
+	} else if (got) {
+		json_decref(got);
+		exec_missing(c, "Asset with %s %s not found", called, value);
+	}
+}
+
+void exec_asset_by_name(struct call *c)
+{
+	answer_asset(c, "name", "name", "GetAssetByName");
+}
+
+void exec_asset_by_uri(struct call *c)
+{
+	answer_asset(c, "uri", "URI", "GetAssetByUri");
+}
+
+void exec_assets_by_alias(struct call *c)
+{
+	const char *alias;
+	exec_needed(c, "alias_name", &alias);
+	if (call_problems(c))
+		return;
+	json_t *got = exec_ask(c, json_pack("{s:s,s:s}", "type", "GetAssetsByAlias", "alias_name", alias), NULL);
+	if (!got)
+		return;
+	exec_json(c, 200, json_incref(json_object_get(got, "assets")));
+	json_decref(got);
+}
+
+/* after, before, ascending and limit into the question; takes it over */
+static void answer_events(struct call *c, json_t *q)
+{
+	int64_t limit = 0;
+	bool ascending = true;
+	json_t *after = exec_time(c, "after"), *before = exec_time(c, "before");
+	query_bool(c, "ascending", &ascending);
+	query_int(c, "limit", INT64_MIN, &limit);
+	if (after)
+		json_object_set_new(q, "after", after);
+	if (before)
+		json_object_set_new(q, "before", before);
+	json_object_set_new(q, "ascending", json_boolean(ascending));
+	if (limit > 0)
+		json_object_set_new(q, "limit", json_integer(limit));
+	if (call_problems(c)) {
+		json_decref(q);
+		return;
+	}
+	json_t *got = exec_ask(c, q, NULL), *event;
+	size_t i;
+	json_array_foreach(json_object_get(got, "asset_events"), i, event)
+		if (before_version(c, "2026-04-06"))
+			json_object_del(event, "partition_key");
+	if (got)
+		exec_json(c, 200, got);
+}
+
+void exec_events_by_asset(struct call *c)
+{
+	const char *name, *uri;
+	exec_needed(c, "name", &name);
+	exec_needed(c, "uri", &uri);
+	if (call_problems(c))
+		return;
+	if (!*name && !*uri) {
+		exec_refuse(c, 400, json_pack("{s:s,s:s}", "reason", "Missing parameter", "message", "name and uri cannot both be None"));
+		return;
+	}
+	json_t *q = json_pack("{s:s}", "type", "GetAssetEventByAsset");
+	if (*name)
+		json_object_set_new(q, "name", json_string(name));
+	if (*uri)
+		json_object_set_new(q, "uri", json_string(uri));
+	answer_events(c, q);
+}
+
+void exec_events_by_alias(struct call *c)
+{
+	const char *name;
+	if (exec_needed(c, "name", &name))
+		answer_events(c, json_pack("{s:s,s:s}", "type", "GetAssetEventByAssetAlias", "alias_name", name));
+	else
+		call_problems(c);
+}
+
+/* ---- what a task remembers ---- */
+
+static void check_value(struct call *c)
+{
+	if (json_is_null(json_object_get(c->body, "value")))
+		call_problem(c, "value_error", "[\"body\",\"value\"]", "Value error, value cannot be null", "null", "{\"error\":{}}");
+}
+
+static const struct body_field task_store_fields[] = {
+	{ "value", BODY_ANY, .required = true }, { "expires_at", BODY_TIME, .nullable = true }, { NULL, BODY_END }
+};
+const struct body_spec task_store_body = { "TaskStateStorePutBody", task_store_fields, .check = check_value };
+static const struct body_field asset_store_fields[] = { { "value", BODY_ANY, .required = true }, { NULL, BODY_END } };
+const struct body_spec asset_store_body = { "AssetStateStorePutBody", asset_store_fields, .check = check_value };
+
+/* false when it has been answered: its scope is gone with it */
+static bool scope_there(struct call *c)
+{
+	struct ti_now now;
+	CLEANUP(err_clear) struct err err = {0};
+	int rc = exec_ti_now(c, &now, &err);
+	if (rc == 0 && !exec_try_over(c, &now))
+		return true;
+	if (rc == 0 || rc == E_NOT_FOUND)
+		exec_missing(c, "Task instance %s not found", asker_of(c)->id);
+	else
+		call_fail_err(c, &err);
+	return false;
+}
+
+static json_t *task_question(struct call *c, const char *type, bool key)
+{
+	return json_pack("{s:s,s:s,s:s*}", "type", type, "ti_id", asker_of(c)->id, "key", key ? call_param(c, "key") : NULL);
+}
+
+void exec_task_store_get(struct call *c)
+{
+	json_t *got = scope_there(c) ? exec_ask(c, task_question(c, "GetTaskStateStore", true), NULL) : NULL;
+	if (got && !exec_is_error(got)) {
+		exec_json(c, 200, got);
+	} else if (got) {
+		json_decref(got);
+		exec_missing(c, "Task state store key '%s' not found", call_param(c, "key"));
+	}
+}
+
+void exec_task_store_put(struct call *c)
+{
+	if (!scope_there(c))
+		return;
+	json_t *q = task_question(c, "SetTaskStateStore", true);
+	json_object_update_missing(q, c->body);
+	exec_request(c, q, exec_changed);
+}
+
+void exec_task_store_delete(struct call *c)
+{
+	if (scope_there(c))
+		exec_request(c, task_question(c, "DeleteTaskStateStore", true), exec_changed);
+}
+
+void exec_task_store_clear(struct call *c)
+{
+	if (scope_there(c))
+		exec_request(c, task_question(c, "ClearTaskStateStore", false), exec_changed);
+}
+
+/* ---- what is remembered about an asset ---- */
+
+/* by-name or by-uri, from the path; NULL when the call has been answered */
+static json_t *asset_question(struct call *c, const char *verb, bool key)
+{
+	bool uri = strstr(c->r->path, "/by-uri/");
+	const char *by = uri ? "uri" : "name", *value, *k = NULL;
+	CLEANUP(freep) char *type = xasprintf("%sAssetStateStoreBy%s", verb, uri ? "Uri" : "Name");
+	exec_needed(c, by, &value);
+	if (key)
+		exec_needed(c, "key", &k);
+	return call_problems(c) ? NULL : json_pack("{s:s,s:s,s:s*}", "type", type, by, value, "key", k);
+}
+
+static void no_asset(struct call *c)
+{
+	const char *by = strstr(c->r->path, "/by-uri/") ? "uri" : "name";
+	exec_missing(c, "Asset with %s='%s' not found", by, http_query(c->r, by));
+}
+
+void exec_asset_store_get(struct call *c)
+{
+	json_t *q = asset_question(c, "Get", true), *got = q ? exec_ask(c, q, NULL) : NULL;
+	if (!got)
+		return;
+	if (!exec_is_error(got)) {
+		exec_json(c, 200, got);
+		return;
+	}
+	if (streq(jg_str(got, "error", ""), "ASSET_NOT_FOUND"))
+		no_asset(c);
+	else
+		exec_missing(c, "Asset state store key '%s' not found", http_query(c->r, "key"));
+	json_decref(got);
+}
+
+static void asset_stored(struct call *c, int code, const char *text, const json_t *result)
+{
+	if (exec_failed(c, code, text))
+		return;
+	if (exec_is_error(jg(result, "body")))
+		no_asset(c);
+	else
+		call_empty(c, 204);
+}
+
+void exec_asset_store_put(struct call *c)
+{
+	json_t *q = asset_question(c, "Set", true);
+	if (!q)
+		return;
+	json_object_set(q, "value", json_object_get(c->body, "value"));
+	exec_request(c, q, asset_stored);
+}
+
+void exec_asset_store_delete(struct call *c)
+{
+	json_t *q = asset_question(c, "Delete", true);
+	if (q)
+		exec_request(c, q, asset_stored);
+}
+
+void exec_asset_store_clear(struct call *c)
+{
+	json_t *q = asset_question(c, "Clear", false);
+	if (q)
+		exec_request(c, q, asset_stored);
+}
+
+/* ---- human in the loop ---- */
+
+static const struct body_field hitl_fields[] = {
+	{ "ti_id", BODY_TEXT, .required = true }, { "options", BODY_TEXTS, .required = true }, { "subject", BODY_TEXT, .required = true },
+	{ "body", BODY_TEXT, .nullable = true }, { "defaults", BODY_TEXTS, .nullable = true }, { "multiple", BODY_BOOL }, { "params", BODY_OBJECT },
+	{ "assigned_users", BODY_LIST }, { NULL, BODY_END }
+};
+const struct body_spec hitl_body = { "HITLDetailRequest", hitl_fields, .any = true };
+static const struct body_field hitl_answer_fields[] = {
+	{ "ti_id", BODY_TEXT, .required = true }, { "chosen_options", BODY_TEXTS, .required = true }, { "params_input", BODY_OBJECT }, { NULL, BODY_END }
+};
+const struct body_spec hitl_answer_body = { "UpdateHITLDetailPayload", hitl_answer_fields, .any = true };
+
+/* the body of the store's answer, without what marks it for the supervisor channel */
+static void hitl_answered(struct call *c, int code, const char *text, const json_t *result)
+{
+	if (exec_failed(c, code, text))
+		return;
+	json_t *body = json_deep_copy(jg(result, "body"));
+	json_object_del(body, "type");
+	exec_json(c, c->r->method == HTTP_POST ? 201 : 200, body ? body : json_object());
+}
+
+static void hitl_request(struct call *c, const char *type)
+{
+	json_t *q = json_copy(c->body);
+	json_object_set_new(q, "type", json_string(type));
+	json_object_set_new(q, "ti_id", json_string(asker_of(c)->id));
+	exec_request(c, q, hitl_answered);
+}
+
+void exec_hitl_create(struct call *c)
+{
+	hitl_request(c, "CreateHITLDetailPayload");
+}
+
+static bool hitl_there(struct call *c, bool *ret_answered, json_t **ret)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(err_clear) struct err err = {0};
+	char when[40];
+	int rc = store_one(c->api->db, SQL_hitl_answer, &r, &err, v_uuid(&asker_of(c)->claims.ti));
+	if (rc == E_NOT_FOUND)
+		exec_missing(c, "HITLDetail not found. This happens most likely due to clearing task instance before receiving response.");
+	else if (rc < 0)
+		call_fail_err(c, &err);
+	if (rc < 0)
+		return false;
+	*ret_answered = !row_null(&r, 0);
+	if (*ret_answered)
+		time_format(row_time(&r, 0), TIME_ISO_Z, when);
+	json_t *chosen = NULL, *input = NULL, *by = NULL;
+	if (row_null(&r, 2) || json_read(row_text(&r, 2), row_size(&r, 2), &chosen, NULL) < 0)
+		chosen = json_array();
+	if (row_null(&r, 3) || json_read(row_text(&r, 3), row_size(&r, 3), &input, NULL) < 0)
+		input = json_object();
+	if (!row_null(&r, 1) && json_read(row_text(&r, 1), row_size(&r, 1), &by, NULL) < 0)
+		by = json_pack("{s:s,s:s}", "id", row_text(&r, 1), "name", row_text(&r, 1));
+	*ret = json_pack("{s:b,s:o?,s:s?,s:o,s:o}", "response_received", *ret_answered, "responded_by_user", by, "responded_at", *ret_answered ? when : NULL,
+		"chosen_options", chosen, "params_input", input);
+	return true;
+}
+
+void exec_hitl_get(struct call *c)
+{
+	bool answered;
+	json_t *got;
+	if (hitl_there(c, &answered, &got))
+		exec_json(c, 200, got);
+}
+
+void exec_hitl_update(struct call *c)
+{
+	bool answered;
+	json_t *got = NULL;
+	if (!hitl_there(c, &answered, &got))
+		return;
+	json_decref(got);
+	if (answered)
+		call_fail(c, 409, "Human-in-the-loop detail for Task Instance with id %s already exists.", asker_of(c)->id);
+	else
+		hitl_request(c, "UpdateHITLDetail");
+}
