@@ -1,5 +1,24 @@
 /* The families of commands, for commands.c; each is defined in the file of its name. */
 #pragma once
 #include "cli/cli.h"
-extern const struct cli_command cli_roles[], cli_db[], cli_config_commands[], cli_info[], cli_variables[], cli_connections[], cli_pools[], cli_dags[], cli_dags_change[], cli_graph[],
-  cli_tasks[], cli_tasklogs[], cli_users[], cli_jobs[], cli_internal[], cli_workloads[], cli_completion[], cli_tutorial[], cli_adopt[], cli_trial[];
+extern const struct cli_command cli_tutorial[];
+extern const struct cli_command cli_roles[];
+extern const struct cli_command cli_dags[];
+extern const struct cli_command cli_dags_change[];
+extern const struct cli_command cli_graph[];
+extern const struct cli_command cli_tasks[];
+extern const struct cli_command cli_tasklogs[];
+extern const struct cli_command cli_trial[];
+extern const struct cli_command cli_variables[];
+extern const struct cli_command cli_connections[];
+extern const struct cli_command cli_pools[];
+extern const struct cli_command cli_users[];
+extern const struct cli_command cli_db[];
+extern const struct cli_command cli_config_commands[];
+extern const struct cli_command cli_jobs[];
+extern const struct cli_command cli_providers[];
+extern const struct cli_command cli_info[];
+extern const struct cli_command cli_adopt[];
+extern const struct cli_command cli_completion[];
+extern const struct cli_command cli_internal[];
+extern const struct cli_command cli_workloads[];

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""airflow providers ... and airflow plugins: what the environment's own airflow says of itself, live."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("UPDRAFT_BUILD", ROOT / "build"))
+TOPICS = ("list", "get apache-airflow-providers-standard", "hooks", "widgets", "links", "triggers", "secrets", "logging", "executors", "queues",
+          "notifications", "behaviours", "configs", "auth-managers")
+
+
+def as_set(rows):
+    return sorted(json.dumps(r, sort_keys=True) for r in rows)
+
+
+class Inventory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.TemporaryDirectory(prefix="inventory-")
+        cls.addClassCleanup(cls.dir.cleanup)
+        cls.env = {"PATH": "/usr/bin:/bin", "HOME": cls.dir.name, "AIRFLOW_HOME": cls.dir.name, "LANG": "C.UTF-8"}
+        subprocess.run([BUILD / "bin/airflow", "initdb"], env=cls.env, check=True, capture_output=True)
+
+    def ours(self, *words):
+        return subprocess.run([BUILD / "bin/airflow", *words], env=self.env, capture_output=True, text=True)
+
+    def test_every_topic_as_the_environment_says(self):
+        """One process of the real thing for all topics: its own command functions, in JSON."""
+        script = ("import contextlib, io, json, sys\n"
+                  "from airflow.cli import cli_parser\n"
+                  "parser, out = cli_parser.get_parser(), {}\n"
+                  "for words in json.loads(sys.argv[1]):\n"
+                  "    args, text = parser.parse_args(words.split() + ['-o', 'json']), io.StringIO()\n"
+                  "    with contextlib.redirect_stdout(text): args.func(args)\n"
+                  "    out[words] = json.loads([x for x in text.getvalue().splitlines() if x.startswith('[')][-1])\n"
+                  "print('ANSWER' + json.dumps(out))\n")
+        words = ["providers " + t for t in TOPICS] + ["plugins"]
+        with tempfile.TemporaryDirectory(prefix="inventory-") as home:
+            real = subprocess.run([ROOT / ".venv/bin/python", "-c", script, json.dumps(words)], env={**self.env, "AIRFLOW_HOME": home, "COLUMNS": "4000"},
+                                  capture_output=True, text=True)
+        answers = [x for x in real.stdout.splitlines() if x.startswith("ANSWER")]
+        self.assertTrue(answers, real.stderr[-3000:])
+        theirs = json.loads(answers[0][6:])
+        for w in words:
+            with self.subTest(command=w):
+                got = self.ours(*w.split(), "-o", "json")
+                self.assertEqual(got.returncode, 0, got.stderr)
+                mine = json.loads(got.stdout)
+                if w == "plugins":                       # a path relative to each one's own folder
+                    mine, theirs[w] = [{**r, "source": r["source"][-40:]} for r in mine], [{**r, "source": r["source"][-40:]} for r in theirs[w]]
+                self.assertEqual(as_set(mine), as_set(theirs[w]))
+        self.assertGreater(len(theirs["plugins"]), 2)
+        self.assertGreater(len(theirs["providers hooks"]), 2)
+
+    def test_a_provider_that_is_not_there(self):
+        got = self.ours("providers", "get", "nope")
+        self.assertEqual((got.returncode, got.stderr.strip()), (1, "No such provider installed: nope"))
+
+
+if __name__ == "__main__":
+    unittest.main()
