@@ -56,7 +56,7 @@ static const struct field triggerer_fields[] = {
 	TEXT("operator_name", "COALESCE(k.operator_name, k.operator)"), TIME("queued_when", "t.queued_at"), TIME("scheduled_when", "t.scheduled_at"), \
 	INT("pid", "t.pid"), TEXT("executor", "k.executor"), TEXT("executor_config", "COALESCE(k.executor_config, '{}')")
 
-static const struct field ti_fields[] = {
+const struct field ti_fields[] = {
 	UUID("id", "t.id"),
 	TEXT("task_id", "t.task_id"),
 	TEXT("dag_id", "r.dag_id"),
@@ -74,7 +74,7 @@ static const struct field ti_fields[] = {
 	END
 };
 
-static const struct field try_fields[] = {
+const struct field try_fields[] = {
 	TEXT("task_id", "t.task_id"),
 	TEXT("dag_id", "r.dag_id"),
 	TEXT("dag_run_id", "r.run_id"),
@@ -83,12 +83,6 @@ static const struct field try_fields[] = {
 	OBJECT("dag_version", version_fields),
 	END
 };
-
-#define TI_CORE " t JOIN dag_run r ON r.id = t.dag_run JOIN dag d ON d.dag_id = r.dag_id LEFT JOIN dag_version v ON v.id = t.version " \
-	"LEFT JOIN dag_version_task k ON k.version = t.version AND k.task_id = t.task_id"
-#define TI_FROM "task_instance" TI_CORE " LEFT JOIN task_note n ON n.ti = t.id " \
-	"LEFT JOIN rendered_fields f ON f.dag_run = t.dag_run AND f.task_id = t.task_id AND f.map_index = t.map_index " \
-	"LEFT JOIN \"trigger\" g ON g.id = t.trigger_id LEFT JOIN job j ON j.id = g.triggerer_id"
 
 /* ---- lists ---- */
 

@@ -7,6 +7,14 @@
 #define TI_COUNT_FROM "task_instance t JOIN dag_run r ON r.id = t.dag_run"
 #define TI_COUNT_ALL TI_COUNT_FROM " LEFT JOIN dag_version v ON v.id = t.version LEFT JOIN dag_version_task k ON k.version = t.version AND k.task_id = t.task_id"
 
+/* a task instance, and a past try, with what their fields name; over t (task_instance or task_try) */
+extern const struct field ti_fields[], try_fields[];
+#define TI_CORE " t JOIN dag_run r ON r.id = t.dag_run JOIN dag d ON d.dag_id = r.dag_id LEFT JOIN dag_version v ON v.id = t.version " \
+	"LEFT JOIN dag_version_task k ON k.version = t.version AND k.task_id = t.task_id"
+#define TI_FROM "task_instance" TI_CORE " LEFT JOIN task_note n ON n.ti = t.id " \
+	"LEFT JOIN rendered_fields f ON f.dag_run = t.dag_run AND f.task_id = t.task_id AND f.map_index = t.map_index " \
+	"LEFT JOIN \"trigger\" g ON g.id = t.trigger_id LEFT JOIN job j ON j.id = g.triggerer_id"
+
 bool call_has(const struct call *c, const char *param);            /* a path parameter */
 /* from the path or, where the path has none, the query; -1 when absent, false (and a problem) when it is no number */
 bool call_map_index(struct call *c, int64_t *ret);

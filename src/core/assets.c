@@ -7,24 +7,24 @@ static const json_t *var_of(const json_t *node)
 	return var ? var : node;
 }
 
-static bool names(const json_t *node, const char *name, const char *uri)
+static bool names(const json_t *node, const char *name, const char *uri, const char *alias)
 {
 	const json_t *v = var_of(node);
 	const char *type = jg_str(node, "__type", ""), *n = jg_str(v, "name", NULL), *u = jg_str(v, "uri", NULL);
-	if (streq(type, "asset_alias"))          /* an event through an alias comes under the alias's name, without uri */
-		return !uri && streq(n, name);
+	if (streq(type, "asset_alias"))
+		return alias && streq(n, alias);
 	if (streq(type, "asset"))
-		return u && uri ? streq(u, uri) && (!name || !n || streq(n, name)) : uri && streq(n, name);
-	return uri && streq(type, "asset_ref") && ((n && streq(n, name)) || (u && streq(u, uri)));
+		return u ? streq(u, uri) && (!n || streq(n, name)) : streq(n, name);
+	return streq(type, "asset_ref") && ((n && streq(n, name)) || (u && streq(u, uri)));
 }
 
-static bool mentions(const json_t *node, const char *name, const char *uri, int depth)
+static bool mentions(const json_t *node, const struct event *ev, int depth)
 {
 	const json_t *objects = jg(var_of(node), "objects");
 	if (!objects || depth > 100)
-		return names(node, name, uri);
+		return names(node, ev->asset.name, ev->asset.uri, ev->asset.alias);
 	for (size_t i = 0; i < json_array_size(objects); i++)
-		if (mentions(json_array_get(objects, i), name, uri, depth + 1))
+		if (mentions(json_array_get(objects, i), ev, depth + 1))
 			return true;
 	return false;
 }
@@ -40,19 +40,24 @@ static bool holds(const json_t *node, const struct dag_state *d, int depth)
 		return all;
 	}
 	for (size_t i = 0; i < d->assets.n; i++)
-		if (names(node, d->assets.at[i].name, d->assets.at[i].uri))
+		if (names(node, d->assets.at[i].name, d->assets.at[i].uri, d->assets.at[i].alias))
 			return true;
 	return false;
 }
 
-static void note(struct dag_state *d, const char *name, const char *uri, usec_t now)
+static bool same(const struct asset_seen *a, const struct event *ev)
+{
+	return streq(a->name, ev->asset.name) && streq(a->uri, ev->asset.uri);
+}
+
+static void note(struct dag_state *d, const struct event *ev)
 {
 	for (size_t i = 0; i < d->assets.n; i++)
-		if (streq(d->assets.at[i].name, name) && streq(d->assets.at[i].uri, uri)) {
-			d->assets.at[i].at = now;
+		if (same(&d->assets.at[i], ev) && (!ev->asset.alias || streq(d->assets.at[i].alias, ev->asset.alias))) {
+			d->assets.at[i].at = ev->now;
 			return;
 		}
-	struct asset_seen seen = { xstrdup(name), xstrdup(uri), now };
+	struct asset_seen seen = { xstrdup(ev->asset.name), xstrdup(ev->asset.uri), xstrdup(ev->asset.alias), ev->now };
 	vec_push(&d->assets, seen);
 }
 
@@ -62,20 +67,33 @@ void assets_event(struct core *c, const struct event *ev)
 		struct dag_state *d = e->value;
 		if (ev->asset.dag_id && !streq(ev->asset.dag_id, d->dag_id))
 			continue;
-		if (!d->dag || d->gone || !d->dag->has_asset_schedule || !mentions(d->dag->asset_condition, ev->asset.name, ev->asset.uri, 0))
+		if (!d->dag || d->gone || !d->dag->has_asset_schedule || !mentions(d->dag->asset_condition, ev, 0))
 			continue;
-		note(d, ev->asset.name, ev->asset.uri, ev->now);
+		note(d, ev);
 		mark_dag(c, d);
 	}
 }
 
+static void drop(struct dag_state *d, size_t i)
+{
+	free(d->assets.at[i].name);
+	free(d->assets.at[i].uri);
+	free(d->assets.at[i].alias);
+	d->assets.at[i] = d->assets.at[--d->assets.n];
+}
+
+void assets_unqueued(struct core *c, const struct event *ev)
+{
+	struct dag_state *d = map_get(&c->dags, ev->asset.dag_id);
+	for (size_t i = d ? d->assets.n : 0; i-- > 0; )
+		if (same(&d->assets.at[i], ev))
+			drop(d, i);
+}
+
 void assets_forget(struct dag_state *d)
 {
-	for (size_t i = 0; i < d->assets.n; i++) {
-		free(d->assets.at[i].name);
-		free(d->assets.at[i].uri);
-	}
-	d->assets.n = 0;
+	while (d->assets.n)
+		drop(d, d->assets.n - 1);
 }
 
 void assets_drain(struct core *c, struct dag_state *d)

@@ -229,8 +229,10 @@ static void ti_due(struct core *c, struct task_instance *ti)
 	heap_remove(&c->ti_timers, &ti->timer);
 	if (ti->state == TI_UP_FOR_RETRY || ti->state == TI_UP_FOR_RESCHEDULE)
 		mark_ti(c, ti);
-	else if (ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT)
+	else if (ti->state == TI_DEFERRED)
 		outcome_trigger_timeout(c, ti);
+	else if (ti->state == TI_AWAITING_INPUT)
+		act_after(c, (struct action){ .kind = ACT_INPUT_DUE, .ti = ti, .run = ti->run });
 	else if (ti->state == TI_QUEUED)
 		outcome_queued_too_long(c, ti);
 }
@@ -307,6 +309,7 @@ static void dispatch(struct core *c, const struct event *ev)
 	case EV_MARK: mark_selection(c, ev); break;
 	case EV_DELETE_RUN: delete_run(c, ev); break;
 	case EV_ASSET: assets_event(c, ev); break;
+	case EV_ASSET_UNQUEUED: assets_unqueued(c, ev); break;
 	case EV_LOST: outcome_lost(c, ev); break;
 	case EV_TIMETABLE_ANSWER: on_timetable(c, ev); break;
 	}

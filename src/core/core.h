@@ -60,6 +60,7 @@ enum event_kind {
   EV_MARK,             /* selection + ti_state, or run state */
   EV_DELETE_RUN,       /* dag_id, run_id */
   EV_ASSET,            /* asset uri/name got an event */
+  EV_ASSET_UNQUEUED,   /* asset of dag_id: its queued events do not count any more */
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */
   EV_TIMETABLE_ANSWER, /* dag_id, info: the Python host answered for a custom timetable */
   EV_RESTORE_DAG_VERSION, /* dag: an older version that runs about to be restored were made with (a reference is taken) */
@@ -95,7 +96,7 @@ struct event {
     struct { struct selection sel; enum ti_state state; enum run_state run_state; bool is_run; } mark;
     struct selection clear;
     struct { const char *dag_id, *run_id; } run_ref;
-    struct { const char *name, *uri; int64_t event_id; const char *dag_id; } asset;   /* dag_id: only this DAG's queue (restore); NULL = all that want it */
+    struct { const char *name, *uri; int64_t event_id; const char *dag_id, *alias; } asset;   /* dag_id: only this DAG's queue; NULL = all that want it. alias: it came through it; NULL = none */
     struct { const char *dag_id; bool found; struct run_info info; } timetable;
   };
 };
@@ -114,6 +115,7 @@ enum action_kind {
   ACT_CANCEL_TRIGGER,  /* ti */
   ACT_CALLBACK,        /* run: on_success/on_failure of the run (code: run state) */
   ACT_TI_CALLBACK,     /* ti failed outside its process (lost, timed out in queue): its callbacks run in Python */
+  ACT_INPUT_DUE,       /* ti waits for a person, and its time is up: the engine says what the answer is (EV_TRIGGER_FIRED) */
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
   ACT_ASSET_RUN,       /* run consumed queued asset events of its DAG */
   ACT_REPLY,           /* number: the event's cookie; code (0 or error id), text, run: result of a request event */

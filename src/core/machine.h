@@ -77,7 +77,7 @@ struct ti_private {
 struct ti_full { struct task_instance ti; struct ti_private p; };
 
 struct ended_run { usec_t run_after; int64_t id; enum run_state state; };
-struct asset_seen { char *name, *uri; usec_t at; };
+struct asset_seen { char *name, *uri, *alias; usec_t at; };   /* alias: NULL when it did not come through one */
 
 struct dag_state {
 	struct heap_item timer;
@@ -237,6 +237,7 @@ void catchup_compute(struct core *c, struct dag_state *d);      /* next run of t
 void catchup_drain(struct core *c, struct dag_state *d);
 void catchup_note_run(struct core *c, struct dag_state *d, const struct dag_run *run);
 void assets_event(struct core *c, const struct event *ev);
+void assets_unqueued(struct core *c, const struct event *ev);
 void assets_forget(struct dag_state *d);
 void assets_drain(struct core *c, struct dag_state *d);
 int dag_max_active_runs(const struct core *c, const struct dag_state *d);

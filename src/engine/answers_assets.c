@@ -1,4 +1,4 @@
-/* Assets: what tasks ask about them, and what a task's end does to them. */
+/* Assets: what tasks ask about them. */
 #include "engine/requests.h"
 #include "base/time.h"
 #include "processor/secrets.h"
@@ -153,89 +153,6 @@ static int asset_state(struct asking_child *a, json_t **ret, struct err *err)
   else if (x == 0) x = store_run(a->e->db, SQL_asset_state_clear, err, v_int(id));
   if (x == 0) *ret = body_ok(true);
   return x;
-}
-
-/* ---- a task's end: events of its outlets, and which DAGs now have one waiting ---- */
-
-static int event_of(struct engine *e, const struct task_instance *ti, const char *name, const char *uri, const char *alias, const json_t *extra,
-                    const char *partition, struct err *err)
-{
-  CLEANUP(rows_close) struct rows r = {0};
-  int64_t asset, event, alias_row = 0;
-  usec_t now = loop_now();
-  int x = store_one(e->db, SQL_asset_by_name_uri, &r, err, v_text(name), v_text(uri));
-  asset = x == 0 ? row_int(&r, 0) : 0;
-  rows_close(&r);
-  if (x == E_NOT_FOUND) {
-    err_clear(err);
-    x = store_insert(e->db, SQL_asset_put, &asset, err, v_text(name), v_text(uri), v_text("asset"), v_text("{}"), v_time(now));
-  }
-  CLEANUP(freep) char *text = extra ? json_dumps(extra, JSON_COMPACT) : xstrdup("{}");
-  if (x == 0) x = store_insert(e->db, SQL_asset_event_add, &event, err, v_int(asset), v_time(now), v_text(ti->run->dag->dag_id),
-                               v_text(ti->run->dag->tasks[ti->task].task_id), v_text(ti->run->run_id), v_int(ti->map_index), v_text(partition), v_text(text));
-  if (x == 0 && alias) x = store_insert(e->db, SQL_asset_alias_put, &alias_row, err, v_text(alias), v_text("asset"));
-  if (x == 0 && alias_row) x = store_run(e->db, SQL_asset_alias_link, err, v_int(alias_row), v_int(asset));
-  if (x == 0 && alias_row) x = store_run(e->db, SQL_asset_event_alias, err, v_int(alias_row), v_int(event));
-  if (x < 0) return x;
-  x = store_query(e->db, SQL_schedule_dags_of_asset, &r, err, v_int(asset));
-  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
-    if (row_bool(&r, 1)) continue;                    /* paused DAGs do not queue up events */
-    x = store_run(e->db, SQL_asset_queue_add, err, v_text(row_text(&r, 0)), v_int(asset), v_time(now));
-  }
-  rows_close(&r);
-  if (x < 0) return x;
-  struct event ev = {.kind = EV_ASSET, .asset = {.name = name, .uri = uri, .event_id = event}};
-  engine_step(e, &ev);
-  if (alias) {
-    struct event through = {.kind = EV_ASSET, .asset = {.name = alias, .event_id = event}};
-    engine_step(e, &through);
-  }
-  return 0;
-}
-
-/* outlet_events: [{dest_asset_key:{name,uri}, source_alias_name?, extra, partition_keys?}]; task_outlets: [{name,uri,type}] */
-int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *outlet_events, struct err *err)
-{
-  size_t i, k;
-  json_t *o, *v;
-  int r = 0;
-  json_array_foreach((json_t *)(uintptr_t)outlets, i, o) {
-    const char *name = jg_str(o, "name", NULL), *uri = jg_str(o, "uri", NULL);
-    const json_t *extra = NULL;
-    if (!name && !uri) continue;
-    CLEANUP(rows_close) struct rows row = {0};
-    if (!name || !uri) {                              /* a reference by name or uri alone */
-      r = name ? store_one(e->db, SQL_asset_by_name, &row, err, v_text(name)) : store_one(e->db, SQL_asset_by_uri, &row, err, v_text(uri));
-      if (r == E_NOT_FOUND) { err_clear(err); r = 0; continue; }
-      if (r < 0) return r;
-      name = row_text(&row, 1);
-      uri = row_text(&row, 2);
-    }
-    if (streq(jg_str(o, "type", ""), "AssetAlias")) continue;
-    json_array_foreach((json_t *)(uintptr_t)outlet_events, k, v) {
-      const json_t *key = jg(v, "dest_asset_key");
-      if (!jg_str(v, "source_alias_name", NULL) && streq(jg_str(key, "name", NULL), name) && streq(jg_str(key, "uri", NULL), uri)) extra = jg(v, "extra");
-    }
-    if ((r = event_of(e, ti, name, uri, NULL, extra, ti->run->partition_key, err)) < 0) return r;
-  }
-  json_array_foreach((json_t *)(uintptr_t)outlet_events, k, v) {
-    const json_t *key = jg(v, "dest_asset_key");
-    const char *alias = jg_str(v, "source_alias_name", NULL), *name = jg_str(key, "name", NULL), *uri = jg_str(key, "uri", NULL);
-    if (alias && name && uri && (r = event_of(e, ti, name, uri, alias, jg(v, "extra"), ti->run->partition_key, err)) < 0) return r;
-  }
-  return r;
-}
-
-int engine_asset_run(struct engine *e, struct dag_run *run, struct err *err)
-{
-  CLEANUP(rows_close) struct rows r = {0};
-  usec_t after = 0;
-  int x = store_query(e->db, SQL_engine_asset_run_before, &r, err, v_text(run->dag->dag_id), v_int(run->id));
-  if (x >= 0 && (x = rows_next(&r, err)) == 1) after = row_time(&r, 0);
-  rows_close(&r);
-  if (x < 0) return x;
-  x = store_run(e->db, SQL_run_asset_events_take, err, v_int(run->id), v_text(run->dag->dag_id), v_time(after == USEC_NONE ? 0 : after), v_time(run->run_after));
-  return x < 0 ? x : store_run(e->db, SQL_asset_queue_consume, err, v_text(run->dag->dag_id), v_time(run->run_after));
 }
 
 const struct request_entry answers_assets[] = {

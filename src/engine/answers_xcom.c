@@ -234,7 +234,7 @@ const struct request_entry answers_xcom[] = {
 
 const struct request_entry *request_answer_find(const char *type)
 {
-  static const struct request_entry *const tables[] = {answers_xcom, answers_runs, answers_assets};
+  static const struct request_entry *const tables[] = {answers_xcom, answers_runs, answers_assets, answers_people};
   for (size_t t = 0; t < ARRAY_LEN(tables); t++)
     for (const struct request_entry *x = tables[t]; x->type; x++)
       if (streq(x->type, type)) return x;

@@ -85,7 +85,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
                      v_text(reason_name((enum reason)a->code)), v_text(a->text));
   case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
   case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
-  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_ASK_TIMETABLE: case ACT_REPLY:
+  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
     return 0;
   }
   return 0;
@@ -99,6 +99,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti); break;
   case ACT_CALLBACK: engine_run_callback(e, a->run, a->code == RUN_FAILED); break;
   case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;
+  case ACT_INPUT_DUE: after_ti(e, AFTER_INPUT_DUE, a->ti, NULL); break;
   case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
   case ACT_REPLY: engine_core_reply(e, a); break;
   case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
@@ -182,6 +183,7 @@ static void perform(struct engine *e, struct after *a)
       exec_kill(e->exec, c->id, config_seconds(e->cfg, OPT_core_killed_task_cleanup_time), a->data ? a->data : c->kill_why);
     }
     break;
+  case AFTER_INPUT_DUE: people_time_out(e, &a->ti, a->try_number); break;
   case AFTER_MASK: {
     const char *value = a->data;
     exec_mask(engine_exec_of(e, a->child), a->child, &value, 1);

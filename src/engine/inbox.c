@@ -213,10 +213,37 @@ static int on_delete_dag(struct engine *e, const struct command *c, struct err *
   return r < 0 ? r : engine_reply(e, c->id, 0, NULL, NULL, err);
 }
 
+static int on_asset_event(struct engine *e, const struct command *c, struct err *err)
+{
+  int64_t event;
+  int r = engine_asset_happened(e, jg_int(c->args, "asset_id", 0), jg(c->args, "extra"), jg_str(c->args, "partition_key", NULL), &event, err);
+  if (r < 0) return r;
+  CLEANUP(json_decrefp) json_t *result = json_pack("{s:I}", "id", (json_int_t)event);
+  return engine_reply(e, c->id, 0, NULL, result, err);
+}
+
+static int on_asset_unqueue(struct engine *e, const struct command *c, struct err *err)
+{
+  usec_t before;
+  int64_t n;
+  int r = arg_time(c->args, "before", &before, err);
+  if (r == 0) r = engine_asset_unqueue(e, jg_str(c->args, "dag_id", NULL), jg_int(c->args, "asset_id", 0), before, &n, err);
+  if (r < 0) return r;
+  CLEANUP(json_decrefp) json_t *result = json_pack("{s:I}", "count", (json_int_t)n);
+  return engine_reply(e, c->id, 0, NULL, result, err);
+}
+
+static int on_hitl_respond(struct engine *e, const struct command *c, struct err *err)
+{
+  int r = people_respond(e, c->args, err);
+  return r < 0 ? r : engine_reply(e, c->id, 0, NULL, NULL, err);
+}
+
 static const struct { const char *kind; command_fn fn; } commands[] = {
   {"dag_run.trigger", on_trigger}, {"dag_run.clear", on_clear}, {"ti.clear", on_clear}, {"ti.mark", on_mark_ti},
   {"dag_run.mark", on_mark_run}, {"dag_run.delete", on_delete_run}, {"dag.pause", on_pause}, {"dag.delete", on_delete_dag},
   {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
+  {"hitl.respond", on_hitl_respond}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
 };
 
 /* ---- the walk ---- */

@@ -30,7 +30,7 @@ struct child {
 };
 
 /* What waits for the commit. Kept by value: core structs may move on before it. */
-enum after_kind { AFTER_SPAWN, AFTER_KILL, AFTER_ANSWER, AFTER_ACK, AFTER_WAKE, AFTER_MASK };
+enum after_kind { AFTER_SPAWN, AFTER_KILL, AFTER_ANSWER, AFTER_ACK, AFTER_WAKE, AFTER_MASK, AFTER_INPUT_DUE };
 struct after { enum after_kind kind; uint64_t child; struct uuid ti; int try_number; char *data; size_t n; };
 
 struct started { uint64_t child; usec_t at; };
@@ -147,8 +147,15 @@ bool poison_refused(const struct engine *e);                       /* the open b
 void poison_remember(struct engine *e, const struct child *c);     /* rolls the batch back and writes down whose fault it was */
 void poison_take(struct engine *e);                                /* at a welcome: those tries fail, their processes end */
 
+/* people.c: human in the loop */
+void people_time_out(struct engine *e, const struct uuid *ti, int try_number);   /* nobody answered in time */
+int people_answered_already(struct engine *e, const struct uuid *ti, int try_number, struct err *err);   /* a task has come to wait: goes on at once if so */
+int people_respond(struct engine *e, const json_t *args, struct err *err);         /* the command hitl.respond */
+
 /* assets.c */
 int engine_asset_run(struct engine *e, struct dag_run *run, struct err *err);  /* a run consumes its DAG's queued asset events */
+int engine_asset_happened(struct engine *e, int64_t asset, const json_t *extra, const char *partition, int64_t *ret_event, struct err *err);  /* E_NOT_FOUND */
+int engine_asset_unqueue(struct engine *e, const char *dag_id, int64_t asset, usec_t before, int64_t *ret, struct err *err);   /* NULL, 0, USEC_NONE: any; ret: how many */
 int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *events, struct err *err);
 
 /* hosts.c: what the Python host answers or does for us */

@@ -110,6 +110,22 @@ static int on_defer(struct asking_child *a, json_t **ret, struct err *err)
   return 0;
 }
 
+/* It waits for a person, without a trigger. */
+static int on_await_input(struct asking_child *a, json_t **ret, struct err *err)
+{
+  (void)ret;
+  struct event ev = blank();
+  struct uuid id = a->ti->id;
+  int try_number = a->ti->try_number;
+  CLEANUP(freep) char *next = compact(jg(a->q, "next_kwargs"));
+  usec_t timeout = duration_of(jg(a->q, "timeout"));
+  if (timeout != USEC_NONE) ev.done.trigger_timeout = loop_now() + timeout;
+  ev.done.next_method = jg_str(a->q, "next_method", "execute_complete");
+  ev.done.next_kwargs = next ? next : "{}";
+  done(a, OUT_AWAITING_INPUT, &ev);
+  return people_answered_already(a->e, &id, try_number, err);
+}
+
 static int on_reschedule(struct asking_child *a, json_t **ret, struct err *err)
 {
   (void)ret;
@@ -241,7 +257,7 @@ static int on_mask(struct asking_child *a, json_t **ret, struct err *err)
 
 static const struct request_entry own[] = {
   {"SucceedTask", on_succeed, true}, {"RetryTask", on_retry, true}, {"TaskState", on_state, true}, {"DeferTask", on_defer, true},
-  {"RescheduleTask", on_reschedule, true}, {"SkipDownstreamTasks", on_skip_downstream, true}, {"TriggerDagRun", on_trigger_run, true},
+  {"RescheduleTask", on_reschedule, true}, {"AwaitInputTask", on_await_input, true}, {"SkipDownstreamTasks", on_skip_downstream, true}, {"TriggerDagRun", on_trigger_run, true},
   {"MaskSecret", on_mask, false},
 };
 

@@ -8,7 +8,7 @@ typedef int (*request_fn)(struct asking_child *a, json_t **ret, struct err *err)
 struct request_entry { const char *type; request_fn fn; bool needs_try; };
 const struct request_entry *request_answer_find(const char *type);
 const struct request_entry *request_find(const char *type);            /* those and what requests.c itself does; NULL */
-extern const struct request_entry answers_xcom[], answers_runs[], answers_assets[];   /* each ends with type NULL */
+extern const struct request_entry answers_xcom[], answers_runs[], answers_assets[], answers_people[];   /* each ends with type NULL */
 json_t *body_ok(bool ok);
 usec_t own_logical(const struct asking_child *a);      /* the asking run's logical date, else run_after, else now */
 int run_db_id(struct asking_child *a, int64_t *ret, struct err *err);                  /* of q's dag_id and run_id; E_NOT_FOUND */

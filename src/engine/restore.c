@@ -257,7 +257,7 @@ static int restore_asset_queue(struct engine *e, struct err *err)
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_query_values(e->db, SQL_engine_asset_queue_list, NULL, 0, &r, err);
   while (x >= 0 && (x = rows_next(&r, err)) == 1) {
-    struct event ev = {.kind = EV_ASSET, .asset = {.name = row_text(&r, 1), .uri = row_text(&r, 2), .dag_id = row_text(&r, 0)}};
+    struct event ev = {.kind = EV_ASSET, .asset = {.name = row_text(&r, 1), .uri = row_text(&r, 2), .dag_id = row_text(&r, 0), .alias = row_text(&r, 4)}};
     engine_step(e, &ev);
   }
   return x;

@@ -223,7 +223,9 @@ static int save_dag(struct saving *s, json_t *data, struct err *err)
   map_put(&s->seen, dag_id, s);
   json_t *expression = NULL;
   const json_t *assets = timetable_asset_condition(dag->timetable);
-  int r = assets ? condition(s, dag->dag_id, assets, &expression, err) : 0;
+  int r = store_run(s->p->db, SQL_schedule_names_clear, err, v_text(dag->dag_id));
+  if (r == 0) r = store_run(s->p->db, SQL_schedule_uris_clear, err, v_text(dag->dag_id));
+  if (r == 0 && assets) r = condition(s, dag->dag_id, assets, &expression, err);
   CLEANUP(freep) char *shown = text_of(expression);
   json_decref(expression);
   if (r == 0) r = save_version(s, dag, text, side, hash, err);

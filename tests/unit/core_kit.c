@@ -352,6 +352,7 @@ static void perform(struct kit *k, const struct action *a)
 		k->last_run = a->run;
 		take_text(k, a->text);
 		break;
+	case ACT_INPUT_DUE: k->inputs_due++; break;
 	case ACT_CANCEL_TRIGGER: case ACT_ASK_TIMETABLE: case ACT_ASSET_RUN: case ACT_DECISION:
 		break;
 	}

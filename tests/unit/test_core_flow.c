@@ -345,6 +345,34 @@ static void reschedule_and_defer(void **state)
 	kit_clear(&k);
 }
 
+/* its time being up ends nothing by itself: the engine is told, also after a restart, and says with what it goes on */
+static void waits_for_a_person(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task s;task t up=s");
+	kit_trigger(&k, "d", "m1", NOW);
+	struct task_instance *s = kit_ti(&k, "d", "m1", "s", -1);
+	kit_started(&k, s);
+	struct event wait = { .kind = EV_TI_DONE, .done = { .ref = { s->id, 1 }, .outcome = OUT_AWAITING_INPUT, .next_method = "execute_complete", .next_kwargs = "{}",
+		.trigger_timeout = NOW + 60 * USEC_SEC } };
+	kit_step(&k, &wait);
+	expect_states(&k, "m1", "s:awaiting_input t:");
+	kit_crash(&k);
+	kit_time(&k, NOW + 59 * USEC_SEC);
+	assert_int_equal(k.inputs_due, 0);
+	kit_time(&k, NOW + 60 * USEC_SEC);
+	assert_int_equal(k.inputs_due, 1);
+	expect_states(&k, "m1", "s:awaiting_input t:");
+	s = kit_ti(&k, "d", "m1", "s", -1);
+	struct event answer = { .kind = EV_TRIGGER_FIRED, .fired = { .ref = { s->id, 1 }, .next_kwargs = "{\"event\":{}}" } };
+	kit_step(&k, &answer);
+	expect_states(&k, "m1", "s:queued t:");
+	assert_string_equal(s->next_method, "execute_complete");
+	assert_string_equal(s->next_kwargs, "{\"event\":{}}");
+	kit_clear(&k);
+}
+
 static void deadlock_fails_the_run(void **state)
 {
 	(void)state;
@@ -366,7 +394,7 @@ int main(void)
 		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
-		cmocka_unit_test(deadlock_fails_the_run),
+		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

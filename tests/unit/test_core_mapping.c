@@ -534,6 +534,34 @@ static void asset_events_start_runs(void **state)
 	kit_clear(&k);
 }
 
+/* through an alias, taken back, and after a restart */
+static void asset_events_through_an_alias(void **state)
+{
+	(void)state;
+	struct kit k;
+	struct dag *d;
+	kit_init(&k, NOW);
+	json_t *data = kit_dag_json("dag d;task a");
+	json_object_set_new(json_object_get(data, "dag"), "timetable", json_pack("{s:s, s:{s:{s:s, s:[{s:s, s:s}, {s:s, s:s}]}}}", "__type",
+		"airflow.timetables.simple.AssetTriggeredTimetable", "__var", "asset_condition", "__type", "asset_all", "objects",
+		"__type", "asset_alias", "name", "al", "__type", "asset_ref", "uri", "s3://y"));
+	assert_int_equal(dag_compile(data, NULL, NULL, &d, NULL), 0);
+	kit_add(&k, d);
+	kit_start(&k);
+	struct event direct = { .kind = EV_ASSET, .asset = { .name = "x", .uri = "s3://x" } }, through = { .kind = EV_ASSET, .asset = { .name = "x", .uri = "s3://x", .alias = "al" } },
+		other = { .kind = EV_ASSET, .asset = { .name = "y", .uri = "s3://y" } }, back = { .kind = EV_ASSET_UNQUEUED, .asset = { .name = "x", .uri = "s3://x", .dag_id = "d" } };
+	kit_step(&k, &other);
+	kit_step(&k, &direct);
+	assert_int_equal(k.runs.n, 0);
+	back.asset.name = "y", back.asset.uri = "s3://y";
+	kit_step(&k, &back);
+	kit_step(&k, &through);
+	assert_int_equal(k.runs.n, 0);
+	kit_step(&k, &other);
+	assert_int_equal(k.runs.n, 1);
+	kit_clear(&k);
+}
+
 static void trigger_errors(void **state)
 {
 	(void)state;
@@ -578,7 +606,7 @@ int main(void)
 		cmocka_unit_test(short_circuit_skips_everything_given), cmocka_unit_test(fail_fast), cmocka_unit_test(clear_a_finished_run),
 		cmocka_unit_test(clear_what_runs), cmocka_unit_test(clear_takes_setups_along), cmocka_unit_test(clear_one_index_with_its_downstream),
 		cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run),
-		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs),
+		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs), cmocka_unit_test(asset_events_through_an_alias),
 		cmocka_unit_test(trigger_errors), cmocka_unit_test(retry_delays_match_airflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

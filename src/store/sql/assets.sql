@@ -61,6 +61,16 @@ DELETE FROM task_outlet_asset WHERE dag_id = ? AND updated < ?
 DELETE FROM task_inlet_asset WHERE dag_id = ? AND updated < ?
 -- name: dag_queue_clear
 DELETE FROM asset_dag_queue WHERE dag_id = ?
+-- DAGs that an event concerns and that are neither stale nor paused: asset, its name, its uri, the alias it came through or NULL
+-- name: asset_listeners
+SELECT d.dag_id FROM dag d WHERE d.is_stale = 0 AND d.is_paused = 0 AND (
+  d.dag_id IN (SELECT dag_id FROM dag_schedule_asset WHERE asset = ?1) OR d.dag_id IN (SELECT dag_id FROM dag_schedule_name WHERE name = ?2)
+  OR d.dag_id IN (SELECT dag_id FROM dag_schedule_uri WHERE uri = ?3)
+  OR d.dag_id IN (SELECT s.dag_id FROM dag_schedule_alias s JOIN asset_alias a ON a.id = s.alias WHERE a.name = ?4)) ORDER BY d.dag_id
+-- dag_id, asset, before: each may be NULL for any
+-- name: asset_queue_matching
+SELECT q.dag_id, q.asset, a.name, a.uri FROM asset_dag_queue q JOIN asset a ON a.id = q.asset
+WHERE q.dag_id = COALESCE(?1, q.dag_id) AND q.asset = COALESCE(?2, q.asset) AND q.created < COALESCE(?3, q.created + 1) ORDER BY q.dag_id, q.asset
 -- DAGs that an event of an asset concerns, not stale ones
 -- name: schedule_dags_of_asset
 SELECT s.dag_id, d.is_paused FROM dag_schedule_asset s JOIN dag d ON d.dag_id = s.dag_id WHERE s.asset = ? AND d.is_stale = 0 ORDER BY s.dag_id
@@ -96,6 +106,8 @@ INSERT INTO dag_run_asset_event (dag_run, event) VALUES (?, ?) ON CONFLICT DO NO
 -- name: run_asset_events_take
 INSERT INTO dag_run_asset_event (dag_run, event) SELECT ?1, e.id FROM asset_event e
 WHERE (e.asset IN (SELECT asset FROM dag_schedule_asset WHERE dag_id = ?2)
+    OR e.asset IN (SELECT a.id FROM asset a JOIN dag_schedule_name s ON s.name = a.name WHERE s.dag_id = ?2)
+    OR e.asset IN (SELECT a.id FROM asset a JOIN dag_schedule_uri s ON s.uri = a.uri WHERE s.dag_id = ?2)
     OR e.id IN (SELECT l.event FROM asset_alias_event l JOIN dag_schedule_alias s ON s.alias = l.alias WHERE s.dag_id = ?2))
   AND e.timestamp > ?3 AND e.timestamp <= ?4 ON CONFLICT DO NOTHING
 -- name: run_last_asset_triggered

@@ -20,7 +20,9 @@ SELECT id, version FROM dag_run WHERE dag_id = ? AND run_id = ?
 SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, e.source_map_index, e.timestamp, e.partition_key
 FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ? ORDER BY e.timestamp, e.id
 -- name: engine_asset_queue_list
-SELECT q.dag_id, a.name, a.uri, q.created FROM asset_dag_queue q JOIN asset a ON a.id = q.asset ORDER BY q.created
+SELECT q.dag_id, a.name, a.uri, q.created, l.name FROM asset_dag_queue q JOIN asset a ON a.id = q.asset
+LEFT JOIN dag_schedule_alias s ON s.dag_id = q.dag_id AND s.alias IN (SELECT alias FROM asset_alias_asset WHERE asset = q.asset)
+LEFT JOIN asset_alias l ON l.id = s.alias ORDER BY q.created
 -- name: engine_pools
 SELECT name, slots, include_deferred FROM pool ORDER BY name
 -- name: engine_run_of_date

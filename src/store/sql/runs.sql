@@ -235,6 +235,8 @@ ON CONFLICT (ti) DO UPDATE SET options = excluded.options, subject = excluded.su
 -- name: hitl_get
 SELECT options, subject, body, defaults, multiple, params, assignees, created, responded_at, responded_by, chosen_options, params_input
 FROM hitl_detail WHERE ti = ?
+-- name: hitl_exists
+SELECT count(*) FROM hitl_detail WHERE ti = ?
 -- ti, now, by, chosen, params: only the first answer counts
 -- name: hitl_respond
 UPDATE hitl_detail SET responded_at = ?2, responded_by = ?3, chosen_options = ?4, params_input = ?5 WHERE ti = ?1 AND responded_at IS NULL

@@ -1,0 +1,93 @@
+"""The cases of test_events.py: people, assets, partitions, deadlines. Steps are harness.Steps' and those of More below.
+
+In paths and bodies, {run:DAG:N} is the id of the DAG's Nth run (by run_after), {asset:NAME} the id of an asset."""
+import json
+import re
+
+from cases import Case
+from harness import Steps, quote
+
+CASES = []
+
+
+def case(name, dags, steps, **options):
+    CASES.append(Case(name, dags.split(), steps, options))
+
+
+class More(Steps):
+    """Steps that ask the API by themselves; every answer is recorded."""
+
+    def _fill(self, value):
+        if isinstance(value, dict):
+            return {k: self._fill(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._fill(v) for v in value]
+        return re.sub(r"\{(run|asset):([^}:]+)(?::(\d+))?\}", self._name, value) if isinstance(value, str) else value
+
+    def _name(self, m):
+        if m[1] == "asset":
+            return str(next(a["id"] for a in self.server.pages("/api/v2/assets?only_active=false", "assets") if a["name"] == m[2]))
+        runs = sorted(self.server.runs(m[2]), key=lambda r: (r["run_after"], r["dag_run_id"]))
+        return quote(runs[int(m[3]) - 1]["dag_run_id"])
+
+    def do_ask(self, name, method, path, body=None):
+        status, headers, data = self.server.api.raw(method, self._fill(path), self._fill(body))
+        body = json.loads(data) if data and "json" in headers.get("content-type", "") else data.decode()
+        self.answers[name] = {"status": status, "body": body}
+
+    def do_until(self, what, path, ready):
+        """The answer of GET path satisfies ready(body)."""
+        def look():
+            status, _, data = self.server.api.raw("GET", self._fill(path))
+            return json.loads(data) if status == 200 else None
+        self.server.wait(what, lambda: (b := look()) is not None and ready(b), look)
+
+    def do_run_started(self, dag, count=1):
+        self.server.wait(f"{count} runs of {dag}", lambda: len(self.server.runs(dag)) >= count, lambda: len(self.server.runs(dag)))
+
+
+# ---- people ----
+
+def detail(dag, task, map_index=-1, run=1):
+    return f"/api/v2/dags/{dag}/dagRuns/{{run:{dag}:{run}}}/taskInstances/{task}/{map_index}/hitlDetails"
+
+
+def answer(dag, task, chosen, params=None, name="answered", map_index=-1):
+    body = {"chosen_options": chosen, **({"params_input": params} if params is not None else {})}
+    return ("ask", name, "PATCH", detail(dag, task, map_index), body)
+
+
+def asked(dag, task, count=1):
+    return [("unpause", dag), ("trigger", dag), ("reached", dag, task, "awaiting_input", count)]
+
+
+ASK = detail("h_ask", "ask")
+LIST = "/api/v2/dags/h_ask/dagRuns/~/hitlDetails"
+case("h_ask", "h_ask", asked("h_ask", "ask") + [
+    ("ask", "one", "GET", ASK), ("ask", "list", "GET", "/api/v2/dags/h_ask/dagRuns/{run:h_ask:1}/hitlDetails"), ("ask", "list of a dag", "GET", LIST),
+    *[("ask", f"list {q}", "GET", f"{LIST}?{q}") for q in (
+        "response_received=false", "response_received=true", "state=awaiting_input", "state=success", "state=bad", "subject_search=which", "subject_search=nothing",
+        "body_search=read", "task_id=ask", "task_id=other", "task_id_pattern=as", "dag_id_pattern=h_a", "map_index=-1", "map_index=3", "order_by=-created_at",
+        "order_by=subject", "order_by=bad", "responded_by_user_id=x", "limit=0", "created_at_gte=2015-01-01T00:00:00Z", "created_at_lt=2015-01-01T00:00:00Z")],
+    ("ask", "unknown task", "GET", detail("h_ask", "nope")), ("ask", "asks nothing", "GET", detail("h_ask", "after")),
+    ("ask", "other index", "GET", detail("h_ask", "ask", 4)), ("ask", "unknown run", "GET", "/api/v2/dags/h_ask/dagRuns/nope/taskInstances/ask/-1/hitlDetails"),
+    ("ask", "try", "GET", ASK + "/tries/1"), ("ask", "no such try", "GET", ASK + "/tries/7"),
+    answer("h_ask", "ask", ["up", "down", "left"], name="wrong option"), answer("h_ask", "ask", [], name="nothing chosen"),
+    ("ask", "no body", "PATCH", ASK), ("ask", "empty body", "PATCH", ASK, {}), ("ask", "wrong types", "PATCH", ASK, {"chosen_options": "left", "params_input": 5}),
+    answer("h_ask", "nope", ["left"], name="answer for an unknown task"), answer("h_ask", "after", ["left"], name="answer not asked for"),
+    answer("h_ask", "ask", ["left", "back"], {"why": "because", "n": 4}), answer("h_ask", "ask", ["left"], name="answered again"),
+    ("ended", "h_ask", 1), ("ask", "one afterwards", "GET", ASK), ("ask", "list answered", "GET", LIST + "?response_received=true"),
+    ("ask", "by whom", "GET", LIST + "?responded_by_user_id=Anonymous&responded_by_user_name=Anonymous")], logs=False)
+case("h_one", "h_one", asked("h_one", "one") + [
+    ("ask", "one", "GET", detail("h_one", "one")), answer("h_one", "one", ["yes", "no"], name="two chosen"), answer("h_one", "one", ["yes"]), ("ended", "h_one", 1)], logs=False)
+case("h_approve", "h_approve", asked("h_approve", "approve") + [answer("h_approve", "approve", ["Approve"]), ("ended", "h_approve", 1)], logs=False)
+case("h_reject", "h_reject", asked("h_reject", "approve") + [answer("h_reject", "approve", ["Reject"]), ("ended", "h_reject", 1)], logs=False)
+case("h_reject_fails", "h_reject_fails", asked("h_reject_fails", "approve") + [answer("h_reject_fails", "approve", ["Reject"]), ("ended", "h_reject_fails", 1)], logs=False)
+case("h_branch", "h_branch", asked("h_branch", "choose") + [answer("h_branch", "choose", ["there"]), ("ended", "h_branch", 1)], logs=False)
+case("h_entry", "h_entry", asked("h_entry", "entry") + [
+    ("ask", "one", "GET", detail("h_entry", "entry")), answer("h_entry", "entry", ["OK"], {"name": "Ann", "age": 3}), ("ended", "h_entry", 1)], logs=False)
+case("h_times_out", "h_times_out", [("unpause", "h_times_out"), ("trigger", "h_times_out"), ("ended", "h_times_out", 1),
+    ("ask", "defaults", "GET", detail("h_times_out", "defaults")), ("ask", "fails", "GET", detail("h_times_out", "fails"))], logs=False)
+case("h_mapped", "h_mapped", asked("h_mapped", "each", 2) + [
+    answer("h_mapped", "each", ["y"], name="second", map_index=1), answer("h_mapped", "each", ["x"], name="first", map_index=0), ("ended", "h_mapped", 1),
+    ("ask", "list", "GET", "/api/v2/dags/h_mapped/dagRuns/~/hitlDetails?order_by=subject")], logs=False)
