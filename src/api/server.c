@@ -4,6 +4,7 @@
 #include "api/execution.h"
 #include "api/handlers.h"
 #include "api/origin.h"
+#include "api/accounts.h"
 #include "api/permit.h"
 #include "api/router.h"
 #include "api/workers.h"
@@ -198,6 +199,15 @@ static int make_runtime_folder(const struct config *cfg, struct err *err)
 	return 0;
 }
 
+static int first_user(struct api *api, struct err *err)
+{
+	CLEANUP(freep) char *name = NULL;
+	int rc = people_from_environment(api->db, &name, err);
+	if (name)
+		log_info("made the user %s, whom the environment names", name);
+	return rc;
+}
+
 static int open_all(struct api *api, struct err *err)
 {
 	const struct config *cfg = api->cfg;
@@ -212,6 +222,8 @@ static int open_all(struct api *api, struct err *err)
 	if (rc == 0)
 		rc = fernet_new(config_str(cfg, OPT_core_fernet_key), &api->fernet, err);
 	as.db = api->db;
+	if (rc == 0)
+		rc = first_user(api, err);
 	if (rc == 0)
 		rc = auth_new(&as, &api->auth, err);
 	if (rc == 0)

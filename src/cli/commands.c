@@ -14,6 +14,8 @@ const struct cli_command *const cli_families[] = {
   cli_connections,
   cli_pools,
   cli_users,
+  cli_permissions,
+  cli_rotate,
   cli_db,
   cli_config_commands,
   cli_jobs,

@@ -1,4 +1,5 @@
 /* The database: initdb, db init|migrate|reset|check, and their older spellings. */
+#include "api/accounts.h"
 #include "cli/cli.h"
 #include "cli/roles.h"
 #include "config/config.h"
@@ -34,7 +35,10 @@ static int migrate(struct cli *c)
   if (r == 0) r = store_schema_version(db, &version, &e);
   if (r == 0 && version < store_schema_latest()) r = role_migrate(cfg, db, show_step, c, &e);
   if (r == 0) r = role_prepare_home(cfg, &e);
+  CLEANUP(freep) char *name = NULL;
+  if (r == 0) r = people_from_environment(db, &name, &e);
   if (r < 0) return cli_fail(c, &e, "the database could not be prepared");
+  if (name) fprintf(c->out, "User \"%s\" created with role \"Admin\"\n", name);
   if (made & 1) fprintf(c->out, "wrote %s with a fresh fernet_key\n", config_file(cfg));
   fprintf(c->out, version == store_schema_latest() ? "%s is up to date\n" : "%s is ready\n", store_path(db));
   return 0;

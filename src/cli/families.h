@@ -13,6 +13,8 @@ extern const struct cli_command cli_variables[];
 extern const struct cli_command cli_connections[];
 extern const struct cli_command cli_pools[];
 extern const struct cli_command cli_users[];
+extern const struct cli_command cli_permissions[];
+extern const struct cli_command cli_rotate[];
 extern const struct cli_command cli_db[];
 extern const struct cli_command cli_config_commands[];
 extern const struct cli_command cli_jobs[];

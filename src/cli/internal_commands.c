@@ -1,7 +1,7 @@
 /* updraft internal ...: what the Python side of an adopted environment asks (python/updraft). Hidden; the answers are for programs. */
+#include "api/accounts.h"
 #include "base/json.h"
 #include "cli/families.h"
-#include "cli/users.h"
 #include "processor/secrets.h"
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static int add_user(struct cli *c, const json_t *o, struct err *e)
   const char *password = jg_str(o, "password", "");
   if (!*password) return err_set(e, E_INVALID, "user %s has no password", jg_str(o, "username", "?"));
   struct new_user u = {jg_str(o, "username", ""), jg_str(o, "email", NULL), jg_str(o, "first_name", NULL), jg_str(o, "last_name", NULL), password, roles, n, "python"};
-  return user_create(c, &u, e);
+  return person_add(c->db, &u, e);
 }
 
 static int add_users(struct cli *c)

@@ -1,8 +1,9 @@
-/* airflow users ...: create, list, delete, add-role, remove-role, reset-password; roles list; and Airflow 1's create_user. */
-#include "cli/users.h"
-#include "api/roles.h"
+/* airflow users ...: create, list, delete, add-role, remove-role, reset-password, export, import; and Airflow 1's create_user. */
+#include "api/accounts.h"
 #include "base/crypto.h"
+#include "base/json.h"
 #include "cli/families.h"
+#include "cli/values.h"
 #include "config/config.h"
 #include "loop/loop.h"
 #include "store/store.h"
@@ -10,54 +11,6 @@
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
-
-static const char *const role_names[] = {
-#define ROLE(id, name) name,
-#include "api/roles.def"
-#undef ROLE
-};
-
-static int canonical_role(const char *given, const char **ret, struct err *err)
-{
-  struct buf names = {0};
-  for (size_t i = 0; i < ARRAY_LEN(role_names); i++) {
-    if (str_case_eq(role_names[i], given)) { *ret = role_names[i]; buf_clear(&names); return 0; }
-    buf_printf(&names, "%s%s", i ? ", " : "", role_names[i]);
-  }
-  err_set(err, E_INVALID, "there is no role '%s'; it can be %s", given, names.data);
-  buf_clear(&names);
-  return E_INVALID;
-}
-
-/* ---- create ---- */
-
-static int insert(struct cli *c, const struct new_user *u, const char *hash, const char *const *roles, struct err *err)
-{
-  int64_t id;
-  int r = store_begin(c->db, err);
-  if (r < 0) return r;
-  r = store_insert(c->db, SQL_user_add, &id, err, v_text(u->username), v_text(u->email), v_text(u->first_name), v_text(u->last_name), v_text(hash), v_time(loop_now()), v_text(u->origin));
-  for (size_t i = 0; r == 0 && i < u->n_roles; i++) r = store_run(c->db, SQL_user_role_add, err, v_text(u->username), v_text(roles[i]));
-  if (r == 0) return store_commit(c->db, err);
-  store_rollback(c->db);
-  return r;
-}
-
-int user_create(struct cli *c, const struct new_user *u, struct err *err)
-{
-  const char *roles[16];
-  CLEANUP(rows_close) struct rows there = {0};
-  if (!u->username || !*u->username) return err_set(err, E_INVALID, "a user needs a name");
-  if (u->n_roles > ARRAY_LEN(roles)) return err_set(err, E_LIMIT, "%s: too many roles", u->username);
-  for (size_t i = 0; i < u->n_roles; i++)
-    if (canonical_role(u->roles[i], &roles[i], err) < 0) return E_INVALID;
-  int r = store_one(c->db, SQL_user_get, &there, err, v_text(u->username));
-  if (r == 0) return err_set(err, E_EXISTS, "%s already exist in the db", u->username);
-  if (r != E_NOT_FOUND) return r;
-  err_clear(err);
-  CLEANUP(freep) char *hash = password_hash(u->password);
-  return insert(c, u, hash, roles, err);
-}
 
 static bool ask_hidden(const char *prompt, char *ret, size_t n)
 {
@@ -110,7 +63,7 @@ static int create(struct cli *c)
   CLEANUP(freep) char *password = choose_password(c);
   if (!password) return 1;
   struct new_user u = {cli_value(c, "--username"), cli_value(c, "--email"), cli_value(c, "--firstname"), cli_value(c, "--lastname"), password, &role, 1, "cli"};
-  int r = user_create(c, &u, &e);
+  int r = person_add(c->db, &u, &e);
   if (r == E_EXISTS) { fprintf(c->out, "%s\n", err_text(&e)); return 0; }
   if (r < 0) return cli_fail(c, &e, "the user was not created");
   fprintf(c->out, "User \"%s\" created with role \"%s\"\n", u.username, role);
@@ -180,11 +133,11 @@ static int delete(struct cli *c)
 static int change_role(struct cli *c, enum sql_id statement, const char *done)
 {
   CLEANUP(err_clear) struct err e = {0};
-  const char *role = NULL;
+  CLEANUP(freep) char *role = NULL;
   if (!cli_value(c, "--role")) return cli_usage(c, "--role is missing");
   CLEANUP(freep) char *name = find_user(c);
   if (!name) return 1;
-  if (canonical_role(cli_value(c, "--role"), &role, &e) < 0 || store_run(c->db, statement, &e, v_text(name), v_text(role)) < 0) return cli_fail(c, &e, "%s", "");
+  if (role_find(c->db, cli_value(c, "--role"), &role, &e) < 0 || store_run(c->db, statement, &e, v_text(name), v_text(role)) < 0) return cli_fail(c, &e, "%s", "");
   fprintf(c->out, "User \"%s\" %s role \"%s\"\n", name, done, role);
   return 0;
 }
@@ -205,19 +158,106 @@ static int reset_password(struct cli *c)
   return 0;
 }
 
-static int roles(struct cli *c)
+/* ---- export, import ---- */
+
+static int export(struct cli *c)
 {
-  static const char *const columns[] = {"name"};
-  struct listing *l = listing_new(c, columns, 1);
-  for (size_t i = 0; i < ARRAY_LEN(role_names); i++) listing_cell(l, role_names[i]);
-  return listing_print(l, NULL);
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  CLEANUP(json_decrefp) json_t *all = json_array();
+  if (!cli_store(c)) return 1;
+  int x = store_query_values(c->db, SQL_user_list, NULL, 0, &r, &e);
+  while (x >= 0 && (x = rows_next(&r, &e)) == 1)
+    json_array_append_new(all, json_pack("{s:s?,s:s?,s:I,s:s?,s:o,s:s}", "email", row_text(&r, 2), "firstname", row_text(&r, 3), "id", (json_int_t)row_int(&r, 0), "lastname", row_text(&r, 4),
+                                         "roles", role_list(row_text(&r, 8)), "username", row_text(&r, 1)));
+  if (x < 0) return cli_fail(c, &e, "the users cannot be read");
+  CLEANUP(freep) char *text = py_json(all, 4, true);
+  if (cli_write_file(c, cli_pos(c, 0), text, strlen(text))) return 1;
+  if (!streq(cli_pos(c, 0), "-")) fprintf(c->out, "%zu users successfully exported to %s.\n", json_array_size(all), cli_pos(c, 0));
+  return 0;
+}
+
+/* what Airflow's schema asks for */
+static int check_import(struct cli *c, const json_t *all)
+{
+  static const char *const fields[] = {"username", "email", "firstname", "lastname"};
+  for (size_t i = 0; i < json_array_size(all); i++) {
+    const json_t *o = json_array_get(all, i);
+    for (size_t k = 0; k < ARRAY_LEN(fields); k++)
+      if (!jg_str(o, fields[k], NULL)) return cli_fail(c, NULL, "Error: Input file didn't pass validation. See below:\n[Item %zu]\n\t%s: ['Missing data for required field.']", i, fields[k]);
+    if (!json_is_array(jg(o, "roles"))) return cli_fail(c, NULL, "Error: Input file didn't pass validation. See below:\n[Item %zu]\n\troles: ['Missing data for required field.']", i);
+  }
+  return 0;
+}
+
+/* the name of the user with that e-mail address; malloc'd, NULL for none */
+static char *by_email(struct cli *c, const char *email)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  if (store_query_values(c->db, SQL_user_list, NULL, 0, &r, NULL) < 0) return NULL;
+  while (rows_next(&r, NULL) == 1)
+    if (row_text(&r, 2) && str_case_eq(row_text(&r, 2), email)) return xstrdup(row_text(&r, 1));
+  return NULL;
+}
+
+static int update_one(struct cli *c, const json_t *o, const char *const *roles, size_t n, struct err *e)
+{
+  const char *name = jg_str(o, "username", "");
+  int r = store_run(c->db, SQL_user_update, e, v_text(name), v_null(), v_text(jg_str(o, "firstname", "")), v_text(jg_str(o, "lastname", "")), v_null(), v_time(loop_now()));
+  if (r >= 0) r = store_run(c->db, SQL_user_roles_clear, e, v_text(name));
+  for (size_t i = 0; r >= 0 && i < n; i++) {
+    CLEANUP(freep) char *role = NULL;
+    r = role_find(c->db, roles[i], &role, e);
+    if (r == 0) r = store_run(c->db, SQL_user_role_add, e, v_text(name), v_text(role));
+  }
+  return r < 0 ? r : 0;
+}
+
+/* An imported user has no password: `users reset-password` sets one, as with Airflow. */
+static int import_one(struct cli *c, const json_t *o, bool *ret_new, struct err *e)
+{
+  const char *roles[64], *email = jg_str(o, "email", ""), *name = jg_str(o, "username", "");
+  const json_t *list = jg(o, "roles");
+  size_t n = 0;
+  for (size_t i = 0; i < json_array_size(list) && n < ARRAY_LEN(roles); i++) roles[n++] = json_string_value(json_array_get(list, i)) ? json_string_value(json_array_get(list, i)) : "";
+  CLEANUP(freep) char *there = by_email(c, email);
+  *ret_new = !there;
+  if (!there) {
+    fprintf(c->out, "Creating new user with email '%s'\n", email);
+    struct new_user u = {name, email, jg_str(o, "firstname", ""), jg_str(o, "lastname", ""), NULL, roles, n, "import"};
+    return person_add(c->db, &u, e);
+  }
+  fprintf(c->out, "Found existing user with email '%s'\n", email);
+  if (!streq(there, name)) return err_set(e, E_INVALID, "Changing the username is not allowed - please delete and recreate the user with email '%s'", email);
+  return update_one(c, o, roles, n, e);
+}
+
+static int import(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(json_decrefp) json_t *all = NULL;
+  CLEANUP(buf_clear) struct buf made = {0};
+  CLEANUP(buf_clear) struct buf changed = {0};
+  CLEANUP(freep) char *text = cli_store(c) ? cli_read_file(c, cli_pos(c, 0)) : NULL;
+  if (!text) return 1;
+  if (json_read(text, strlen(text), &all, &e) < 0 || !json_is_array(all)) return cli_fail(c, &e, "File '%s' is not a JSON list of users", cli_pos(c, 0));
+  if (check_import(c, all)) return 1;
+  for (size_t i = 0; i < json_array_size(all); i++) {
+    bool fresh;
+    if (import_one(c, json_array_get(all, i), &fresh, &e) < 0) return cli_fail(c, &e, "Error");
+    buf_printf(fresh ? &made : &changed, "\n\t%s", jg_str(json_array_get(all, i), "email", ""));
+  }
+  if (made.len) fprintf(c->out, "Created the following users:%s\n", made.data);
+  if (changed.len) fprintf(c->out, "Updated the following users:%s\n", changed.data);
+  return 0;
 }
 
 #define WHO {"-u,--username", "NAME", "login name"}, {"-e,--email", "EMAIL", "e-mail address"}
 #define PASSWORD {"-p,--password", "PASSWORD", "the password; asked for when it is not given"}, {"--use-random-password,--random,--use_random_password", NULL, "make one and print it"}
-static const struct cli_arg create_args[] = {WHO, {"-f,--firstname", "NAME", "first name"}, {"-l,--lastname", "NAME", "last name"}, {"-r,--role", "ROLE", "Admin, Op, User, Viewer or Public"},
+static const struct cli_arg create_args[] = {WHO, {"-f,--firstname", "NAME", "first name"}, {"-l,--lastname", "NAME", "last name"}, {"-r,--role", "ROLE", "Admin, Op, User, Viewer, Public, or one of roles create"},
   PASSWORD, CLI_VERBOSE_ARG};
 static const struct cli_arg list_args[] = {CLI_OUTPUT_ARG, CLI_VERBOSE_ARG};
+static const struct cli_arg file_args[] = {{"file", NULL, "the JSON file; - is standard output or input"}, CLI_VERBOSE_ARG};
 static const struct cli_arg who_args[] = {WHO, CLI_VERBOSE_ARG};
 static const struct cli_arg role_args[] = {WHO, {"-r,--role", "ROLE", "the role"}, CLI_VERBOSE_ARG};
 static const struct cli_arg reset_args[] = {WHO, PASSWORD, CLI_VERBOSE_ARG};
@@ -231,6 +271,7 @@ const struct cli_command cli_users[] = {
   {.words = "users add-role", .event = "cli_add_role", .summary = "Give a user a role", .run = add_role, ARGS(role_args), .examples = "users add-role -u ada -r Op"},
   {.words = "users remove-role", .event = "cli_remove_role", .summary = "Take a role from a user", .run = remove_role, ARGS(role_args), .examples = "users remove-role -u ada -r Op"},
   {.words = "users reset-password", .event = "cli_user_reset_password", .summary = "Set a user's password", .run = reset_password, ARGS(reset_args), .examples = "users reset-password -u ada --use-random-password"},
-  {.words = "roles list", .aliases = "users roles,list_roles", .summary = "List the roles", .run = roles, ARGS(list_args), .examples = "roles list"},
+  {.words = "users export", .summary = "Write all users to a JSON file, without passwords", .run = export, ARGS(file_args), .examples = "users export users.json"},
+  {.words = "users import", .event = "cli_users_import", .summary = "Make or change the users of a JSON file", .run = import, ARGS(file_args), .examples = "users import users.json"},
   {0},
 };

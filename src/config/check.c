@@ -251,11 +251,30 @@ int config_check(const struct config *c, struct err *err)
 	return code;
 }
 
+/* An environment that gives the administrator's password (the official image's _AIRFLOW_WWW_USER_*, AIRFLOW_ADMIN_*) means users with
+ * passwords, unless the configuration says which auth manager. */
+static bool names_administrator(const struct config *c)
+{
+	static const char *const names[] = { "AIRFLOW_ADMIN_PASSWORD", "_AIRFLOW_WWW_USER_PASSWORD" };
+	/* a generated airflow.cfg names the defaults, which nobody has chosen */
+	if (c->values[OPT_core_auth_manager].source == FROM_ENV || c->values[OPT_core_simple_auth_manager_users].source == FROM_ENV ||
+	    !streq(config_str(c, OPT_core_simple_auth_manager_users), "admin:admin"))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *v = environment_get(&c->env, names[i], strlen(names[i]));
+		if (v && *v)
+			return true;
+	}
+	return false;
+}
+
 enum auth_kind config_auth(const struct config *c)
 {
 	bool passwords = strstr(config_str(c, OPT_core_auth_manager), "FabAuthManager") || config_bool(c, OPT_webserver_authenticate) ||
 	                 config_bool(c, OPT_webserver_rbac);
 	if (passwords)
 		return AUTH_PASSWORD;
-	return config_bool(c, OPT_core_simple_auth_manager_all_admins) ? AUTH_SIMPLE_ALL_ADMINS : AUTH_SIMPLE;
+	if (config_bool(c, OPT_core_simple_auth_manager_all_admins))
+		return AUTH_SIMPLE_ALL_ADMINS;
+	return names_administrator(c) ? AUTH_PASSWORD : AUTH_SIMPLE;
 }
