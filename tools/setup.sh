@@ -8,7 +8,7 @@ WHAT=${1:-build}
 AIRFLOW_VERSION=3.3.2
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
   libsqlite3-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
-TEST_PACKAGES="libcmocka-dev clang-16 libclang-rt-16-dev sqlite3 curl jq"
+TEST_PACKAGES="libcmocka-dev clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 mariadb-server libmariadb-dev python3-dev"
 say() { printf '%s\n' "$*" >&2; }
 
 missing_packages() {
@@ -23,10 +23,14 @@ install_packages() {
   [ -z "$need" ] && return 0
   [ "$(id -u)" = 0 ] || { say "These Debian packages are missing: $need"; say "Install them as root: apt-get install $need"; exit 1; }
   say "Installing Debian packages: $need"
+  # Servers are started by the tests that want them, in folders of their own; none is to start by itself.
+  local quiet=/usr/sbin/policy-rc.d
+  [ -e $quiet ] && quiet= || { printf '#!/bin/sh\nexit 101\n' >$quiet && chmod 755 $quiet; }
   # The lists may be old or absent: fetch them only when they are needed.
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need >.cache/apt.log 2>&1 ||
     { apt-get update -qq >.cache/apt.log 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $need >>.cache/apt.log 2>&1; } ||
-    { tail -5 .cache/apt.log >&2; say "apt-get could not install: $need (the whole log is .cache/apt.log)"; exit 1; }
+    { tail -5 .cache/apt.log >&2; say "apt-get could not install: $need (the whole log is .cache/apt.log)"; rm -f $quiet; exit 1; }
+  rm -f $quiet
 }
 make_venv() {
   local stamp=".venv/.updraft-$AIRFLOW_VERSION"
@@ -38,6 +42,17 @@ make_venv() {
   .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
   touch "$stamp"
 }
+# What examples/nightly asks for: the providers of its databases, Slack's, dbt.
+make_workloads() {
+  local stamp want=examples/nightly/requirements.txt
+  stamp=".cache/workloads/.updraft-$(sha256sum <$want | cut -c1-16)"
+  [ -e "$stamp" ] && return 0
+  say "Making .cache/workloads with what $want asks for (once)"
+  unset PYTHONDONTWRITEBYTECODE
+  [ -x .cache/workloads/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .cache/workloads
+  .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want
+  touch "$stamp"
+}
 build_program() {
   [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }
   ninja -C build >.cache/build.log 2>&1 || { grep -E 'error|FAILED' .cache/build.log | head -20 >&2; say "The build failed; the whole log is .cache/build.log"; exit 1; }
@@ -46,6 +61,6 @@ build_program() {
 mkdir -p .cache
 install_packages $BUILD_PACKAGES
 [ "$WHAT" = build ] || install_packages $TEST_PACKAGES
-make_venv & VENV=$!
+{ make_venv && { [ "$WHAT" = build ] || make_workloads; }; } & VENV=$!
 build_program
 wait $VENV || { say "The virtual environment could not be made; the lines above say why"; exit 1; }

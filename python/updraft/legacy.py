@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import re
 import sys
 import types
 from typing import Any
@@ -101,6 +102,24 @@ def _is_package(name: str) -> bool:
     return name == "airflow.contrib" or (name.startswith("airflow.contrib.") and name.count(".") == 2)
 
 
+def _guessed_contrib(module: str, name: str) -> Any:
+    """What an installed provider has under the name today; None when it is not where such things usually went.
+
+    airflow.contrib.hooks.slack_webhook_hook went to airflow.providers.slack.hooks.slack_webhook.
+    """
+    package, parts = names.contrib_package_of(module), module.split(".")
+    if package is None or len(parts) != 4:
+        return None
+    home = "airflow.providers." + package.removeprefix("apache-airflow-providers-").replace("-", ".")
+    leaf = re.sub(r"_(hook|operator|sensor)$", "", parts[3])
+    for where in dict.fromkeys((leaf, leaf.partition("_")[2])):
+        try:
+            return getattr(importlib.import_module(f"{home}.{parts[2]}.{where}"), name)
+        except (ImportError, AttributeError):
+            continue
+    return None
+
+
 def _no_such_contrib(module: str, name: str) -> ImportError:
     package = names.contrib_package_of(module)
     what = f"{module}.{name}"
@@ -129,9 +148,13 @@ class _Supplied(types.ModuleType):
         try:
             return _looked_up(module, names.MODULES.get(module, {}), name)
         except AttributeError:
-            if module.startswith("airflow.contrib") and not _is_package(module):
-                raise _no_such_contrib(module, name) from None
-            raise
+            if not module.startswith("airflow.contrib") or _is_package(module):
+                raise
+        value = _guessed_contrib(module, name)
+        if value is None:
+            raise _no_such_contrib(module, name)
+        _note(f"{module}.{name}")
+        return value
 
 
 class _Supplier(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -143,8 +166,8 @@ class _Supplier(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         known = name in names.MODULES or _removed(name) or name.startswith("airflow.contrib")
         if not known and not _is_package(name):
             return None
-        if name.startswith("airflow.providers") and name not in names.MODULES:
-            return None
+        if name.startswith("airflow.providers") and name not in names.MODULES and name.count(".") < 3:
+            return None  # a provider that is not installed stays so: code asks for it to find that out
         return importlib.machinery.ModuleSpec(name, self, is_package=_is_package(name))
 
     def create_module(self, spec: Any) -> Any:

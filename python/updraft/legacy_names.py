@@ -182,11 +182,18 @@ MODULES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 MORE_NAMES: dict[str, dict[str, str]] = {
+    "airflow.hooks": {
+        **_each("airflow.sdk", "BaseHook"),
+        **_each("airflow.providers.postgres.hooks.postgres", "PostgresHook"),
+        **_each("airflow.providers.mysql.hooks.mysql", "MySqlHook"),
+        **_each("airflow.providers.sqlite.hooks.sqlite", "SqliteHook"),
+        **_each("airflow.providers.http.hooks.http", "HttpHook"),
+        **_each("airflow.providers.common.sql.hooks.sql", "DbApiHook"),
+    },
     "airflow.operators": {**_BASH, **_PYTHON, **_DUMMY, **_LATEST, **_TRIGGER_RUN, **_EMAIL, **_EXTERNAL,
                           **_SQL_OPERATORS, **_CHECKS, **_TRANSFER, **_HTTP, **_HIVE, **_SLACK, **_BRANCH,
                           **_TIME_SENSOR, **_DELTA_SENSOR, **_HTTP_SENSOR, **_SQL_SENSOR, **_S3_SENSOR},
     "airflow.sensors": {**_BASE_SENSOR, **_EXTERNAL, **_TIME_SENSOR, **_DELTA_SENSOR},
-    "airflow.hooks": _each("airflow.sdk", "BaseHook"),
     "airflow.models": {"User": "updraft.legacy_session:User"},
     "airflow.utils.dates": {name: OURS + name for name in ("days_ago", "date_range", "round_time",
                                                            "infer_time_unit", "scale_time_units",

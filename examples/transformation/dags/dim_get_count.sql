@@ -1,0 +1,1 @@
+INSERT INTO dim_count (taken, rows) SELECT '{{ run_id }}', count(*) FROM dim
