@@ -32,12 +32,15 @@ install_packages() {
     { tail -5 .cache/apt.log >&2; say "apt-get could not install: $need (the whole log is .cache/apt.log)"; rm -f $quiet; exit 1; }
   rm -f $quiet
 }
+need_uv() {
+  [ -x .cache/uv/bin/uv ] || { /usr/bin/python3 -m venv .cache/uv && .cache/uv/bin/pip install -q --disable-pip-version-check uv; }
+}
 make_venv() {
   local stamp=".venv/.updraft-$AIRFLOW_VERSION"
   [ -e "$stamp" ] && return 0
   say "Making .venv with apache-airflow $AIRFLOW_VERSION and its standard provider (once; a few minutes at most)"
   unset PYTHONDONTWRITEBYTECODE
-  [ -x .cache/uv/bin/uv ] || { /usr/bin/python3 -m venv .cache/uv && .cache/uv/bin/pip install -q --disable-pip-version-check uv; }
+  need_uv
   [ -x .venv/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .venv
   .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
   touch "$stamp"
@@ -49,6 +52,7 @@ make_workloads() {
   [ -e "$stamp" ] && return 0
   say "Making .cache/workloads with what $want asks for (once)"
   unset PYTHONDONTWRITEBYTECODE
+  need_uv
   [ -x .cache/workloads/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .cache/workloads
   .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want
   touch "$stamp"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from roles_kit import Roles, wait_for  # noqa: E402
@@ -76,6 +77,10 @@ class Nightly(Workload):
         w.scheduler()
         w.has_dag("nightly")
         self.assertEqual(w.rows("SELECT rel, errors FROM dag_file WHERE errors > 0"), [])
+        login = urllib.request.Request(f"http://127.0.0.1:{w.port}/auth/token", json.dumps({"username": "admin", "password": "of the night"}).encode(),
+                                       {"Content-Type": "application/json"})
+        wait_for("the user of AIRFLOW_ADMIN_*", lambda: w.rows("SELECT username FROM users") == [("admin",)])
+        self.assertEqual(urllib.request.urlopen(login).status, 201)
         with self.subTest("inside business hours nothing is loaded"):
             w.command("variables", "set", "guard_now", "2024-05-06T15:30:00Z")             # a Monday, 10:30 in Chicago
             self.run_once(w, "nightly", "by_day")
