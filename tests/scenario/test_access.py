@@ -135,6 +135,35 @@ class OneDagOfTwo(unittest.TestCase):
         self.assertEqual(self.ask("vera", "PATCH", f"/api/v2/dags/{OTHERS}/dagRuns/r", {"note": "x"})[0], 403, "the role itself may not edit runs")
 
 
+class Audit(unittest.TestCase):
+    """who, what, from where; never a secret"""
+
+    def test_rows(self):
+        home = Home()
+        self.addCleanup(home.close)
+        home.fill(dags=1)
+        s = Server(home)
+        for method, path, body in (
+                ("POST", "/variables", {"key": "plain", "value": "hidden-1", "description": "d"}), ("PATCH", "/variables/plain", {"key": "plain", "value": "hidden-2"}),
+                ("PATCH", "/variables", {"actions": [{"action": "create", "entities": [{"key": "b", "value": "hidden-3"}]}, {"action": "delete", "entities": ["b"]}]}),
+                ("POST", "/connections", {"connection_id": "c", "conn_type": "http", "password": "hidden-4", "extra": '{"any": "hidden-5", "deep": {"x": "hidden-6"}}'}),
+                ("PATCH", "/connections", {"actions": [{"action": "create", "entities": [{"connection_id": "e", "conn_type": "x", "password": "hidden-7", "extra": '{"k": "hidden-8"}'}]}]}),
+                ("POST", "/dags/d0/dagRuns", {"logical_date": None, "conf": {"password": "hidden-9", "x": 1}}), ("DELETE", "/variables/plain", None),
+                ("POST", "/dags/d0/clearTaskInstances", {"dry_run": True}), ("GET", "/dags", None), ("PATCH", "/dags/nowhere", {"is_paused": True})):
+            s.ask(method, "/api/v2" + path, body)
+        s.stop()   # what waits is written at the latest now
+        rows = home.run("SELECT event, owner, dag_id, extra FROM log ORDER BY id")
+        self.assertEqual([r[0] for r in rows], ["post_variable", "patch_variable", "bulk_variables", "post_connection", "bulk_connections", "trigger_dag_run", "delete_variable"])
+        self.assertNotIn("hidden", str(rows))
+        extra = [json.loads(r[3]) for r in rows]
+        self.assertTrue(all(e["remote"] == "127.0.0.1" for e in extra))
+        self.assertEqual((extra[0]["key"], extra[0]["value"], extra[0]["description"], extra[0]["method"]), ("plain", "***", "d", "POST"))
+        self.assertEqual(extra[3]["extra"], {"any": "***", "deep": "***"})
+        self.assertEqual(extra[2]["actions"][1]["entities"], ["b"])
+        self.assertEqual((rows[5][1], rows[5][2], extra[5]["conf"]), ("Anonymous", "d0", {"password": "***", "x": 1}))
+        self.assertEqual(extra[6]["variable_key"], "plain")
+
+
 class LockOut(unittest.TestCase):
     def test_restart_and_address(self):
         home = password_home()

@@ -149,12 +149,22 @@ static void test_needs(void **state)
 static void test_mask(void **state)
 {
 	static const struct { const char *in, *name, *out; } rows[] = {
-		{ "{\"a\":1}", NULL, "{\"a\": 1}" }, { "{\"password\":\"x\",\"b\":[{\"API_KEY\":5}]}", NULL, "{\"password\": \"***\", \"b\": [{\"API_KEY\": \"***\"}]}" },
+		{ "{\"a\":1}", NULL, "{\"a\": 1}" }, { "{\"password\":\"x\",\"b\":[{\"API_KEY\":5}]}", NULL, "{\"password\": \"***\", \"b\": [{\"API_KEY\": 5}]}" },
 		{ "\"x\"", "my_secret", "\"***\"" }, { "{\"a\":{\"b\":\"c\"},\"n\":null}", "token", "{\"a\": {\"b\": \"***\"}, \"n\": null}" }, { "[1,2.5,true]", "plain", "[1, 2.5, true]" },
+		{ "{\"password\":null,\"token\":true,\"secret\":5,\"x\":{\"dsn\":\"y\"}}", NULL, "{\"password\": null, \"token\": true, \"secret\": 5, \"x\": {\"dsn\": \"***\"}}" },
+		{ "{\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":{\"password\":\"deep\"}}}}}}}", NULL, "{\"a\": {\"b\": {\"c\": {\"d\": {\"e\": {\"f\": {\"password\": \"***\"}}}}}}}" },
+		{ "{\"password\":{\"a\":[1,\"x\",{\"y\":\"z\"}]}}", NULL, "{\"password\": {\"a\": [1, \"***\", {\"y\": \"***\"}]}}" }, { "{\"password\":\"\"}", NULL, "{\"password\": \"***\"}" },
+		{ "{\"Access_Key\":\"a\",\"auth_header\":\"b\",\"my_bearer\":\"c\",\"connection_string\":\"d\",\"service_key\":\"e\",\"webhook_url\":\"f\"}", NULL,
+		  "{\"Access_Key\": \"***\", \"auth_header\": \"***\", \"my_bearer\": \"***\", \"connection_string\": \"***\", \"service_key\": \"***\", \"webhook_url\": \"***\"}" },
 	};
 	char word[] = "flavour", *words[] = { word };
 	const struct mask m = { .words = words, .n_words = 1 }, off = { .off = true };
 	(void)state;
+	/* as should_hide_value_for_key of Airflow 3.3.2 says */
+	static const struct { const char *name; bool hidden; } names[] = { { "PASSWORD ", true }, { "my password", true }, { "pass_word", false }, { " ", false }, { "", false },
+		{ "x-api-key", true }, { "x - api - key", true }, { "Authorization", true }, { "extra__x__token", true }, { "keyfile", false }, { "X-Proxy-Url", true } };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		assert_int_equal(mask_name(&m, names[i].name), names[i].hidden);
 	assert_true(mask_name(&m, "my_Flavour") && mask_name(&m, "PASSWORD") && !mask_name(&m, "taste") && !mask_name(&off, "password"));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		CLEANUP(json_decrefp) json_t *v = json_loads(rows[i].in, JSON_DECODE_ANY, NULL);
