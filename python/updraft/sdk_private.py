@@ -563,6 +563,20 @@ def run_trigger_from(item: dict[str, Any]) -> Any:
     return RunTrigger.model_validate(fields)
 
 
+def add_log_processor(processor: Callable[..., Any]) -> None:
+    """Let `processor` see every log line of this process as the last one before it becomes text."""
+    import logging
+
+    import structlog
+
+    chain = structlog.get_config()["processors"]
+    chain.insert(len(chain) - 1, processor)  # in place: loggers that were used already share the list
+    for handler in logging.getLogger().handlers:
+        formatter = handler.formatter
+        if isinstance(formatter, structlog.stdlib.ProcessorFormatter):
+            formatter.processors = (*formatter.processors[:-1], processor, formatter.processors[-1])
+
+
 def trigger_event_fields(event: Any) -> dict[str, Any]:
     """An event as the store keeps it: what next_kwargs["event"] becomes, or a final state and XComs."""
     from airflow.sdk.serde import serialize

@@ -19,6 +19,10 @@ from updraft import sdk_private
 UNPROMPTED = 0xFFFFFFFF
 # How often to look whether a trigger blocks the loop, while there are triggers; seconds.
 WATCH_INTERVAL = 1.0
+# So long after its end a trigger may still log (callbacks of its cancellation); seconds.
+LAST_WORDS = 60.0
+# What a trigger gets to end by itself after its first event; seconds.
+GRACE = 1.0
 
 
 class WakingDeque(collections.deque):
@@ -73,6 +77,9 @@ def make_host(runner_class: type, comms_class: type) -> Any:
             self.failed_triggers = WakingDeque(self.wake)
             self._woken: asyncio.Event | None = None
             self._sending: set[asyncio.Task] = set()
+            # trigger id -> the file that its lines go to; kept a while after its end, for its last words
+            self._log_paths: dict[int, str] = {}
+            sdk_private.add_log_processor(self._name_log_file)
 
         # -- what wakes the loop
 
@@ -82,12 +89,21 @@ def make_host(runner_class: type, comms_class: type) -> Any:
 
         def on_sync(self, body: dict[str, Any]) -> None:
             for item in body.get("to_create") or ():
+                if item.get("log_path"):
+                    self._log_paths[int(item["id"])] = item["log_path"]
                 try:
                     self.to_create.append(sdk_private.run_trigger_from(item))
                 except (ValueError, TypeError) as e:
                     self.failed_triggers.append((int(item.get("id", 0)), e))
             self.to_cancel.extend(body.get("to_cancel") or ())
             self.wake()
+
+        def _name_log_file(self, _: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+            """The supervisor moves a line with this key into the file that it names."""
+            path = self._log_paths.get(event.get("trigger_id"))
+            if path is not None:
+                event["updraft_log"] = path
+            return event
 
         def on_gone(self) -> None:
             self.stop = True
@@ -125,7 +141,8 @@ def make_host(runner_class: type, comms_class: type) -> Any:
                     details["task"].add_done_callback(lambda _: self.wake())
 
         async def _report_changes(self) -> None:
-            await self.cleanup_finished_triggers()
+            for ended in await self.cleanup_finished_triggers():
+                asyncio.get_running_loop().call_later(LAST_WORDS, self._log_paths.pop, ended, None)
             while self.events:
                 self._report_event(self.events.popleft())
             while self.failed_triggers:
@@ -142,8 +159,9 @@ def make_host(runner_class: type, comms_class: type) -> Any:
             self._report(body, entry.persist_seq)
             details = self.triggers.get(entry.trigger_id)
             if details is not None and not details["is_watcher"]:
-                # A task resumes at the first event. Nobody acted on it: no cancel message, so no on_kill.
-                details["task"].cancel()
+                # A task resumes at the first event. Most triggers end by themselves now and say so in the log; nobody acted
+                # on the others: no cancel message, so no on_kill.
+                asyncio.get_running_loop().call_later(GRACE, details["task"].cancel)
 
         def _report(self, body: dict[str, Any], persist_seq: int | None = None) -> None:
             task = asyncio.create_task(self._deliver(body, persist_seq))

@@ -2,6 +2,7 @@
  * large log costs no memory and a thousand open tails cost little. */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "exec/logmerge.h"
 #include "exec/logpath.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -17,11 +18,13 @@ struct reader {
 	struct source *timer;
 	struct buf pending;              /* read, not yet a whole line */
 	char *path;
-	int fd;
+	struct logmerge *merge;          /* what its triggers wrote comes in between; NULL: there is none */
+	int fd;                          /* of the merge when there is one, and not ours then */
 	int64_t at, end;                 /* offsets in the file; end: where a JSON answer stops. -1 while following */
 	bool lines;                      /* x-ndjson */
 	bool null_times;                 /* the JSON answer about a try without a log writes null timestamps, as Airflow's does */
 	bool started, follow, comma;
+	bool deferred;                   /* seen to wait for a trigger while it was followed */
 	char *token;                     /* of a JSON answer; NULL: the log has ended */
 };
 
@@ -143,7 +146,9 @@ static void reader_free(void *arg)
 {
 	struct reader *x = arg;
 	source_free(x->timer);
-	closep(&x->fd);
+	if (!x->merge)
+		closep(&x->fd);
+	logmerge_free(x->merge);
 	buf_clear(&x->pending);
 	freep(&x->path);
 	freep(&x->token);
@@ -167,6 +172,8 @@ static void begin(struct reader *x, struct buf *out)
 	put_event(x, out, "::group::Log message source details");
 	if (x->fd >= 0)
 		put_event(x, out, x->path);
+	for (size_t i = 1; x->merge && logmerge_path(x->merge, i); i++)
+		put_event(x, out, logmerge_path(x->merge, i));
 	put_event(x, out, "::endgroup::");
 }
 
@@ -191,7 +198,32 @@ static bool still_live(struct reader *x)
 	int64_t map_index = -1, try_number = 0;
 	query_int(x->c, "map_index", INT64_MIN, &map_index);
 	str_to_int64(call_param(x->c, "try_number"), &try_number);
-	return find_try(x->c, map_index, try_number, &s, &err) >= 0 && s.live;
+	if (find_try(x->c, map_index, try_number, &s, &err) < 0)
+		return false;
+	x->deferred = x->deferred || streq(s.state, "deferred");
+	return s.live;
+}
+
+/* From here on the file is read together with those of the triggers, if there are any */
+static bool merge_from(struct reader *x, int64_t at)
+{
+	x->merge = logmerge_open(x->path, at);
+	if (!x->merge)
+		return false;
+	closep(&x->fd);
+	x->fd = logmerge_fd(x->merge);
+	return true;
+}
+
+/* A task that has gone to wait for its trigger while it was followed */
+static void follow_triggers(struct reader *x, bool live)
+{
+	if (!x->merge && merge_from(x, x->at - (int64_t)x->pending.len)) {
+		x->at = 0;
+		buf_clear(&x->pending);
+	}
+	if (x->merge)
+		logmerge_more(x->merge, !live);
 }
 
 static enum http_more pull(void *arg, struct buf *out)
@@ -203,6 +235,8 @@ static enum http_more pull(void *arg, struct buf *out)
 		x->fd = open(x->path, O_RDONLY | O_CLOEXEC);
 	size_t want = x->follow || x->end - x->at > (int64_t)PIECE ? PIECE : (size_t)(x->end - x->at);
 	bool live = x->follow && still_live(x);   /* before the read: what it wrote last is seen */
+	if (x->follow && (x->merge || x->deferred))
+		follow_triggers(x, live);
 	buf_reserve(&x->pending, want);
 	ssize_t n = x->fd < 0 || !want ? 0 : pread(x->fd, x->pending.data + x->pending.len, want, x->at);
 	if (n < 0)
@@ -324,6 +358,8 @@ static void send_log(struct call *c, int64_t map_index, int64_t try_number, cons
 	}
 	struct reader *x = xcalloc(1, sizeof *x);
 	*x = (struct reader){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .lines = lines, .at = lines ? 0 : at, .follow = lines && s->live };
+	if (merge_from(x, 0))
+		logmerge_more(x->merge, !s->live);
 	if (x->fd >= 0 && fstat(x->fd, &st) == 0)
 		x->end = s->live && !x->follow ? whole_lines(x->fd, x->at, st.st_size) : st.st_size;
 	if (x->end < x->at)

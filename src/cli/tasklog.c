@@ -1,6 +1,7 @@
 #include "cli/tasklog.h"
 #include "cli/values.h"
 #include "config/config.h"
+#include "exec/logmerge.h"
 #include "exec/logpath.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,20 +25,35 @@ void tasklog_open(struct tasklog *t, char *path) { *t = (struct tasklog){.path =
 
 void tasklog_close(struct tasklog *t)
 {
-  if (t->fd >= 0) close(t->fd);
+  if (t->fd >= 0 && !t->merge) close(t->fd);
+  logmerge_free(t->merge);
   free(t->path);
   buf_clear(&t->rest);
   *t = (struct tasklog){.fd = -1};
 }
 
-void tasklog_read(struct tasklog *t, tasklog_fn fn, void *arg)
+/* A trigger has begun to write beside it: from the last whole line on the two are read as one. */
+static void read_triggers(struct tasklog *t, bool last)
+{
+  if (!t->merge && t->path && (t->merge = logmerge_open(t->path, t->at - (int64_t)t->rest.len))) {
+    if (t->fd >= 0) close(t->fd);
+    t->fd = logmerge_fd(t->merge);
+    t->at = 0;
+    buf_reset(&t->rest);
+  }
+  if (t->merge) logmerge_more(t->merge, last);
+}
+
+static void read_lines(struct tasklog *t, bool last, tasklog_fn fn, void *arg)
 {
   char part[16384];
   ssize_t n;
+  read_triggers(t, last);
   if (t->fd < 0 && t->path) t->fd = open(t->path, O_RDONLY | O_CLOEXEC);
   if (t->fd < 0) return;
-  while ((n = read(t->fd, part, sizeof part)) > 0 || (n < 0 && errno == EINTR)) {
+  while ((n = pread(t->fd, part, sizeof part, t->at)) > 0 || (n < 0 && errno == EINTR)) {
     if (n < 0) continue;
+    t->at += n;
     buf_add(&t->rest, part, (size_t)n);
     for (char *nl; t->rest.len && (nl = memchr(t->rest.data, '\n', t->rest.len));) {
       size_t len = (size_t)(nl - t->rest.data);
@@ -47,9 +63,11 @@ void tasklog_read(struct tasklog *t, tasklog_fn fn, void *arg)
   }
 }
 
+void tasklog_read(struct tasklog *t, tasklog_fn fn, void *arg) { read_lines(t, false, fn, arg); }
+
 void tasklog_finish(struct tasklog *t, tasklog_fn fn, void *arg)
 {
-  tasklog_read(t, fn, arg);
+  read_lines(t, true, fn, arg);
   if (t->rest.len) fn(arg, t->rest.data, t->rest.len);
   buf_reset(&t->rest);
 }

@@ -3,13 +3,14 @@
 #include "base/json.h"
 #include <stdio.h>
 struct config;
+struct logmerge;
 
 struct task_key { const char *dag_id, *run_id, *task_id; int map_index, try_number; };
 /* absolute path of the try's log; malloc'd; NULL when [logging] log_filename_template is wrong */
 char *tasklog_path(const struct config *cfg, const struct task_key *key);
 
 /* Reads what was added since the last call. A file that is not there yet has no lines. */
-struct tasklog { char *path; int fd; struct buf rest; };      /* fd -1: not opened yet */
+struct tasklog { char *path; int fd; struct buf rest; struct logmerge *merge; int64_t at; };   /* fd -1: not opened yet; merge: with what triggers wrote */
 void tasklog_open(struct tasklog *t, char *path);             /* takes path over */
 void tasklog_close(struct tasklog *t);
 typedef void (*tasklog_fn)(void *arg, const char *line, size_t n);   /* one whole line, without its newline */

@@ -96,7 +96,7 @@ static void take_deed(struct engine *e, const struct action *a)
   switch (a->kind) {
   case ACT_SPAWN: engine_queue_spawn(e, a->ti); break;
   case ACT_KILL: after_ti(e, AFTER_KILL, a->ti, a->text); break;
-  case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti); break;
+  case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti, a->number); break;
   case ACT_CALLBACK: engine_run_callback(e, a->run, a->code == RUN_FAILED); break;
   case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;
   case ACT_INPUT_DUE: after_ti(e, AFTER_INPUT_DUE, a->ti, NULL); break;

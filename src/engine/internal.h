@@ -178,7 +178,7 @@ void hosted_watch(struct engine *e);           /* one that an earlier life of th
 void hosted_stop(struct engine *e);
 
 /* triggers.c: deferred tasks */
-void triggers_cancel(struct engine *e, const struct task_instance *ti);
+void triggers_cancel(struct engine *e, const struct task_instance *ti, int64_t trigger);
 int triggers_new(struct engine *e, struct err *err);
 void triggers_free(struct engine *e);
 void triggers_wake(struct engine *e);                              /* rows in `trigger` changed: start the host if there is work */

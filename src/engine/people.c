@@ -225,7 +225,7 @@ int people_respond(struct engine *e, const json_t *args, struct err *err)
     return err_set(err, E_CONFLICT, "Human-in-the-loop detail has already been updated for Task Instance with id %s and is not allowed to write again.", text);
   const struct task_instance *ti = core_find_ti(e->core, &id);
   if (!ti || (ti->state != TI_AWAITING_INPUT && ti->state != TI_DEFERRED)) return 0;
-  if (ti->state == TI_DEFERRED) triggers_cancel(e, ti);
+  if (ti->state == TI_DEFERRED) triggers_cancel(e, ti, ti->trigger_id);
   go_on(e, ti, answer_event(chosen, input, now, by, false));
   return 0;
 }

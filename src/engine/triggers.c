@@ -54,7 +54,13 @@ static json_t *create_entry(struct engine *e, const struct rows *r, const struct
   json_t *kwargs = NULL;
   if (json_read(plain.data, plain.len, &kwargs, NULL) < 0) kwargs = json_string(plain.data);
   buf_clear(&plain);
-  return json_pack("{s:I,s:s,s:o,s:o,s:s?}", "id", (json_int_t)row_int(r, 0), "classpath", row_text(r, 1), "kwargs", kwargs, "ti", ti_json(e, ti), "queue", row_text(r, 7));
+  struct buf log = {0};
+  engine_log_path(e, ti, &log);
+  buf_printf(&log, ".trigger.%lld.log", (long long)e->trigger_job_id);
+  json_t *entry = json_pack("{s:I,s:s,s:o,s:o,s:s?,s:s,s:o}", "id", (json_int_t)row_int(r, 0), "classpath", row_text(r, 1), "kwargs", kwargs, "ti", ti_json(e, ti), "queue",
+                            row_text(r, 7), "log_path", log.data, "timeout_after", json_time(row_time(r, 4)));
+  buf_clear(&log);
+  return entry;
 }
 
 /* Gives the host what it does not have yet. A row whose task no longer waits goes. */
@@ -101,14 +107,15 @@ void triggers_wake(struct engine *e)
   } else if (h->ready && give_work(e, &err) < 0) engine_fail(e, &err, "reading triggers");
 }
 
-void triggers_cancel(struct engine *e, const struct task_instance *ti)
+/* trigger: the one it waited for; the instance itself may have moved on by now */
+void triggers_cancel(struct engine *e, const struct task_instance *ti, int64_t trigger)
 {
   char key[24];
   CLEANUP(err_clear) struct err err = {0};
-  id_text(ti->trigger_id, key);
+  id_text(trigger, key);
   if (engine_write(e, &err) < 0 || store_run(e->db, SQL_trigger_delete_of_ti, &err, v_uuid(&ti->id)) < 0) { engine_fail(e, &err, "dropping a trigger"); return; }
   if (!e->triggers || !map_del(&e->triggers->known, key) || !e->triggers->ready) return;
-  send_to(e, e->triggers->child, json_pack("{s:s,s:[],s:[I]}", "type", "UpdraftTriggerSync", "to_create", "to_cancel", (json_int_t)ti->trigger_id));
+  send_to(e, e->triggers->child, json_pack("{s:s,s:[],s:[I]}", "type", "UpdraftTriggerSync", "to_create", "to_cancel", (json_int_t)trigger));
   if (e->triggers->waiting && give_work(e, &err) < 0) engine_fail(e, &err, "reading triggers");
 }
 

@@ -137,7 +137,8 @@ void child_open_log(struct child *c)
 	const json_t *fields = jg(c->spec, "log_fields");
 	CLEANUP(freep) char *text = fields ? json_dumps(fields, JSON_COMPACT) : NULL;
 	const struct supervisor_options *o = c->s->o;
-	struct logfile_options log = { .path = jg_str(c->spec, "log_path", NULL), .folder_mode = o->new_folder_mode, .file_mode = o->new_file_mode, .fields = text };
+	struct logfile_options log = { .path = jg_str(c->spec, "log_path", NULL), .folder_mode = o->new_folder_mode, .file_mode = o->new_file_mode, .fields = text,
+		.routes = c->kind == EXEC_TRIGGER };
 	c->log_to_client = !log.path;
 	if (logfile_open(&log, &c->log, &err))
 		notice(c->s, "error", "%s; %s runs without a log", err_text(&err), c->token);

@@ -15,7 +15,13 @@ static const struct log_caller from_source[LOG_SOURCES] = {
 	[LOG_STDOUT] = { .logger = "task.stdout" }, [LOG_STDERR] = { .logger = "task.stderr" },
 };
 
+/* A file that lines name themselves: it is opened for each write, since a host of triggers has thousands */
+struct route { char *path; struct buf lines; };
+
 struct logfile {
+	VEC(struct route) routes;
+	bool may_route;
+	int folder_mode, file_mode;
 	int fd; char *path; bool to_memory, failing;
 	size_t lost;                             /* bytes dropped while failing */
 	usec_t now;                              /* of the last line */
@@ -79,6 +85,9 @@ int logfile_open(const struct logfile_options *o, struct logfile **ret, struct e
 	l->path = xstrdup(o->path);
 	l->to_memory = !o->path;
 	l->fields = members_of(o->fields);
+	l->may_route = o->routes;
+	l->folder_mode = o->folder_mode;
+	l->file_mode = o->file_mode;
 	*ret = l;
 	if (l->to_memory)
 		return 0;
@@ -95,6 +104,7 @@ void logfile_close(struct logfile *l)
 	if (l->fd >= 0)
 		close(l->fd);
 	secrets_clear(&l->secrets);
+	vec_clear(&l->routes);                   /* each was emptied by the flush */
 	for (int i = 0; i < LOG_SOURCES; i++)
 		buf_clear(&l->partial[i]);
 	buf_clear(&l->out);
@@ -217,6 +227,37 @@ static void json_note(struct logfile *l, const char *what, const char *line, siz
 	buf_clear(&extra);
 }
 
+static struct buf *route_to(struct logfile *l, const char *path)
+{
+	for (size_t i = 0; i < l->routes.n; i++)
+		if (streq(l->routes.at[i].path, path))
+			return &l->routes.at[i].lines;
+	struct route new = { .path = xstrdup(path) };
+	vec_push(&l->routes, new);
+	return &l->routes.at[l->routes.n - 1].lines;
+}
+
+/* The line that starts at `at` is taken out again when it names its own file */
+static void reroute(struct logfile *l, size_t at)
+{
+	static const char key[] = "updraft_log";
+	if (!l->may_route || !memmem(l->out.data + at, l->out.len - at, key, sizeof key - 1))
+		return;
+	CLEANUP(json_decrefp) json_t *line = json_loadb(l->out.data + at, l->out.len - at, JSON_DISABLE_EOF_CHECK, NULL);
+	const char *path = jg_str(line, key, NULL);
+	if (!path || *path != '/')
+		return;
+	struct buf *to = route_to(l, path);
+	json_object_del(line, key);
+	CLEANUP(freep) char *text = json_dumps(line, JSON_COMPACT);
+	if (!text)
+		return;
+	buf_adds(to, text);
+	buf_addc(to, '\n');
+	l->out.len = at;
+	l->out.data[at] = '\0';
+}
+
 /* The child's line goes on as it is, but its key "exception" is called "error_detail" in the file, as the official supervisor renames it */
 static void json_line(struct logfile *l, const char *p, size_t n, usec_t now)
 {
@@ -233,7 +274,7 @@ static void json_line(struct logfile *l, const char *p, size_t n, usec_t now)
 		l->lost += n;
 		return;
 	}
-	size_t before = key == SIZE_MAX ? n : key;
+	size_t before = key == SIZE_MAX ? n : key, at = l->out.len;
 	buf_add(&l->out, p, before);
 	if (key != SIZE_MAX) {
 		buf_add(&l->out, to, sizeof to - 1);
@@ -241,6 +282,7 @@ static void json_line(struct logfile *l, const char *p, size_t n, usec_t now)
 		buf_add(&l->out, p + key, n - key);
 	}
 	buf_addc(&l->out, '\n');
+	reroute(l, at);
 }
 
 static bool is_json(enum log_source s)
@@ -357,8 +399,32 @@ static void wrote(struct logfile *l, size_t n)
 		buf_clear(&l->out);
 }
 
+/* 0, or the first error; what could not be written is dropped */
+static int flush_routes(struct logfile *l, struct err *err)
+{
+	int bad = 0;
+	for (size_t i = 0; i < l->routes.n; i++) {
+		struct route *r = &l->routes.at[i];
+		struct logfile_options o = { .path = r->path, .folder_mode = l->folder_mode, .file_mode = l->file_mode };
+		struct logfile *file;
+		int rc = logfile_open(&o, &file, bad ? NULL : err);
+		buf_add(&file->out, r->lines.data, r->lines.len);
+		if (rc == 0)
+			rc = logfile_flush(file, bad ? NULL : err);
+		logfile_close(file);
+		bad = bad ? bad : rc;
+		buf_clear(&r->lines);
+		free(r->path);
+	}
+	l->routes.n = 0;
+	return bad;
+}
+
 int logfile_flush(struct logfile *l, struct err *err)
 {
+	int r = l->routes.n ? flush_routes(l, err) : 0;
+	if (r < 0)
+		return r;
 	if (!l->out.len || l->to_memory)
 		return 0;
 	if (l->fd < 0) {                         /* never opened: said at logfile_open */

@@ -22,6 +22,7 @@ struct logfile;
 struct logfile_options {
   const char *path;                        /* absolute; NULL: lines are fetched with logfile_take */
   int folder_mode, file_mode;              /* before the umask */
+  bool routes;                             /* a JSON line that names a file in its key updraft_log goes there, without the key */
   const char *fields;                      /* JSON object text: what each line of ours carries between event and logger; NULL: nothing */
 };
 /* Never NULL: when the file cannot be opened, err says so, the result is negative, and lines are dropped (and counted). */

@@ -161,11 +161,12 @@ def log_lines(server, path, n, map_index, norm):
 
 
 def read_log(server, path, n, map_index, norm):
-    """(level, logger, text) of a try's lines; those of the streams stand apart, since their place among the others is not fixed."""
+    """(level, logger, text) of a try's lines; those of the streams and of triggers stand apart, since their place among the others
+    is not fixed."""
     status, _, data = server.api.raw("GET", f"{path}/logs/{n}?map_index={map_index}&full_content=true")
     if status != 200:
         return {"status": status}
-    lines, streams = [], {s: [] for s in STREAMS}
+    lines, streams, trigger = [], {s: [] for s in STREAMS}, []
     for c in json.loads(data)["content"]:
         text = norm(c.get("event", ""))
         if "timestamp" not in c or text.startswith(STARTUP):
@@ -177,8 +178,8 @@ def read_log(server, path, n, map_index, norm):
         if c.get("logger") in streams:
             streams[c["logger"]].append(text)
         else:
-            lines.append([c.get("level"), c.get("logger"), unordered(text), *errors(c, norm)])
-    return {"lines": collapse(lines) if norm.polls else lines, **{k: v for k, v in streams.items() if v}}
+            (trigger if "trigger_id" in c else lines).append([c.get("level"), c.get("logger"), unordered(text), *errors(c, norm)])
+    return {"lines": collapse(lines) if norm.polls else lines, **{k: v for k, v in streams.items() if v}, **({"trigger": trigger} if trigger else {})}
 
 
 def collapse(lines):

@@ -1,5 +1,6 @@
 /* logfile: lines in Airflow's format whatever the bytes are and however they are cut; masks; files and their folders. */
 #include "exec/logfile.h"
+#include "exec/logmerge.h"
 #include "exec/logtext.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -246,12 +247,77 @@ static void test_full_disk(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* lines of a trigger host: each to the file that it names, masked, without the key; the rest stays */
+static void test_lines_that_name_their_file(void **state)
+{
+	(void)state;
+	CLEANUP(freep) char *path = xasprintf("%s/host.log", dir);
+	CLEANUP(freep) char *other = xasprintf("%s/new/attempt=1.log.trigger.7.log", dir);
+	CLEANUP(freep) char *line = xasprintf("{\"timestamp\":\"x\",\"event\":\"a hidden word\",\"updraft_log\":\"%s\",\"trigger_id\":1}\n{\"event\":\"host's own\"}\n", other);
+	struct logfile_options o = { .path = path, .folder_mode = 0775, .file_mode = 0664, .routes = true };
+	struct logfile *l;
+	assert_int_equal(logfile_open(&o, &l, NULL), 0);
+	logfile_mask(l, "hidden", 6);
+	for (int i = 0; i < 2; i++) {
+		logfile_feed(l, LOG_JSON, line, strlen(line), NOW);
+		assert_int_equal(logfile_flush(l, NULL), 0);
+	}
+	logfile_close(l);
+	CLEANUP(freep) char *command = xasprintf("python3 -c \"import json\nl=[json.loads(x) for x in open('%s')]\n"
+		"assert l==[{'timestamp':'x','event':'a *** word','trigger_id':1}]*2, l\nl=[json.loads(x) for x in open('%s')]\n"
+		"assert l==[{'event':'host\\'s own'}]*2, l\"", other, path);
+	assert_int_equal(system(command), 0);
+}
+
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "a");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void assert_merged(struct logmerge *m, const char *want)
+{
+	char got[400] = "";
+	assert_true(pread(logmerge_fd(m), got, sizeof got - 1, 0) >= 0);
+	assert_string_equal(got, want);
+}
+
+#define AT(s) "{\"timestamp\":\"2024-01-01T00:00:0" s "\",\"e\":1}\n"
+
+static void test_merge_by_time(void **state)
+{
+	(void)state;
+	CLEANUP(freep) char *path = xasprintf("%s/odd[1].log", dir);
+	CLEANUP(freep) char *beside = xasprintf("%s.trigger.3.log", path);
+	put(path, AT("1Z") "without a time\n" AT("4.5Z"));
+	assert_null(logmerge_open(path, 0));
+	put(beside, AT("2Z") AT("3Z") "{\"timest");
+	struct logmerge *m = logmerge_open(path, 0);
+	assert_non_null(m);
+	assert_string_equal(logmerge_path(m, 1), beside);
+	assert_null(logmerge_path(m, 2));
+	logmerge_more(m, false);
+	assert_merged(m, AT("1Z") "without a time\n" AT("2Z") AT("3Z") AT("4.5Z"));
+	put(path, "the end");
+	logmerge_more(m, false);
+	assert_merged(m, AT("1Z") "without a time\n" AT("2Z") AT("3Z") AT("4.5Z"));
+	logmerge_more(m, true);
+	assert_merged(m, AT("1Z") "without a time\n" AT("2Z") AT("3Z") AT("4.5Z") "{\"timest\nthe end\n");
+	logmerge_free(m);
+	m = logmerge_open(path, (int64_t)strlen(AT("1Z")));
+	logmerge_more(m, false);
+	assert_merged(m, "without a time\n" AT("2Z") AT("3Z") AT("4.5Z"));
+	logmerge_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines_cut_everywhere), cmocka_unit_test(test_masks), cmocka_unit_test(test_mask_over_a_cut),
 		cmocka_unit_test(test_long_json_is_noted), cmocka_unit_test(test_file_and_folders), cmocka_unit_test(test_file_that_cannot_be),
-		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_full_disk), cmocka_unit_test(test_lines_that_name_their_file), cmocka_unit_test(test_merge_by_time),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
