@@ -292,7 +292,7 @@ static void write_mark(const struct auth *a, struct json_writer *w, const char *
 
 char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime)
 {
-	return auth_token_since(a, user, role, now, now, lifetime);
+	return auth_token_since(a, user, role, 0, now, lifetime);
 }
 
 char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime)
@@ -318,7 +318,8 @@ char *auth_token_since(const struct auth *a, const char *user, enum role role, u
 	jw_kint(&w, "nbf", now / USEC_SEC);
 	jw_kint(&w, "exp", (now + lifetime) / USEC_SEC);
 	jw_kint(&w, "iat", now / USEC_SEC);
-	jw_kint(&w, "auth_time", since / USEC_SEC);
+	if (since)
+		jw_kint(&w, "auth_time", since / USEC_SEC);
 	write_mark(a, &w, user);
 	jw_end_object(&w);
 	return jwt_sign(a->algorithm, a->jwt_secret, strlen(a->jwt_secret), "not-used", b.data);

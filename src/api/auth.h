@@ -21,7 +21,7 @@ const char *auth_secret_key(const struct auth *a);      /* [api] secret_key: sig
  * the user is Public, or in all_admins mode Admin. */
 int auth_identify(struct call *c, const char **ret_why);
 char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime);   /* malloc'd */
-/* the same, for a session that began earlier */
+/* the same for a browser's session, which goes on while it is used; `since`: when it began */
 char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime);
 /* Authorization: Basic ([api] auth_backends): a checked pair is known for five seconds */
 bool auth_takes_basic(const struct auth *a);

@@ -71,7 +71,7 @@ static void login_good(struct login *l, enum role role)
 		reply_token(c, l->user, role, l->lifetime);
 		return;
 	}
-	CLEANUP(freep) char *token = auth_token(c->api->auth, l->user, role, loop_now(), l->lifetime);
+	CLEANUP(freep) char *token = auth_token_since(c->api->auth, l->user, role, loop_now(), loop_now(), l->lifetime);
 	session_cookie(c, token);
 	reply_redirect(c, safe_next(c, l->next) ? l->next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 }
