@@ -1,6 +1,7 @@
 /* call: one request being answered, and what every handler uses. Inside this room only. */
 #pragma once
 #include "api/api.h"
+#include "api/metrics.h"
 #include "processor/mask.h"
 #include "api/roles.h"
 #include "base/json.h"
@@ -59,6 +60,7 @@ struct api {
 	struct fernet *fernet;
 	struct audits *audits;
 	struct origins *origins;
+	struct metrics metrics;
 	struct answers *answers;        /* of the Execution API, as the next one */
 	struct task_tokens *task_tokens;
 	struct mask mask;

@@ -58,6 +58,7 @@ static void login_good(struct login *l, enum role role)
 {
 	struct call *c = l->c;
 	CLEANUP(err_clear) struct err err = {0};
+	c->api->metrics.logins_good++;
 	if (auth_succeeded(c->api->db, l->user, c->r->remote, &err) < 0)
 		api_note(c->api, "forgetting failed logins", &err);
 	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
@@ -80,6 +81,7 @@ static void login_bad(struct login *l)
 {
 	struct call *c = l->c;
 	CLEANUP(err_clear) struct err err = {0};
+	c->api->metrics.logins_bad++;
 	if (auth_failed(c->api->db, l->user, c->r->remote, loop_now(), &err) < 0)
 		api_note(c->api, "counting a failed login", &err);
 	if (l->account.known && store_run(c->api->db, SQL_user_login_failed, &err, v_text(l->user)) < 0)
@@ -171,6 +173,7 @@ static void login_start(struct call *c, const char *user, const char *password, 
 		return;
 	}
 	if (wait) {
+		c->api->metrics.logins_waiting++;
 		int64_t seconds = (wait + USEC_SEC - 1) / USEC_SEC;
 		http_set_header(c->r, "Retry-After", arena_printf(&c->r->arena, "%lld", (long long)seconds));
 		const char *text = arena_printf(&c->r->arena, "Too many failed logins; try again in %lld seconds", (long long)seconds);

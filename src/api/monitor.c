@@ -1,4 +1,4 @@
-/* monitor: version, health, metrics, and the small page at "/". */
+/* monitor: version, health, and the small page at "/". */
 #include "api/auth.h"
 #include "api/handlers.h"
 #include "base/time.h"
@@ -73,53 +73,6 @@ void get_health(struct call *c)
 	write_role(w, "dag_processor", "latest_dag_processor_heartbeat", &processor, true);
 	jw_end_object(w);
 	call_reply(c, 200);
-}
-
-/* ---- metrics: Prometheus text ---- */
-
-static void metric(struct buf *b, const char *name, const char *type, const char *help, const char *labels, double v)
-{
-	char number[32];
-	if (help)
-		buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-	double_format(v, number, sizeof number);
-	buf_printf(b, "%s%s %s\n", name, labels ? labels : "", number);
-}
-
-static int metric_counts(struct call *c, struct buf *b, const char *name, const char *help, const char *sql, struct err *err)
-{
-	CLEANUP(rows_close) struct rows r = {0};
-	bool first = true;
-	int rc = store_query_text(c->api->db, sql, NULL, 0, &r, err);
-	while (rc >= 0 && (rc = rows_next(&r, err)) > 0) {
-		CLEANUP(freep) char *labels = xasprintf("{state=\"%s\"}", row_text(&r, 0));
-		metric(b, name, "gauge", first ? help : NULL, labels, (double)row_int(&r, 1));
-		first = false;
-	}
-	return rc;
-}
-
-void get_metrics(struct call *c)
-{
-	CLEANUP(err_clear) struct err err = {0};
-	struct http_stats s;
-	struct buf *b = &c->r->out;
-	buf_reset(b);
-	http_server_stats(c->api->http, &s);
-	metric(b, "airflow_api_requests_total", "counter", "Requests answered.", NULL, (double)s.requests);
-	metric(b, "airflow_api_refused_total", "counter", "Requests refused for their form, size or slowness.", NULL, (double)s.refused);
-	metric(b, "airflow_api_connections", "gauge", "Open connections.", NULL, (double)s.connections);
-	metric(b, "airflow_api_up_seconds", "gauge", "Seconds since the API server started.", NULL, (double)(loop_now() - c->api->started) / 1e6);
-	int rc = metric_counts(c, b, "airflow_task_instances", "Live task instances by state.",
-	                       "SELECT state, count(*) FROM task_instance WHERE " STORE_TI_LIVE " GROUP BY state", &err);
-	if (rc >= 0)
-		rc = metric_counts(c, b, "airflow_dag_runs", "Live dag runs by state.", "SELECT state, count(*) FROM dag_run WHERE " STORE_RUN_LIVE " GROUP BY state", &err);
-	if (rc < 0) {
-		call_fail_err(c, &err);
-		return;
-	}
-	http_reply_out(c->r, 200, "text/plain; version=0.0.4; charset=utf-8");
-	call_release(c);
 }
 
 /* ---- "/" ---- */

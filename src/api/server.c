@@ -73,7 +73,7 @@ static void on_request(void *arg, struct http_request *r)
 
 static void on_access(void *arg, const struct http_access *a)
 {
-	(void)arg;
+	metrics_request(&((struct api *)arg)->metrics, a->status, a->took);
 	log_line(LOG_DEBUG, "%s \"%s %s\" %d %llu %.1fms", a->request->remote, http_method_name(a->request->method), a->request->target, a->status,
 	         (unsigned long long)a->bytes, (double)a->took / 1e3);
 }
@@ -166,7 +166,7 @@ static int listen_http(struct api *api, struct arena *a, struct err *err)
 	const char *key = o->ssl_key ? o->ssl_key : config_str(api->cfg, OPT_api_ssl_key);
 	struct http_options h = { .host = host, .port = o->port >= 0 ? o->port : (int)config_int(api->cfg, OPT_api_port),
 		.tls_cert = *cert ? cert : NULL, .tls_key = *key ? key : NULL, .base_path = base_path(api->cfg, a), .proxy_headers = o->proxy_headers,
-		.proxies = getenv("FORWARDED_ALLOW_IPS"), .max_connections = CONNECTIONS, .access = on_access, .note = on_note };
+		.proxies = getenv("FORWARDED_ALLOW_IPS"), .max_connections = CONNECTIONS, .access = on_access, .note = on_note, .log_arg = api };
 	int rc = refuse_open_door(api, host, err);
 	if (rc == 0)
 		rc = http_server_new(api->loop, &h, on_request, api, &api->http, err);

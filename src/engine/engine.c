@@ -94,7 +94,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
 static void take_deed(struct engine *e, const struct action *a)
 {
   switch (a->kind) {
-  case ACT_SPAWN: engine_queue_spawn(e, a->ti); break;
+  case ACT_SPAWN: e->counts.spawns++; engine_queue_spawn(e, a->ti); break;
   case ACT_KILL: after_ti(e, AFTER_KILL, a->ti, a->text); break;
   case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti, a->number); break;
   case ACT_CALLBACK: engine_run_callback(e, a->run, a->code == RUN_FAILED); break;
@@ -118,6 +118,7 @@ void engine_step_at(struct engine *e, struct event *ev, usec_t now)
   ev->now = now;
   actions_reset(&e->acts);
   core_step(e->core, ev, &e->acts);
+  e->counts.steps++;
   CLEANUP(err_clear) struct err err = {0};
   for (size_t i = 0; i < e->acts.n; i++) {
     if (engine_write(e, &err) < 0 || take_save(e, &e->acts.at[i], ev->now, &err) < 0) {
@@ -190,7 +191,7 @@ static void perform(struct engine *e, struct after *a)
     break;
   }
   case AFTER_ANSWER: FAULT("answer-before"); exec_answer(engine_exec_of(e, a->child), a->child, a->data, a->n); break;
-  case AFTER_ACK: FAULT("ack-before"); exec_ack(e->exec, a->child); break;
+  case AFTER_ACK: e->counts.ends++; FAULT("ack-before"); exec_ack(e->exec, a->child); break;
   case AFTER_WAKE: FAULT("reply-before"); wake_send(a->data); break;
   }
 }
@@ -204,10 +205,13 @@ void engine_flush(struct engine *e)
     if (e->in_batch) {
       e->in_batch = false;
       FAULT("commit-before");
+      usec_t began = loop_monotonic();
       if (store_commit(e->db, &err) < 0) {
         engine_fail(e, &err, "committing");
         break;
       }
+      e->counts.commits++;
+      e->counts.commit_time += loop_monotonic() - began;
       FAULT("commit-after");
     }
     typeof(e->after) now = e->after;
@@ -244,6 +248,15 @@ static void on_start_timer(void *arg)
   engine_take_started(arg);
 }
 
+static int beat(struct engine *e, usec_t now, struct err *err)
+{
+  const struct engine_counts *n = &e->counts;
+  CLEANUP(freep) char *info = xasprintf("{\"steps\":%llu,\"commits\":%llu,\"commit_seconds\":%.6f,\"spawns\":%llu,\"ends\":%llu}", (unsigned long long)n->steps,
+                                        (unsigned long long)n->commits, (double)n->commit_time / 1e6, (unsigned long long)n->spawns, (unsigned long long)n->ends);
+  int r = store_run(e->db, SQL_job_beat_info, err, v_int(e->job_id), v_time(now), v_text(info));
+  return r < 0 ? r : store_run(e->db, SQL_job_beat, err, v_int(e->trigger_job_id), v_time(now));
+}
+
 static void on_beat(void *arg)
 {
   struct engine *e = arg;
@@ -254,8 +267,7 @@ static void on_beat(void *arg)
   int r = store_lease_renew(e->db, &e->lease, now, LEASE_TTL, &err);
   if (r == E_FENCED) engine_fail(e, &err, "another scheduler has taken over");
   else if (r < 0) log_warning("the lease could not be renewed, trying again: %s", err_text(&err));
-  else if (store_run(e->db, SQL_job_beat, &err, v_int(e->job_id), v_time(now)) < 0 ||
-           store_run(e->db, SQL_job_beat, &err, v_int(e->trigger_job_id), v_time(now)) < 0) log_warning("heartbeat: %s", err_text(&err));
+  else if (beat(e, now, &err) < 0) log_warning("heartbeat: %s", err_text(&err));
   engine_end_overtime(e);
   remote_look(e);
   hosted_look(e);

@@ -36,6 +36,9 @@ struct after { enum after_kind kind; uint64_t child; struct uuid ti; int try_num
 struct started { uint64_t child; usec_t at; };
 struct host_link { struct engine *e; struct exec_client *x; enum exec_kind kind; bool welcomed; };   /* links.c */
 
+/* since the start of this process; in its job's row at each heartbeat, for /metrics */
+struct engine_counts { uint64_t steps, commits, spawns, ends; usec_t commit_time; };
+
 struct engine {
   const struct config *cfg;
   const struct engine_options *options;   /* NULL in a headless engine */
@@ -61,6 +64,7 @@ struct engine {
   struct source *start_timer;
   char boot_id[64];                   /* of the supervisor; "" until the first welcome */
   uint64_t next_child;
+  struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
   int64_t job_id, trigger_job_id;
   struct source *timer, *beat, *leave, *revive;

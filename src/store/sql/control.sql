@@ -40,6 +40,9 @@ VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?6, ?7) RETURNING id
 -- id, now
 -- name: job_beat
 UPDATE job SET latest_heartbeat = ?2 WHERE id = ?1
+-- id, now, what it says about itself (JSON)
+-- name: job_beat_info
+UPDATE job SET latest_heartbeat = ?2, info = ?3 WHERE id = ?1
 -- id, now, state
 -- name: job_end
 UPDATE job SET state = ?3, end_date = ?2, latest_heartbeat = ?2 WHERE id = ?1
