@@ -102,12 +102,12 @@ def _work(kind: str) -> None:
         from updraft import trigger_host
 
         trigger_host.main()
-    elif kind == "host":
+    elif kind in ("host", "ask"):
         from updraft import host
 
         host.main()
     else:
-        raise RuntimeError(f"a child of kind {kind!r} was asked for; known are task, parse, trigger, host")
+        raise RuntimeError(f"a child of kind {kind!r} was asked for; known are task, parse, trigger, host, ask")
 
 
 def _prepare_spare() -> None:

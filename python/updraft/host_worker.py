@@ -62,6 +62,14 @@ def _providers(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"providers": sdk_private.providers()}
 
 
+def _plugins(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.plugins()
+
+
+def _test_connection(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.test_connection(question["connection"])
+
+
 def _connection_forms(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"forms": sdk_private.connection_forms()}
 
@@ -83,6 +91,8 @@ QUESTIONS = {
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,
     "providers": _providers,
+    "plugins": _plugins,
+    "test_connection": _test_connection,
     "connection_forms": _connection_forms,
     "validate_params": _validate_params,
 }

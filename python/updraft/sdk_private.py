@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import os
 import re
 import signal
 import struct
 import sys
+import uuid
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any, NoReturn
@@ -700,10 +702,53 @@ def run_callbacks(bag: Any, request: Any) -> None:
 def providers() -> list[dict[str, Any]]:
     from airflow.providers_manager import ProvidersManager
 
-    return [
-        {"package_name": name, "version": info.version, "description": info.data.get("description", "").strip()}
-        for name, info in ProvidersManager().providers.items()
-    ]
+    return sorted(
+        (
+            {
+                "package_name": info.data["package-name"],
+                "description": re.sub("[`_<>]", "", info.data["description"].strip(" \n.")),
+                "version": info.version,
+                "documentation_url": info.data.get("documentation-url"),
+            }
+            for info in ProvidersManager().providers.values()
+        ),
+        key=lambda provider: provider["package_name"],
+    )
+
+
+def plugins() -> dict[str, Any]:
+    """The plugins of this environment as the API shows them, and those that could not be imported."""
+    from airflow import plugins_manager
+    from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
+    from pydantic import ValidationError
+
+    shown, errors = [], [{"source": s, "error": e} for s, e in plugins_manager.get_import_errors().items()]
+    for plugin in sorted(plugins_manager.get_plugin_info(), key=lambda p: p["name"]):
+        try:
+            shown.append(PluginResponse.model_validate(plugin).model_dump(mode="json"))
+        except ValidationError:
+            continue  # Airflow leaves it out, too
+    return {"plugins": shown, "import_errors": errors}
+
+
+def test_connection(given: dict[str, Any]) -> dict[str, Any]:
+    """What the connection's hook says of it: {status, message}. Nothing of it is stored."""
+    from airflow.sdk import Connection
+
+    name = f"updraft_test_{os.getpid()}_{uuid.uuid4().hex}"
+    variable = f"AIRFLOW_CONN_{name.upper()}"
+    fields = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
+    os.environ[variable] = json.dumps({k: given[k] for k in fields if given.get(k) is not None})
+    try:
+        hook = Connection.get(name).get_hook()
+        if not getattr(hook, "test_connection", None):
+            return {"status": False, "message": f"Hook {type(hook).__name__} doesn't implement or inherit test_connection method"}
+        status, message = hook.test_connection()
+        return {"status": bool(status), "message": str(message)}
+    except Exception as e:
+        return {"status": False, "message": str(e)}
+    finally:
+        os.environ.pop(variable, None)
 
 
 def connection_forms() -> list[dict[str, Any]]:

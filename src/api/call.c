@@ -61,7 +61,7 @@ void call_empty(struct call *c, int status)
 {
 	if (c->route && c->route->change && status < 400)
 		audit(c);
-	http_reply(c->r, status, NULL, "", 0);
+	http_reply(c->r, status, "application/json", "", 0);   /* the type goes without saying, but FastAPI says it */
 	call_release(c);
 }
 
@@ -190,6 +190,16 @@ void enum_problem(struct call *c, const char *loc, const char *choices, const ch
 	}
 	call_problem(c, "enum", loc, arena_printf(a, "Input should be %s", list.data), input,
 	             arena_printf(a, "{\"expected\":%s}", json_quoted(a, list.data)));
+}
+
+void call_problems_twice(struct call *c)
+{
+	CLEANUP(buf_clear) struct buf again = {0};
+	if (!c->problems.len)
+		return;
+	buf_add(&again, c->problems.data, c->problems.len);
+	buf_addc(&c->problems, ',');
+	buf_add(&c->problems, again.data, again.len);
 }
 
 bool call_problems(struct call *c)

@@ -56,6 +56,8 @@ struct api {
 	struct http_server *http;
 	struct auth *auth;
 	struct commands *commands;
+	struct asks *asks;
+	struct connection_test *connection_tests;   /* connection_tests.c */
 	struct workers *workers;
 	struct fernet *fernet;
 	struct audits *audits;
@@ -95,6 +97,7 @@ void call_problem(struct call *c, const char *type, const char *loc, const char 
 /* an error that FastAPI would raise at once instead of collecting: the first one wins */
 void call_refuse(struct call *c, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool call_problems(struct call *c);                        /* answers the refusal or a 422 when there is one: true */
+void call_problems_twice(struct call *c);                  /* where Airflow reads a body twice, its problems are told twice */
 void enum_problem(struct call *c, const char *loc, const char *choices, const char *input);   /* choices: "a|b|c" */
 bool choice_has(const char *choices, const char *value);
 char *json_quoted(struct arena *a, const char *s);         /* a JSON string literal */

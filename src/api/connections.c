@@ -62,13 +62,14 @@ static bool plain_id(const char *s)
 	return true;
 }
 
-static const struct body_field connection_body_fields[] = {
-	{ "connection_id", BODY_TEXT, .required = true, .limit = 200, .pattern = "^[\\w.-]+$", .check = plain_id },
-	{ "conn_type", BODY_TEXT, .required = true }, { "description", BODY_TEXT, .nullable = true }, { "host", BODY_TEXT, .nullable = true },
-	{ "login", BODY_TEXT, .nullable = true }, { "schema", BODY_TEXT, .nullable = true }, { "port", BODY_INT, .nullable = true },
-	{ "password", BODY_TEXT, .nullable = true }, { "extra", BODY_TEXT, .nullable = true }, { "team_name", BODY_TEXT, .nullable = true, .limit = 50 },
-	{ NULL, BODY_END }
-};
+#define CONNECTION_BODY_FIELDS \
+	{ "connection_id", BODY_TEXT, .required = true, .limit = 200, .pattern = "^[\\w.-]+$", .check = plain_id }, \
+	{ "conn_type", BODY_TEXT, .required = true }, { "description", BODY_TEXT, .nullable = true }, { "host", BODY_TEXT, .nullable = true }, \
+	{ "login", BODY_TEXT, .nullable = true }, { "schema", BODY_TEXT, .nullable = true }, { "port", BODY_INT, .nullable = true }, \
+	{ "password", BODY_TEXT, .nullable = true }, { "extra", BODY_TEXT, .nullable = true }, { "team_name", BODY_TEXT, .nullable = true, .limit = 50 }
+static const struct body_field connection_body_fields[] = { CONNECTION_BODY_FIELDS, { NULL, BODY_END } };
+static const struct body_field connection_test_fields[] = { CONNECTION_BODY_FIELDS, { "commit_on_success", BODY_BOOL }, { "executor", BODY_TEXT, .nullable = true },
+	{ "queue", BODY_TEXT, .nullable = true }, { NULL, BODY_END } };
 
 static void check_connection(struct call *c)
 {
@@ -87,9 +88,10 @@ static void check_connection(struct call *c)
 }
 
 const struct body_spec connection_body = { "ConnectionBody", connection_body_fields, .check = check_connection };
+const struct body_spec connection_test_body = { "ConnectionTestRequestBody", connection_test_fields, .check = check_connection };
 const struct body_spec connection_patch_body = { "ConnectionBody", connection_body_fields, .check = check_connection };
 
-static int connection_load(struct call *c, const char *name, json_t **ret, struct err *err)
+int connection_load(struct call *c, const char *name, json_t **ret, struct err *err)
 {
 	CLEANUP(rows_close) struct rows r = {0};
 	CLEANUP(freep) char *password = NULL;
@@ -118,12 +120,12 @@ static int connection_save(struct call *c, const json_t *o, enum sql_id statemen
 		v_text(jg_str(o, "team_name", NULL)));
 }
 
-static int connection_insert(struct call *c, const json_t *o, struct err *err)
+int connection_insert(struct call *c, const json_t *o, struct err *err)
 {
 	return connection_save(c, o, SQL_connection_add, err);
 }
 
-static int connection_replace(struct call *c, const json_t *o, struct err *err)
+int connection_replace(struct call *c, const json_t *o, struct err *err)
 {
 	return connection_save(c, o, SQL_connection_put, err);
 }
@@ -147,7 +149,7 @@ static void keep_masked(const json_t *old, json_t *o)
 	}
 }
 
-static void connection_merge(const json_t *old, json_t *o)
+void connection_merge(const json_t *old, json_t *o)
 {
 	const char *extra = jg_str(o, "extra", NULL), *was = jg_str(old, "extra", NULL);
 	if (streq(jg_str(o, "password", NULL), "***"))
@@ -173,9 +175,3 @@ void post_connection(struct call *c) { entity_post(c, &connection); }
 void patch_connection(struct call *c) { entity_patch(c, &connection); }
 void delete_connection(struct call *c) { entity_delete(c, &connection); }
 void bulk_connections(struct call *c) { entity_bulk(c, &connection); }
-
-/* [core] test_connection is Disabled by default; testing asks a hook, which only Python has */
-void test_connection(struct call *c)
-{
-	call_fail(c, 403, "Testing connections is disabled in Airflow configuration. Contact your deployment admin to enable it.");
-}

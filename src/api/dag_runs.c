@@ -268,7 +268,7 @@ void clear_dag_run(struct call *c)
 		where_value(&w, v_int(run));
 		if (only_failed)
 			where_add(&w, "t.state IN ('failed', 'upstream_failed')");
-		selection_reply(c, &w, false);
+		selection_reply(c, &w, true);
 		where_clear(&w);
 		return;
 	}

@@ -41,7 +41,7 @@ static void write_owners(struct call *c, struct json_writer *w, const struct row
 
 #define FILE_TOKENS_KEPT 2048
 
-static char *make_file_token(struct call *c, const char *bundle, const char *rel)
+char *make_file_token(struct call *c, const char *bundle, const char *rel)
 {
 	CLEANUP(buf_clear) struct buf b = {0};
 	struct json_writer payload;

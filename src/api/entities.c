@@ -120,19 +120,27 @@ void entity_delete(struct call *c, const struct entity *e)
 
 static const struct body_field bulk_fields[] = { { "actions", BODY_LIST, .required = true }, { NULL, BODY_END } };
 
+#define ENTITIES { "action", BODY_TEXT, .required = true }, { "entities", BODY_LIST, .required = true }
+#define ABSENT { "action_on_non_existence", BODY_CHOICE, .choices = "fail|skip" }
+static const struct body_field create_fields[] = { ENTITIES, { "action_on_existence", BODY_CHOICE, .choices = "fail|skip|overwrite" }, { NULL, BODY_END } };
+static const struct body_field update_fields[] = { ENTITIES, ABSENT, { "update_mask", BODY_TEXTS, .nullable = true }, { NULL, BODY_END } };
+static const struct body_field delete_fields[] = { ENTITIES, ABSENT, { NULL, BODY_END } };
+static const struct body_spec create_action = { "BulkCreateAction", create_fields }, update_action = { "BulkUpdateAction", update_fields },
+	delete_action = { "BulkDeleteAction", delete_fields };
+
 static void check_actions(struct call *c)
 {
+	struct arena *a = &c->r->arena;
 	json_t *one;
 	size_t i;
 	json_array_foreach(jg(c->body, "actions"), i, one) {
-		char *loc = arena_printf(&c->r->arena, "[\"body\",\"actions\",%zu]", i);
 		const char *action = jg_str(one, "action", "");
 		if (!choice_has("create|update|delete", action))
-			call_problem(c, "union_tag_invalid", loc, "Input tag found using action does not match any of the expected tags: 'create', 'update', 'delete'",
-			             json_text(&c->r->arena, one), NULL);
-		else if (!json_is_array(jg(one, "entities")))
-			call_problem(c, "missing", arena_printf(&c->r->arena, "[\"body\",\"actions\",%zu,\"%s\",\"entities\"]", i, action), "Field required",
-			             json_text(&c->r->arena, one), NULL);
+			call_problem(c, "union_tag_invalid", arena_printf(a, "[\"body\",\"actions\",%zu]", i),
+			             "Input tag found using action does not match any of the expected tags: 'create', 'update', 'delete'", json_text(a, one), NULL);
+		else
+			body_validate(c, *action == 'c' ? &create_action : *action == 'u' ? &update_action : &delete_action, one,
+			              arena_printf(a, "\"body\",\"actions\",%zu,\"%s\"", i, action));
 	}
 }
 
@@ -217,7 +225,8 @@ static void bulk_action(struct bulk *b, json_t *action)
 	json_t *entities = jg(action, "entities");
 	b->mask = jg(action, "update_mask");
 	if (streq(otherwise, "fail") && names_where(b, entities, create, &names)) {
-		CLEANUP(freep) char *text = xasprintf("The %s with these %ss: %s %s", b->e->plural, b->e->key, names.data,
+		const char *keys = b->e->keys ? b->e->keys : arena_printf(&b->c->r->arena, "%ss", b->e->key);
+		CLEANUP(freep) char *text = xasprintf("The %s with these %s: %s %s", b->e->plural, keys, names.data,
 		                                      create ? "already exist." : "were not found.");
 		bulk_error(b, create ? 409 : 404, text);
 		return;

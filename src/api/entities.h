@@ -5,6 +5,7 @@
 struct entity {
 	const char *plural, *label;      /* "variables", "The Variable with key: `%s`" */
 	const char *param, *key;         /* the path's parameter; the body's field that names it */
+	const char *keys;                /* several of them, in texts; NULL: "<key>s" */
 	const struct list_spec *list;
 	const struct body_spec *body;
 	/* the row as a body, secrets in plain text; E_NOT_FOUND */
@@ -20,6 +21,11 @@ void entity_post(struct call *c, const struct entity *e);
 void entity_patch(struct call *c, const struct entity *e);
 void entity_delete(struct call *c, const struct entity *e);
 void entity_bulk(struct call *c, const struct entity *e);
+/* connections.c: what tests of connections use, too */
+int connection_load(struct call *c, const char *name, json_t **ret, struct err *err);   /* in plain text; E_NOT_FOUND */
+int connection_insert(struct call *c, const json_t *o, struct err *err);
+int connection_replace(struct call *c, const json_t *o, struct err *err);
+void connection_merge(const json_t *old, json_t *o);      /* "***" stands for what is there */
 /* "is encrypted" and the text to store: a Fernet token, or the text itself without a key. malloc'd */
 char *entity_seal(struct call *c, const char *plain, bool *ret_sealed);
 int entity_open(struct call *c, const char *stored, bool sealed, char **ret, struct err *err);   /* malloc'd */

@@ -205,7 +205,7 @@ static void apply_one(struct call *c, const struct filter *f, struct where *w)
 	bool flag = false;
 	if (!s)
 		return;
-	if (f->kind == FILTER_INT && query_int(c, f->name, INT64_MIN, &number))
+	if (f->kind == FILTER_INT && query_int(c, f->name, f->bounded ? f->least : INT64_MIN, &number))
 		where_one(w, f->sql, "=", v_int(number));
 	if (f->kind == FILTER_BOOL && query_bool(c, f->name, &flag))
 		where_one(w, f->sql, "=", v_bool(flag));

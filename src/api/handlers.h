@@ -10,16 +10,17 @@
 
 extern const struct list_spec dags_list, dag_one, dag_runs_list, dag_run_one, dag_run_new, task_instances_list, mapped_list, tries_list, xcoms_list, variables_list,
 	connections_list, pools_list, import_errors_list, event_logs_list, jobs_list, dag_versions_list, dag_warnings_list, dag_tags_list,
-	hitl_list, assets_list, asset_aliases_list, asset_events_list, backfills_list;
+	hitl_list, xcom_native, assets_list, asset_aliases_list, asset_events_list, backfills_list;
 extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_clear_body, ti_patch_body, ti_clear_body, variable_body,
 	variable_patch_body, connection_body, connection_patch_body, pool_body, pool_patch_body, runs_batch_body, tis_batch_body, xcom_create_body,
-	xcom_update_body, bulk_body, login_body, hitl_response_body;
+	xcom_update_body, bulk_body, runs_clear_body, connection_test_body, login_body, hitl_response_body;
 #define NONE NULL
 
 /* ---- shared by resources ---- */
 extern const struct field version_fields[];         /* DagVersionResponse over v (dag_version) and d (dag) */
 extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
 void file_tokens_clear(struct map *tokens);
+char *make_file_token(struct call *c, const char *bundle, const char *rel);   /* malloc'd */
 void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col);
 
 /* asks the scheduler; then is called with a call that outlives the handler and must answer it. args is taken over */
@@ -36,6 +37,8 @@ bool login_basic(struct call *c);
 /* the page for people; message NULL for none, next NULL for "/" */
 void login_page(struct call *c, int status, const char *message, const char *next);
 bool safe_next(const struct call *c, const char *next);   /* on this server; NULL is not */
+
+void connection_tests_free(struct api *api);
 
 /* ---- pages of ours ---- */
 #define PAGE_STYLE "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}main{max-width:52rem;margin:auto}" \

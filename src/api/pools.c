@@ -88,7 +88,7 @@ static void pool_merge(const json_t *old, json_t *o)
 			json_object_set(o, needed[i], json_object_get(old, needed[i]));
 }
 
-static const struct entity pool = { .plural = "pools", .label = "The Pool with name", .param = "pool_name", .key = "name", .list = &pools_list,
+static const struct entity pool = { .plural = "pools", .label = "The Pool with name", .param = "pool_name", .key = "name", .keys = "pool names", .list = &pools_list,
 	.body = &pool_body, .load = pool_load, .insert = pool_insert, .replace = pool_replace, .remove = pool_remove, .merge = pool_merge,
 	.mismatch = "Invalid body, pool name from request body doesn't match uri parameter" };
 

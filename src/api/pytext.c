@@ -65,27 +65,66 @@ void python_json(const json_t *v, struct buf *out)
 
 /* ---- repr ---- */
 
+/* double quotes only when there are single ones and no double ones inside */
+static void repr_string(const char *s, struct buf *out)
+{
+	char quote = strchr(s, '\'') && !strchr(s, '"') ? '"' : '\'';
+	buf_addc(out, quote);
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+		const char *plain = *p == '\\' ? "\\\\" : *p == '\n' ? "\\n" : *p == '\r' ? "\\r" : *p == '\t' ? "\\t" : NULL;
+		if (plain)
+			buf_adds(out, plain);
+		else if (*p == quote)
+			buf_printf(out, "\\%c", *p);
+		else if (*p < 32 || *p == 127)
+			buf_printf(out, "\\x%02x", *p);
+		else
+			buf_addc(out, (char)*p);
+	}
+	buf_addc(out, quote);
+}
+
+static void repr_object(const json_t *v, struct buf *out)
+{
+	bool first = true;
+	buf_addc(out, '{');
+	for (void *it = json_object_iter((json_t *)(uintptr_t)v); it; it = json_object_iter_next((json_t *)(uintptr_t)v, it), first = false) {
+		buf_adds(out, first ? "" : ", ");
+		repr_string(json_object_iter_key(it), out);
+		buf_adds(out, ": ");
+		python_repr(json_object_iter_value(it), out);
+	}
+	buf_addc(out, '}');
+}
+
 void python_repr(const json_t *v, struct buf *out)
 {
-	CLEANUP(buf_clear) struct buf b = {0};
-	bool first = true;
 	if (json_is_object(v)) {
-		buf_addc(out, '{');
-		for (void *it = json_object_iter((json_t *)(uintptr_t)v); it; it = json_object_iter_next((json_t *)(uintptr_t)v, it), first = false) {
-			buf_printf(out, "%s'%s': ", first ? "" : ", ", json_object_iter_key(it));
-			python_repr(json_object_iter_value(it), out);
+		repr_object(v, out);
+	} else if (json_is_array(v)) {
+		buf_addc(out, '[');
+		for (size_t i = 0; i < json_array_size(v); i++) {
+			buf_adds(out, i ? ", " : "");
+			python_repr(json_array_get(v, i), out);
 		}
-		buf_addc(out, '}');
+		buf_addc(out, ']');
 	} else if (json_is_string(v)) {
-		buf_printf(out, "'%s'", json_string_value(v));
+		repr_string(json_string_value(v), out);
 	} else if (!v || json_is_null(v)) {
 		buf_adds(out, "None");
 	} else if (json_is_boolean(v)) {
 		buf_adds(out, json_is_true(v) ? "True" : "False");
 	} else {
-		python_json(v, &b);
-		buf_adds(out, b.data);
+		python_json(v, out);
 	}
+}
+
+void python_str(const json_t *v, struct buf *out)
+{
+	if (json_is_string(v))
+		buf_adds(out, json_string_value(v));
+	else
+		python_repr(v, out);
 }
 
 const char *python_type(const json_t *v)

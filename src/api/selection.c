@@ -83,11 +83,12 @@ int selection_related(struct call *c, const char *dag_id, const json_t *seeds, b
 
 /* ---- the answer ---- */
 
-void selection_reply(struct call *c, const struct where *w, bool null_state)
+void selection_reply(struct call *c, const struct where *w, bool plain)
 {
 	struct page p = { INT64_MAX, 0 };
-	(void)null_state;
-	list_rows(c, &task_instances_list, w, " ORDER BY r.id, t.task_id, t.map_index", &p);
+	struct list_spec s = task_instances_list;
+	s.nullable_totals = !plain;
+	list_rows(c, &s, w, " ORDER BY r.id, t.task_id, t.map_index", &p);
 }
 
 /* ---- lists by body ---- */

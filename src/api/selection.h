@@ -4,8 +4,8 @@
 
 /* Task ids of a DAG's newest version reachable from `seeds`; a JSON array of strings, seeds included. */
 int selection_related(struct call *c, const char *dag_id, const json_t *seeds, bool upstream, bool downstream, json_t **ret, struct err *err);
-/* answers with the task instances of `w` (over task_instance t, dag_run r) as Airflow's collection; null_state: as they will be once cleared */
-void selection_reply(struct call *c, const struct where *w, bool null_state);
+/* answers with the task instances of `w` (over task_instance t, dag_run r) as Airflow's collection; plain: the one of runs to be cleared, without cursors */
+void selection_reply(struct call *c, const struct where *w, bool plain);
 
 /* POST .../list: the body's names as filters */
 struct batch_name { const char *name, *sql; };     /* a list of texts; null in it is SQL's NULL */

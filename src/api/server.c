@@ -1,4 +1,5 @@
 /* server: the role. Opens what requests need, listens, sends each request through login, permission and body to its handler. */
+#include "api/ask.h"
 #include "api/auth.h"
 #include "api/commands.h"
 #include "api/execution.h"
@@ -234,8 +235,10 @@ static int open_all(struct api *api, struct err *err)
 		rc = workers_new(api->loop, &api->workers, err);
 	if (rc == 0)
 		rc = commands_new(api, &api->commands, err);
-	if (rc == 0)
+	if (rc == 0) {
 		api->audits = audits_new(api);
+		api->asks = asks_new(api);
+	}
 	api->origins = origins_new(cfg);
 	return rc;
 }
@@ -243,6 +246,8 @@ static int open_all(struct api *api, struct err *err)
 static void close_all(struct api *api)
 {
 	workers_free(api->workers);
+	asks_free(api->asks);
+	connection_tests_free(api);
 	commands_free(api->commands);     /* those that wait are told that we stop */
 	http_server_drain(api->http, DRAIN);
 	http_server_free(api->http);

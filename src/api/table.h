@@ -48,6 +48,7 @@ struct filter {
 	const char *choices;            /* FILTER_IN, FILTER_TEXT: "a|b|c"; others are refused */
 	filter_fn fn;                   /* FILTER_CALL: value NULL when absent */
 	const char *label;              /* FILTER_STATE: what the refusal calls it */
+	bool bounded; int64_t least;    /* FILTER_INT */
 };
 
 /* the WHERE of one question: text from tables, values only ever as ? */

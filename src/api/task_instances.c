@@ -167,47 +167,19 @@ const struct list_spec mapped_list = { .key = "task_instances", .fields = ti_fie
 const struct list_spec tries_list = { .key = "task_instances", .fields = try_fields, .from = "task_instance" TI_CORE, .missing = TI_MISSING };
 static const struct list_spec past_tries = { .key = "task_instances", .fields = try_fields, .from = "task_try" TI_CORE };
 
-/* the group's tasks, by the serialized DAG's tree: names of tasks begin with their group's id only when prefixed, so the tree decides */
-static void collect_group(const json_t *group, const char *id, bool inside, json_t *found, bool *seen)
-{
-	json_t *children = jg(group, "children"), *one;
-	const char *key;
-	json_object_foreach(children, key, one) {
-		const char *kind = json_string_value(json_array_get(one, 0));
-		json_t *what = json_array_get(one, 1);
-		if (streq(kind, "taskgroup")) {
-			bool here = streq(jg_str(what, "_group_id", ""), id);
-			*seen = *seen || here;
-			collect_group(what, id, inside || here, found, seen);
-		} else if (inside) {
-			json_array_append_new(found, json_string(json_string_value(what)));
-		}
-	}
-}
-
 static void filter_group(struct call *c, struct where *w, const char *value)
 {
-	CLEANUP(rows_close) struct rows r = {0};
-	CLEANUP(json_decrefp) json_t *data = NULL;
-	CLEANUP(json_decrefp) json_t *found = json_array();
-	CLEANUP(buf_clear) struct buf b = {0};
+	CLEANUP(json_decrefp) json_t *found = NULL;
+	CLEANUP(err_clear) struct err err = {0};
 	bool seen = false;
 	if (!value)
 		return;
-	if (store_one(c->api->db, SQL_dag_version_newest, &r, NULL, v_text(call_param(c, "dag_id"))) == 0
-	    && json_read(row_text(&r, 9), row_size(&r, 9), &data, NULL) == 0)
-		collect_group(jg(jg(data, "dag"), "task_group"), value, false, found, &seen);
-	if (!seen) {
+	if (group_tasks(c, call_param(c, "dag_id"), value, &found, &seen, &err) < 0)
+		call_refuse(c, error_http(err.code), "%s", err_text(&err));
+	else if (!seen)
 		call_refuse(c, 404, "Task group %s not found", value);
-		return;
-	}
-	buf_adds(&b, "t.task_id IN (''");
-	for (size_t i = 0; i < json_array_size(found); i++) {
-		buf_adds(&b, ",?");
-		where_value(w, v_text(arena_strdup(w->a, json_string_value(json_array_get(found, i)))));
-	}
-	buf_addc(&b, ')');
-	where_add(w, b.data);
+	else
+		where_texts(w, "t.task_id", found);
 }
 
 /* ---- one ---- */

@@ -18,3 +18,17 @@ extern const struct field ti_fields[], try_fields[];
 bool call_has(const struct call *c, const char *param);            /* a path parameter */
 /* from the path or, where the path has none, the query; -1 when absent, false (and a problem) when it is no number */
 bool call_map_index(struct call *c, int64_t *ret);
+
+/* ---- changing (ti_change.c, ti_clear.c, ti_selection.c) ---- */
+/* a change over several runs, one command after the other; done: answers */
+struct change { const char *kind; json_t *runs; json_t *args; size_t at; struct where where; int64_t changed; void (*done)(struct call *c, struct change *x); };
+void change_begin(struct call *c, struct change *x);               /* takes the change over */
+void change_free(struct change *x);
+/* run ids of the DAG that the request reaches: the one, those before, those after by logical date */
+int reached_runs(struct call *c, const char *dag_id, const char *run_id, bool past, bool future, json_t **ret, struct err *err);
+void where_texts(struct where *w, const char *sql, const json_t *list);
+/* After a change the states are others, so the answer selects by the instances that were chosen before; ret_runs: their run ids */
+int freeze(struct call *c, struct where *w, json_t **ret_runs, struct err *err);
+int put_ti_notes(struct call *c, const struct where *w, const char *note, struct err *err);   /* "" takes it away */
+void ti_state_problem(struct call *c, const json_t *v, const char *loc);      /* new_state: only ends can be set */
+int group_tasks(struct call *c, const char *dag_id, const char *group, json_t **ret_found, bool *ret_seen, struct err *err);

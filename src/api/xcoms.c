@@ -1,5 +1,7 @@
 /* xcoms: what tasks left for each other. */
 #include "api/handlers.h"
+#include "api/pytext.h"
+#include "api/xcom_text.h"
 
 #define HEAD \
 	TEXT("key", "x.key"), TIME("timestamp", "x.timestamp"), TIME("logical_date", "r.logical_date"), INT("map_index", "x.map_index"), \
@@ -7,13 +9,47 @@
 	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), TEXT("task_display_name", "COALESCE(k.display_name, x.task_id)"), \
 	TIME("run_after", "r.run_after")
 static const struct field xcom_fields[] = { HEAD, END };
-/* stringify=true: a string's text, Python's words for truth, the JSON of what has parts; else the stored JSON as itself */
-static const struct field xcom_raw_fields[] = { HEAD, TEXT("value", "CASE json_type(x.value) WHEN 'text' THEN json_extract(x.value, '$') "
-	"WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' WHEN 'null' THEN NULL ELSE x.value END"), END };
+static bool flag_of(struct call *c, const char *name)
+{
+	bool set = false;
+	query_bool(c, name, &set);
+	return set;
+}
+
+/* deserialize: texts that are JSON are read, objects become texts; stringify: str() of what is there then */
+static void write_shown(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	CLEANUP(json_decrefp) json_t *v = NULL;
+	CLEANUP(buf_clear) struct buf b = {0};
+	if (!row_text(r, col) || json_read(row_text(r, col), row_size(r, col), &v, NULL) < 0) {
+		jw_null(w);
+		return;
+	}
+	if (flag_of(c, "deserialize")) {
+		json_t *inner = json_is_string(v) ? json_loads(json_string_value(v), JSON_DECODE_ANY, NULL) : NULL;
+		json_t *shown = xcom_stringify(inner ? inner : v);
+		json_decref(inner);
+		if (shown) {
+			json_decref(v);
+			v = shown;
+		}
+	}
+	if (!flag_of(c, "stringify")) {
+		jw_json(w, v);
+	} else if (json_is_null(v)) {
+		jw_null(w);
+	} else {
+		buf_adds(&b, "");
+		python_str(v, &b);
+		jw_strn(w, b.data, b.len);
+	}
+}
+
+static const struct field xcom_shown_fields[] = { HEAD, COMPUTED("value", 1, "x.value", write_shown), END };
 static const struct field xcom_native_fields[] = { HEAD, JSON("value", "x.value"), END };
 
 static const struct filter xcom_filters[] = {
-	{ "xcom_key", FILTER_TEXT, "x.key" }, { "map_index", FILTER_INT, "x.map_index" }, { "map_index_filter", FILTER_INT, "x.map_index" },
+	{ "xcom_key", FILTER_TEXT, "x.key" }, { "map_index", FILTER_INT, "x.map_index", .bounded = true, .least = -1 }, { "map_index_filter", FILTER_INT, "x.map_index" },
 	{ "xcom_key", FILTER_SEARCH, "x.key" }, { "dag_display_name", FILTER_SEARCH, "COALESCE(d.display_name, d.dag_id)" },
 	{ "run_id", FILTER_SEARCH, "r.run_id" }, { "task_id", FILTER_SEARCH, "x.task_id" }, { "logical_date", FILTER_TIMES, "r.logical_date" },
 	{ "run_after", FILTER_TIMES, "r.run_after" }, { NULL, FILTER_END }
@@ -29,8 +65,9 @@ static const struct path_filter xcom_paths[] = { { "dag_id", "r.dag_id" }, { "da
 
 const struct list_spec xcoms_list = { .key = "xcom_entries", .fields = xcom_fields, .from = XCOM_FROM, .dag = "r.dag_id", .filters = xcom_filters, .orders = xcom_orders,
 	.order = "dag_id,task_id,run_id,map_index,key", .paths = xcom_paths, .missing = "XCom entry with key: `{xcom_key}` not found" };
-static const struct list_spec xcom_raw = { .fields = xcom_raw_fields, .from = XCOM_FROM, .missing = "XCom entry with key: `{xcom_key}` not found" };
-static const struct list_spec xcom_native = { .fields = xcom_native_fields, .from = XCOM_FROM, .missing = "XCom entry with key: `{xcom_key}` not found" };
+static const struct list_spec xcom_shown = { .fields = xcom_shown_fields, .from = XCOM_FROM, .missing = "XCom entry with key: `{xcom_key}` not found" };
+#define ONE_XCOM "r.dag_id = ? AND r.run_id = ? AND x.task_id = ? AND x.key = ? AND x.map_index = ?"
+const struct list_spec xcom_native = { .fields = xcom_native_fields, .from = XCOM_FROM, .one = ONE_XCOM, .missing = "XCom entry with key: `{xcom_key}` not found" };
 
 void get_xcom_entry(struct call *c)
 {
@@ -43,6 +80,6 @@ void get_xcom_entry(struct call *c)
 		return;
 	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(call_param(c, "dag_run_id")), v_text(call_param(c, "task_id")),
 	                   v_text(call_param(c, "xcom_key")), v_int(map_index) };
-	api_one_reply(c, stringify ? &xcom_raw : &xcom_native,
-	              "r.dag_id = ? AND r.run_id = ? AND x.task_id = ? AND x.key = ? AND x.map_index = ?", v, 5, 200);
+	api_one_reply(c, stringify || deserialize ? &xcom_shown : &xcom_native,
+	              ONE_XCOM, v, 5, 200);
 }

@@ -361,7 +361,8 @@ static int cmd_api_server(struct cli *c)
   struct config *cfg = role_start(c, "api-server", false);
   if (!cfg) return 1;
   struct api_options o = {.cfg = cfg, .port = (int)port, .host = cli_value(c, "--host"), .ssl_cert = cli_value(c, "--ssl-cert"), .ssl_key = cli_value(c, "--ssl-key"),
-                          .proxy_headers = cli_has(c, "--proxy-headers") || forwarded, .i_know = cli_has(c, "--i-know"), .apply_inbox = engine_apply_inbox};
+                          .proxy_headers = cli_has(c, "--proxy-headers") || forwarded, .i_know = cli_has(c, "--i-know"), .apply_inbox = engine_apply_inbox,
+                          .ensure_supervisor = started_by() ? NULL : role_ensure_supervisor};
   return api_server_main(&o);
 }
 

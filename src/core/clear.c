@@ -140,7 +140,8 @@ static void mark_tis(struct core *c, const struct event *ev, struct dag_run *run
 		set_by_hand(c, chosen.tis.at[i], ev->mark.state);
 	}
 	vec_clear(&chosen.tis);
-	resume_downstream(c, run, sel);
+	if (n)                              /* what changes nothing changes nothing below either */
+		resume_downstream(c, run, sel);
 	mark_run(c, run);
 	act_reply(c, ev->cookie, 0, run, "%zu", n);
 }
@@ -226,4 +227,43 @@ void delete_run(struct core *c, const struct event *ev)
 	if (!run->is_new)
 		act_after(c, (struct action){ .kind = ACT_DELETE_RUN, .number = run->id, .run = run });
 	act_reply(c, ev->cookie, 0, NULL, "%s", run->run_id);
+}
+
+/* its process ends, whoever waits for it looks again, and it leaves the run; the others stay as they are */
+static void delete_ti(struct core *c, struct task_instance *ti)
+{
+	char id[37];
+	uuid_format(&ti->id, id);
+	if (!ti_state_terminal(ti->state)) {
+		ti_stop(c, ti, "it was deleted");
+		ti_set_state(c, ti, TI_REMOVED);
+	}
+	mark_after(c, ti);
+	if (!ti->is_new)
+		act_now(c, (struct action){ .kind = ACT_DELETE_TI, .run = ti->run, .text = act_text(c, id) });
+	ti_drop(c, ti);
+}
+
+/* exactly the named ones: no setups or teardowns with them */
+void delete_tis(struct core *c, const struct event *ev)
+{
+	const struct selection *sel = &ev->clear;
+	struct dag_run *run = run_of(c, ev, sel->dag_id, sel->run_id);
+	struct chosen chosen = {0};
+	if (!run)
+		return;
+	for (uint32_t i = 0; i < sel->n; i++) {
+		uint32_t task = dag_task_index(run->dag, sel->task_ids[i]);
+		if (task == NO_INDEX)
+			continue;
+		const struct run_task *rt = &run->p->tasks[task];
+		each_ti(rt, ti)
+			if (sel->map_indices[i] == -2 || ti->map_index == sel->map_indices[i])
+				vec_push(&chosen.tis, ti);
+	}
+	for (size_t i = 0; i < chosen.tis.n; i++)
+		delete_ti(c, chosen.tis.at[i]);
+	mark_run(c, run);
+	act_reply(c, ev->cookie, 0, run, "%zu", chosen.tis.n);
+	vec_clear(&chosen.tis);
 }

@@ -308,6 +308,7 @@ static void dispatch(struct core *c, const struct event *ev)
 	case EV_CLEAR: clear_selection(c, ev); break;
 	case EV_MARK: mark_selection(c, ev); break;
 	case EV_DELETE_RUN: delete_run(c, ev); break;
+	case EV_DELETE_TI: delete_tis(c, ev); break;
 	case EV_ASSET: assets_event(c, ev); break;
 	case EV_ASSET_UNQUEUED: assets_unqueued(c, ev); break;
 	case EV_LOST: outcome_lost(c, ev); break;
@@ -332,7 +333,7 @@ static void drain(struct core *c)
 static void drop_ended(struct core *c, const struct event *ev)
 {
 	if (!c->started || ev->kind == EV_RESTORE_RUN || ev->kind == EV_RESTORE_TI || ev->kind == EV_RESTORE_MAP_LENGTH ||
-	    ev->kind == EV_RESTORE_SKIPS || ev->kind == EV_RESTORE_DAG_VERSION || ev->kind == EV_CLEAR || ev->kind == EV_MARK || ev->kind == EV_DELETE_RUN)
+	    ev->kind == EV_RESTORE_SKIPS || ev->kind == EV_RESTORE_DAG_VERSION || ev->kind == EV_CLEAR || ev->kind == EV_MARK || ev->kind == EV_DELETE_RUN || ev->kind == EV_DELETE_TI)
 		return;
 	while (c->ended.n) {
 		struct dag_run *run = c->ended.at[--c->ended.n];

@@ -59,6 +59,7 @@ enum event_kind {
   EV_CLEAR,            /* selection */
   EV_MARK,             /* selection + ti_state, or run state */
   EV_DELETE_RUN,       /* dag_id, run_id */
+  EV_DELETE_TI,        /* clear: the named instances leave their run */
   EV_ASSET,            /* asset uri/name got an event */
   EV_ASSET_UNQUEUED,   /* asset of dag_id: its queued events do not count any more */
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */
@@ -121,7 +122,7 @@ enum action_kind {
   ACT_REPLY,           /* number: the event's cookie; code (0 or error id), text, run: result of a request event */
   ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */
   ACT_REMOVE_TI,       /* run, text: id of a task instance whose task left the DAG: its state becomes removed */
-  ACT_DELETE_TI,       /* run, text: id of a placeholder that its expansion made superfluous */
+  ACT_DELETE_TI,       /* run, text: id of an instance that was deleted, or of a placeholder that its expansion made superfluous */
 };
 struct action {
   enum action_kind kind;

@@ -57,10 +57,8 @@ static char *arg_json(const json_t *args, const char *key)
   return v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 }
 
-struct names { const char **ids; int *maps; uint32_t n; };
-
 /* task_ids: names, or [name, map index] pairs */
-static void arg_tasks(const json_t *args, struct names *ret)
+void inbox_names(const json_t *args, struct names *ret)
 {
   const json_t *list = jg(args, "task_ids");
   size_t n = json_array_size(list);
@@ -76,14 +74,14 @@ static void arg_tasks(const json_t *args, struct names *ret)
   }
 }
 
-static void names_clear(struct names *n)
+void inbox_names_clear(struct names *n)
 {
   free(n->ids);
   free(n->maps);
 }
 
 /* An ended run is not in hand: fetch it before it is cleared or marked. */
-static int have_run(struct engine *e, const char *dag_id, const char *run_id, struct err *err)
+int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, struct err *err)
 {
   if (!dag_id || !run_id) return err_set(err, E_BAD_REQUEST, "dag_id and run_id are needed");
   if (core_find_run(e->core, dag_id, run_id)) return 0;
@@ -145,14 +143,14 @@ static int on_trigger(struct engine *e, const struct command *c, struct err *err
 static int on_clear(struct engine *e, const struct command *c, struct err *err)
 {
   struct names n = {0};
-  arg_tasks(c->args, &n);
+  inbox_names(c->args, &n);
   struct event ev = {.kind = EV_CLEAR, .cookie = c->id, .clear = {.dag_id = jg_str(c->args, "dag_id", NULL), .run_id = jg_str(c->args, "run_id", NULL),
     .task_ids = n.ids, .map_indices = n.maps, .n = n.n, .upstream = jg_bool(c->args, "upstream", false),
     .downstream = jg_bool(c->args, "downstream", false), .only_failed = jg_bool(c->args, "only_failed", false),
     .only_running = jg_bool(c->args, "only_running", false), .reset_run_queued = jg_bool(c->args, "reset_dag_runs", true)}};
-  int r = have_run(e, ev.clear.dag_id, ev.clear.run_id, err);
+  int r = inbox_have_run(e, ev.clear.dag_id, ev.clear.run_id, err);
   if (r == 0) engine_step(e, &ev);
-  names_clear(&n);
+  inbox_names_clear(&n);
   return r;
 }
 
@@ -162,12 +160,12 @@ static int on_mark_ti(struct engine *e, const struct command *c, struct err *err
   struct event ev = {.kind = EV_MARK, .cookie = c->id};
   const char *state = jg_str(c->args, "state", "");
   if (ti_state_from(state, &ev.mark.state) < 0) return err_set(err, E_INVALID, "state '%s' is unknown", state);
-  arg_tasks(c->args, &n);
+  inbox_names(c->args, &n);
   ev.mark.sel = (struct selection){.dag_id = jg_str(c->args, "dag_id", NULL), .run_id = jg_str(c->args, "run_id", NULL), .task_ids = n.ids,
     .map_indices = n.maps, .n = n.n, .upstream = jg_bool(c->args, "upstream", false), .downstream = jg_bool(c->args, "downstream", false)};
-  int r = have_run(e, ev.mark.sel.dag_id, ev.mark.sel.run_id, err);
+  int r = inbox_have_run(e, ev.mark.sel.dag_id, ev.mark.sel.run_id, err);
   if (r == 0) engine_step(e, &ev);
-  names_clear(&n);
+  inbox_names_clear(&n);
   return r;
 }
 
@@ -177,7 +175,7 @@ static int on_mark_run(struct engine *e, const struct command *c, struct err *er
   const char *state = jg_str(c->args, "state", "");
   if (run_state_from(state, &ev.mark.run_state) < 0) return err_set(err, E_INVALID, "state '%s' is unknown", state);
   ev.mark.sel = (struct selection){.dag_id = jg_str(c->args, "dag_id", NULL), .run_id = jg_str(c->args, "run_id", NULL)};
-  int r = have_run(e, ev.mark.sel.dag_id, ev.mark.sel.run_id, err);
+  int r = inbox_have_run(e, ev.mark.sel.dag_id, ev.mark.sel.run_id, err);
   if (r == 0) engine_step(e, &ev);
   return r;
 }
@@ -186,7 +184,7 @@ static int on_delete_run(struct engine *e, const struct command *c, struct err *
 {
   struct event ev = {.kind = EV_DELETE_RUN, .cookie = c->id,
                      .run_ref = {jg_str(c->args, "dag_id", NULL), jg_str(c->args, "run_id", NULL)}};
-  int r = have_run(e, ev.run_ref.dag_id, ev.run_ref.run_id, err);
+  int r = inbox_have_run(e, ev.run_ref.dag_id, ev.run_ref.run_id, err);
   if (r == 0) engine_step(e, &ev);
   return r;
 }
@@ -244,6 +242,7 @@ static const struct { const char *kind; command_fn fn; } commands[] = {
   {"dag_run.mark", on_mark_run}, {"dag_run.delete", on_delete_run}, {"dag.pause", on_pause}, {"dag.delete", on_delete_dag},
   {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
   {"hitl.respond", on_hitl_respond}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
+  {"ti.delete", inbox_delete_tis}, {"xcom.set", inbox_set_xcom}, {"xcom.delete", inbox_delete_xcom},
 };
 
 /* ---- the walk ---- */

@@ -108,6 +108,15 @@ int engine_inbox(struct engine *e, struct err *err);               /* all waitin
 int engine_reply(struct engine *e, int64_t command, int code, const char *detail, const json_t *result, struct err *err);
 void engine_core_reply(struct engine *e, const struct action *a);  /* ACT_REPLY */
 int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int64_t cookie, struct err *err);
+struct names { const char **ids; int *maps; uint32_t n; };          /* "task_ids" of a command; map index -2: all */
+void inbox_names(const json_t *args, struct names *ret);
+void inbox_names_clear(struct names *n);
+int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, struct err *err);   /* an ended run is fetched */
+
+/* inbox_data.c: what is changed of a run's data by hand */
+int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err);
+int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
+int inbox_delete_xcom(struct engine *e, const struct command *c, struct err *err);
 
 /* children.c */
 struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);

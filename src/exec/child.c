@@ -8,7 +8,7 @@
 
 #define STATUS_NEVER_RAN (-255)
 
-static const char *const kind_names[] = { [EXEC_TASK] = "task", [EXEC_PARSE] = "parse", [EXEC_TRIGGER] = "trigger", [EXEC_HOST] = "host", [EXEC_DIRECT] = "direct" };
+static const char *const kind_names[] = { [EXEC_TASK] = "task", [EXEC_PARSE] = "parse", [EXEC_TRIGGER] = "trigger", [EXEC_HOST] = "host", [EXEC_DIRECT] = "direct", [EXEC_ASK] = "ask" };
 
 const char *exec_kind_name(enum exec_kind k)
 {
@@ -21,6 +21,7 @@ enum owner owner_of_kind(enum exec_kind k)
 	case EXEC_PARSE:   return OWN_PARSE;
 	case EXEC_TRIGGER: return OWN_TRIGGER;
 	case EXEC_HOST:    return OWN_HOST;
+	case EXEC_ASK:     return OWN_ASK;
 	case EXEC_TASK:
 	case EXEC_DIRECT:  return OWN_TASK;
 	}
@@ -179,7 +180,7 @@ void child_spawn(struct supervisor *s, struct conn *from, uint64_t id, const cha
 		return;
 	}
 	if (json_read(json, n, &spec, &err) || kind_of(jg_str(spec, "kind", ""), &kind)) {
-		notice(s, "error", "SPAWN of child %llu was not understood: %s", (unsigned long long)id, spec ? "kind is none of task, parse, trigger, host, direct" : err_text(&err));
+		notice(s, "error", "SPAWN of child %llu was not understood: %s", (unsigned long long)id, spec ? "kind is none of task, parse, trigger, host, direct, ask" : err_text(&err));
 		err_clear(&err);
 		json_decref(spec);
 		return;

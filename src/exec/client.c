@@ -107,7 +107,7 @@ static int64_t number(const json_t *o, const char *key)
 
 static enum exec_kind kind_named(const char *name)
 {
-	for (enum exec_kind k = EXEC_TASK; k <= EXEC_DIRECT; k++)
+	for (enum exec_kind k = EXEC_TASK; k <= EXEC_ASK; k++)
 		if (streq(name, exec_kind_name(k)))
 			return k;
 	return EXEC_TASK;
@@ -284,12 +284,12 @@ static void connect_again(void *arg)
 int exec_client_new(struct loop *loop, const char *socket_path, const char *owns, const struct exec_callbacks *cb, void *arg,
                     struct exec_client **ret, struct err *err)
 {
-	static const char *const words[] = { "task", "parse", "trigger", "host" };
+	static const char *const words[] = { "task", "parse", "trigger", "host", "ask" };
 	bool known = false;
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		known = known || streq(owns, words[i]);
 	if (!known)
-		return err_set(err, E_INVALID, "a supervisor's client owns task, parse, trigger or host, not \"%s\"", owns);
+		return err_set(err, E_INVALID, "a supervisor's client owns task, parse, trigger, host or ask, not \"%s\"", owns);
 	struct exec_client *c = xcalloc(1, sizeof *c);
 	*c = (struct exec_client){ .loop = loop, .path = xstrdup(socket_path), .owns = xstrdup(owns), .cb = *cb, .arg = arg, .fd = -1, .retry_after = RETRY_FIRST };
 	c->retry = loop_timer(loop, connect_again, c);

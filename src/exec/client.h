@@ -1,4 +1,4 @@
-/* exec/client.h: the supervisor as its clients see it (engine: owns "task", "trigger", "host"; DAG processor: "parse").
+/* exec/client.h: the supervisor as its clients see it (engine: owns "task", "trigger", "host"; DAG processor: "parse"; API server: "ask").
  *
  * Asynchronous, on the caller's loop and thread; callbacks come from loop_run, never from inside exec_* calls.
  * Requests are gathered and written once per wake-up. A lost connection is taken up again by itself (0.05 to 1 s);
@@ -8,8 +8,8 @@
 #include "loop/loop.h"
 #include <jansson.h>
 
-enum exec_kind { EXEC_TASK, EXEC_PARSE, EXEC_TRIGGER, EXEC_HOST, EXEC_DIRECT };
-const char *exec_kind_name(enum exec_kind k);          /* "task", "parse", "trigger", "host", "direct" */
+enum exec_kind { EXEC_TASK, EXEC_PARSE, EXEC_TRIGGER, EXEC_HOST, EXEC_DIRECT, EXEC_ASK };
+const char *exec_kind_name(enum exec_kind k);          /* "task", "parse", "trigger", "host", "direct", "ask" */
 
 /* a DAG file at one version; stamp is whatever text changes with the file (mtime:size, a hash) */
 struct exec_file { const char *bundle, *bundle_path, *rel, *stamp; };
@@ -61,7 +61,7 @@ struct exec_callbacks {
 };                                                     /* any of them may be NULL */
 
 struct exec_client;
-/* owns: "task", "parse", "trigger" or "host". A second client for the same word replaces the first. Never fails: connects in the background */
+/* owns: "task", "parse", "trigger", "host" or "ask" (a Python host of the API server's own). A second client for the same word replaces the first. Never fails: connects in the background */
 int exec_client_new(struct loop *loop, const char *socket_path, const char *owns, const struct exec_callbacks *cb, void *arg,
                     struct exec_client **ret, struct err *err);
 void exec_client_free(struct exec_client *c);          /* children live on; NULL is fine */

@@ -9,7 +9,7 @@
 #define CHOKE_LOW ((size_t)1 << 20)
 #define MASKS_MAX 10000
 
-static const char *const owner_names[OWNERS] = { "task", "parse", "trigger", "host" };
+static const char *const owner_names[OWNERS] = { "task", "parse", "trigger", "host", "ask" };
 
 struct conn {
 	struct conn *next;
@@ -29,12 +29,13 @@ static size_t unsent(const struct conn *c)
 
 /* ---- closing ---- */
 
-static void end_parses(struct supervisor *s)
+/* parse and ask children are nothing without their client */
+static void end_children_of(struct supervisor *s, enum owner own)
 {
 	for (size_t b = 0; b < BUCKETS; b++) {
 		for (struct child *c = s->by_id[b], *next; c; c = next) {
 			next = c->next_id;
-			if (c->owner != OWN_PARSE)
+			if (c->owner != own)
 				continue;
 			c->acked = true;
 			if (c->state == CHILD_ENDED)
@@ -61,8 +62,8 @@ static void conn_close(struct conn *c)
 	buf_clear(&c->in);
 	buf_clear(&c->out);
 	free(c);
-	if (owned && own == OWN_PARSE)
-		end_parses(s);
+	if (owned && (own == OWN_PARSE || own == OWN_ASK))
+		end_children_of(s, own);
 }
 
 void conn_close_all(struct supervisor *s)
@@ -281,7 +282,7 @@ static int hello(struct conn *c, const json_t *o, struct err *err)
 {
 	enum owner own = owner_named(jg_str(o, "owns", ""));
 	if (own == OWNERS)
-		return err_set(err, E_PROTOCOL, "HELLO: owns is \"%s\"; it is one of task, parse, trigger, host", jg_str(o, "owns", ""));
+		return err_set(err, E_PROTOCOL, "HELLO: owns is \"%s\"; it is one of task, parse, trigger, host, ask", jg_str(o, "owns", ""));
 	if (c->own < OWNERS)
 		return err_set(err, E_PROTOCOL, "HELLO came twice");
 	c->own = own;

@@ -198,7 +198,7 @@ void relay_resume(struct child *c)
 void relay_answer(struct child *c, const void *msgpack, size_t n)
 {
 	int64_t id;
-	bool host = c->kind == EXEC_TRIGGER || c->kind == EXEC_HOST;
+	bool host = c->kind == EXEC_TRIGGER || c->kind == EXEC_HOST || c->kind == EXEC_ASK;
 	if (channel_id(msgpack, n, &id)) {
 		notice(c->s, "error", "an answer for %s is no msgpack array that begins with an id; it was dropped", c->token);
 		return;

@@ -17,7 +17,7 @@
 #define BUCKETS 512
 #define SCRATCH 65536
 
-enum owner { OWN_TASK, OWN_PARSE, OWN_TRIGGER, OWN_HOST, OWNERS };
+enum owner { OWN_TASK, OWN_PARSE, OWN_TRIGGER, OWN_HOST, OWN_ASK, OWNERS };
 
 struct conn;
 struct child;

@@ -51,7 +51,7 @@ struct processor {
   struct source *timer, *beat, *rescan, *debounce;
   usec_t interval;                      /* min_file_process_interval */
   int parallel;
-  bool active, welcomed, once, failed, hosted, told;
+  bool active, welcomed, once, failed, hosted, told, listening;
   char *told_why;                       /* why the last file could not be started, said once */
   int done, total;
   processor_progress progress; void *progress_arg;
@@ -60,6 +60,8 @@ struct processor {
 /* save.c: writes what a parse said, in one transaction. ret_changed: something the scheduler cares about. */
 int parse_save(struct processor *p, struct file *f, const json_t *record, const json_t *result, const char *failure, bool *ret_changed, struct err *err);
 int file_forget(struct processor *p, struct bundle_state *b, const char *rel, struct err *err);       /* the file is gone */
+/* asked.c */
+int asked_listen(struct processor *p, struct err *err);
 /* scan.c */
 int scan_all(struct processor *p, struct err *err);
 void file_remember(struct file *f, const json_t *record);            /* what it read: its dependencies */

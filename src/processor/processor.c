@@ -331,7 +331,7 @@ static int start_work(struct processor *p, struct err *err)
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
   r = scan_all(p, err);
   p->total = (int)p->queue.n;
-  return r;
+  return r < 0 || p->once ? r : asked_listen(p, err);
 }
 
 /* A processor of its own asks a hosted one to leave by holding the claim; a hosted one leaves when somebody does. */
@@ -362,6 +362,7 @@ static void on_beat(void *arg)
     loop_stop(p->loop);
     return;
   }
+  if (asked_listen(p, &err) < 0) { fail(p, &err, "listening"); return; }
   r = store_lease_renew(p->db, &p->lease, loop_now(), LEASE_TTL, &err);
   if (r == E_FENCED) fail(p, &err, "another DAG processor has taken over");
   else if (r < 0 || store_run(p->db, SQL_job_beat, &err, v_int(p->job_id), v_time(loop_now())) < 0) log_warning("heartbeat: %s", err_text(&err));

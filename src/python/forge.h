@@ -20,7 +20,7 @@ struct forge_callbacks {
 enum { FORGE_FD_REQUESTS, FORGE_FD_STDOUT, FORGE_FD_STDERR, FORGE_FD_LOGS, FORGE_FDS };
 
 struct forge_fork {
-  const char *kind;                                    /* "task", "parse", "trigger", "host" */
+  const char *kind;                                    /* "task", "parse", "trigger", "host", "ask" */
   const char *const *env_names, *const *env_values; size_t nenv;
   const char *user, *token, *title;                    /* NULL is sent as null */
   int umask;                                           /* -1: unchanged */

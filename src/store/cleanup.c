@@ -29,6 +29,20 @@ int store_delete_run(struct store *s, int64_t run_db_id, struct err *err)
 	return rc;
 }
 
+/* the rows of one task's instance, or of all of them, with what hangs on them */
+static const enum sql_id of_ti[] = {
+	SQL_ti_delete_reschedules, SQL_ti_delete_triggers, SQL_ti_delete_notes, SQL_ti_delete_hitl, SQL_ti_delete_hitl_history, SQL_ti_delete_xcoms,
+	SQL_ti_delete_map_lengths, SQL_ti_delete_rendered, SQL_ti_delete_task_states, SQL_ti_delete_tries, SQL_ti_delete,
+};
+
+int store_delete_tis(struct store *s, int64_t run_db_id, const char *task_id, int map_index, struct err *err)
+{
+	int rc = needs_transaction(s, err);
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(of_ti); i++)
+		rc = store_run(s, of_ti[i], err, v_int(run_db_id), v_text(task_id), v_int(map_index));
+	return rc;
+}
+
 static int read_ids(struct rows *r, id_list *ret, struct err *err)
 {
 	int rc;

@@ -10,6 +10,7 @@ int store_save_ti(struct store *s, const struct task_instance *ti, usec_t now, s
 int store_archive_try(struct store *s, const struct task_instance *ti, usec_t now, struct err *err);
 int store_forget_xcoms(struct store *s, const struct task_instance *ti, struct err *err);
 int store_delete_run(struct store *s, int64_t run_db_id, struct err *err);                             /* and all that belongs to it */
+int store_delete_tis(struct store *s, int64_t run_db_id, const char *task_id, int map_index, struct err *err);   /* likewise; map index -2: all */
 int store_delete_dag(struct store *s, const char *dag_id, struct err *err);                            /* runs, versions, references: all of it */
 int store_save_dag_next(struct store *s, const char *dag_id, bool paused, const struct run_info *next, struct err *err);
 

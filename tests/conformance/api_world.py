@@ -4,12 +4,13 @@ import json
 import os
 
 from api_requests import AUTH, PASSWORD, REQUESTS, USER_ENV, USERS
+from api_requests_more import MORE
 from harness import Api, Server, Steps, quote
 from observe import STARTUP, STREAMS, Normaliser, name_runs, settle
 
-FIRST = "scheduled__2015-06-01T00:00:00+00:00"
+FIRST, SECOND = (f"scheduled__2015-06-0{n}T00:00:00+00:00" for n in (1, 2))
 HERE = os.path.dirname(os.path.abspath(__file__))
-DAGS = os.path.join(HERE, "api_dags")
+DAGS, DAGS_MORE = (os.path.join(HERE, name) for name in ("api_dags", "api_dags_more"))
 ALL = ("api_assets", "api_manual", "api_outcomes", "api_paused", "api_required")
 KEPT_HEADERS = ("content-type", "allow", "location", "www-authenticate")
 
@@ -32,17 +33,21 @@ def fill(value, names):
     return value
 
 
-def ask_all(server, requests, names, token):
+def prepare_more(server):
+    Steps(server).run([("unpause", "more"), ("ended", "more", 2), ("unpause", "more_manual"), ("pause", "more_manual")])
+
+
+def ask_all(server, requests, names, token, dags=ALL):
     """[{name, request, answer}], with what must differ normalised."""
     api, norm, out = Api(server.base, token), Normaliser(server), []
     for name, method, path, body, headers in requests:
         status, got, data = api.raw(method, fill(path, names), fill(body, names), fill(headers, names))
         out.append((name, {"method": method, "path": path, "body": body, "headers": headers}, status, got, data))
-    name_runs(server, ALL, norm) if token else None
-    return {name: {"request": request, "answer": answer(name, status, got, data, norm)} for name, request, status, got, data in out}
+    name_runs(server, dags, norm) if token else None
+    return {name: {"request": request, "answer": answer(request["method"], status, got, data, norm)} for name, request, status, got, data in out}
 
 
-def answer(name, status, headers, data, norm):
+def answer(method, status, headers, data, norm):
     kept = {k: norm(headers[k]) for k in KEPT_HEADERS if k in headers}
     text = data.decode()
     if "ndjson" in kept.get("content-type", ""):
@@ -52,8 +57,18 @@ def answer(name, status, headers, data, norm):
     else:
         body = text if len(text) < 200 else "<long text>"
     if isinstance(body, dict):
-        body = token(logs_of(body))
+        body = token(logs_of(in_order(body, method)))
     return {"status": status, "headers": kept, "body": settle(norm(body))}
+
+
+def in_order(body, method):
+    """What a bulk action did stands in no order, and neither do the instances that a change concerned."""
+    if set(body) == {"create", "update", "delete"}:
+        for part in filter(None, body.values()):
+            part["success"].sort()
+    if "task_instances" in body and method != "GET":
+        body["task_instances"].sort(key=lambda t: (t["dag_run_id"], t["task_id"], t["map_index"]))
+    return body
 
 
 def logs_of(body):
@@ -82,21 +97,35 @@ def token(body):
     return {"access_token": {"header": head, "claims": claims}}
 
 
-def world(program, home, extra=None):
-    """Everything the API test compares: the answers of an open server and of one with users."""
+def world(program, home, extra=None, kinds=("open", "more", "users")):
+    """Everything the API test compares: the answers of an open server, of one that is changed a lot, and of one with users."""
     extra = extra or {}
-    with Server(program, os.path.join(home, "open"), DAGS, extra.get("open")) as server:
+    ask = {"open": ask_open, "more": ask_more, "users": ask_users}
+    return {kind: ask[kind](program, os.path.join(home, kind), extra.get(kind)) for kind in kinds}
+
+
+def ask_open(program, home, extra):
+    with Server(program, home, DAGS, extra) as server:
         prepare(server)
-        answers = ask_all(server, REQUESTS, {"run": quote(FIRST)}, server.api.token)
+        return ask_all(server, REQUESTS, {"run": quote(FIRST)}, server.api.token)
+
+
+def ask_more(program, home, extra):
+    with Server(program, home, DAGS_MORE, extra) as server:
+        prepare_more(server)
+        return ask_all(server, MORE, {"run": quote(FIRST), "run2": quote(SECOND)}, server.api.token, ("more", "more_manual"))
+
+
+def ask_users(program, home, extra):
+    os.makedirs(home, exist_ok=True)
     passwords = os.path.join(home, "passwords.json")
     with open(passwords, "w") as f:
         json.dump({u: PASSWORD for u in USERS}, f)
-    users = {**USER_ENV, "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords, **extra.get("users", {})}
-    with Server(program, os.path.join(home, "users"), DAGS, users) as server:
+    users = {**USER_ENV, "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords, **(extra or {})}
+    with Server(program, home, DAGS, users) as server:
         def log_in(user):
             return Api(server.base).post("/auth/token", {"username": user, "password": PASSWORD})["access_token"]
         admin = Api(server.base, log_in("admin"))
         known = lambda: admin.raw("GET", "/api/v2/dags/api_manual")[0] == 200
         server.wait("api_manual to be parsed", known, known)
-        more = ask_all(server, AUTH, {"pw": PASSWORD, "viewer": log_in("vic")}, None)
-    return {"open": answers, "users": more}
+        return ask_all(server, AUTH, {"pw": PASSWORD, "viewer": log_in("vic")}, None)

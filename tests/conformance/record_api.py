@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Ask real Airflow the requests of api_requests.py and keep the answers under recordings/api/.
 
-    record_api.py --airflow VENV/bin/airflow [--database URL] [--home DIR]     (databases URL_open and URL_users must exist)"""
+    record_api.py --airflow VENV/bin/airflow [--database URL] [--home DIR] [--only open|more|users]
+
+The databases URL_open, URL_more and URL_users must exist."""
 import argparse
 import json
 import os
@@ -10,6 +12,7 @@ import tempfile
 
 from api_world import HERE, world
 
+KINDS = ("open", "more", "users")
 RECORDINGS = os.path.join(HERE, "recordings", "api")
 
 
@@ -18,11 +21,12 @@ def main():
     p.add_argument("--airflow", required=True)
     p.add_argument("--database")
     p.add_argument("--home")
+    p.add_argument("--only", action="append", choices=KINDS)
     a = p.parse_args()
     home = a.home or tempfile.mkdtemp(prefix="conformance-")
-    extra = {k: {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{a.database}_{k}"} for k in ("open", "users")} if a.database else {}
+    extra = {k: {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{a.database}_{k}"} for k in KINDS} if a.database else {}
     os.makedirs(home, exist_ok=True)
-    seen = world(a.airflow, home, extra)
+    seen = world(a.airflow, home, extra, a.only or KINDS)
     os.makedirs(RECORDINGS, exist_ok=True)
     for kind, answers in seen.items():
         with open(os.path.join(RECORDINGS, kind + ".json"), "w") as f:

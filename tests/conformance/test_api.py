@@ -12,17 +12,23 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from api_requests import AUTH, REQUESTS  # noqa: E402
+from api_requests_more import MORE  # noqa: E402
 from api_world import world  # noqa: E402
 from compare import differences  # noqa: E402
-from record_api import RECORDINGS  # noqa: E402
+from record_api import KINDS, RECORDINGS  # noqa: E402
 
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(HERE, "..", "..", "build", "bin", "airflow"))
 SEEN = {}
+# answers in which ours does not follow Airflow, and why
+DIFFERENT = {
+    "group note": "Airflow shows the notes as they were before; ours as they are now",
+    "bulk tis all": "Airflow marks all copies with the first one and then refuses the second: it is in that state already",
+}
 
 
 def setUpModule():
     database = os.environ.get("CONFORMANCE_DATABASE")
-    extra = {k: {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{database}_{k}"} for k in ("open", "users")} if database else {}
+    extra = {k: {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{database}_{k}"} for k in KINDS} if database else {}
     with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as home:
         SEEN.update(json.loads(json.dumps(world(PROGRAM, home, extra))))
 
@@ -37,13 +43,19 @@ class Api(unittest.TestCase):
 
     def compare(self, kind, name):
         expected, seen = recorded(kind)[name], SEEN[kind][name]
+        if expected["answer"]["status"] >= 500:     # Airflow trips over it; ours says what is wrong
+            self.assertIn(seen["answer"]["status"], range(400, 500))
+            return
         found = differences(expected["answer"], seen["answer"])
+        if name in DIFFERENT:
+            self.assertTrue(found, "it is the same by now: take it out of DIFFERENT")
+            return
         asked = seen["request"]
         if found:
             self.fail(f"{asked['method']} {asked['path']} {asked['body'] or ''}\n" + "\n".join(found[:40]))
 
 
-for kind, requests in (("open", REQUESTS), ("users", AUTH)):
+for kind, requests in (("open", REQUESTS), ("more", MORE), ("users", AUTH)):
     for n, request in enumerate(requests):
         method = f"test_{kind}_{n:03}_" + re.sub(r"\W+", "_", request[0])
         setattr(Api, method, lambda self, kind=kind, name=request[0]: self.compare(kind, name))

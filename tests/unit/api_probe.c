@@ -89,10 +89,16 @@ static int apply(const struct config *cfg, struct store *db, struct err *err)
 			return rc;
 		rows_close(&r);
 		int code = apply_one(db, kind, args, &result, &why);
-		CLEANUP(freep) char *text = xasprintf("{\"code\":%d,\"detail\":\"%s\"%s}", code, err_text(&why), result.data ? result.data : "");
+		CLEANUP(freep) char *text = xasprintf("{\"code\":%d,\"detail\":\"%s\"%s}", code, code ? err_text(&why) : "1", result.data ? result.data : "");
 		if ((rc = store_run(db, SQL_command_finish, err, v_int(id), v_time(loop_now()), v_int(code), v_text(text))) < 0)
 			return rc;
 	}
+}
+
+static int no_supervisor(const struct config *cfg, struct err *err)
+{
+	(void)cfg;
+	return err_set(err, E_CLOSED, "there is no supervisor here");
 }
 
 static void on_ready(void *arg, int port)
@@ -125,6 +131,6 @@ int main(int argc, char **argv)
 		printf("%s\n", hash);
 		return 0;
 	}
-	struct api_options o = { .cfg = cfg, .port = -1, .apply_inbox = streq(verb, "silent") ? NULL : apply, .ready = on_ready };
+	struct api_options o = { .cfg = cfg, .port = -1, .apply_inbox = streq(verb, "silent") ? NULL : apply, .ensure_supervisor = no_supervisor, .ready = on_ready };
 	return streq(verb, "migrate") ? 0 : api_server_main(&o);
 }

@@ -63,6 +63,8 @@ ON CONFLICT (dag_run) DO UPDATE SET content = excluded.content, username = exclu
 -- name: task_note_put
 INSERT INTO task_note (ti, content, username, created, updated) VALUES (?1, ?2, ?3, ?4, ?4)
 ON CONFLICT (ti) DO UPDATE SET content = excluded.content, username = excluded.username, updated = excluded.updated
+-- name: task_note_delete
+DELETE FROM task_note WHERE ti = ?
 
 -- define: ti_columns
 id, dag_run, task_id, map_index, state, try_number, max_tries, version, scheduled_at, queued_at, start_date, end_date, not_before,
@@ -240,6 +242,30 @@ SELECT count(*) FROM hitl_detail WHERE ti = ?
 -- ti, now, by, chosen, params: only the first answer counts
 -- name: hitl_respond
 UPDATE hitl_detail SET responded_at = ?2, responded_by = ?3, chosen_options = ?4, params_input = ?5 WHERE ti = ?1 AND responded_at IS NULL
+
+-- one task's instance: run, task, map index (-2: all of them): store_delete_tis runs every one of these
+-- name: ti_delete_reschedules
+DELETE FROM task_reschedule WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3))
+-- name: ti_delete_triggers
+DELETE FROM "trigger" WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3))
+-- name: ti_delete_notes
+DELETE FROM task_note WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3))
+-- name: ti_delete_hitl
+DELETE FROM hitl_detail WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3))
+-- name: ti_delete_hitl_history
+DELETE FROM hitl_history WHERE ti IN (SELECT id FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3))
+-- name: ti_delete_xcoms
+DELETE FROM xcom WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
+-- name: ti_delete_map_lengths
+DELETE FROM map_length WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
+-- name: ti_delete_rendered
+DELETE FROM rendered_fields WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
+-- name: ti_delete_task_states
+DELETE FROM task_state WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
+-- name: ti_delete_tries
+DELETE FROM task_try WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
+-- name: ti_delete
+DELETE FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND (?3 = -2 OR map_index = ?3)
 
 -- all that belongs to one dag run: store_delete_run runs every one of them
 -- name: run_delete_reschedules
