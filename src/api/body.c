@@ -134,7 +134,7 @@ static bool digits(const char *s, size_t n)
 }
 
 /* pydantic falls back to reading a date, and tells where that failed */
-static const char *date_fault(const char *s)
+const char *date_fault(const char *s)
 {
 	if (strlen(s) < 10)
 		return "input is too short";

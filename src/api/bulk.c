@@ -31,20 +31,28 @@ static void bulk_free(struct bulk *b)
 	json_decref(b->steps);
 }
 
+/* an error ends its action; what was done before stays */
+static void step_failed(struct bulk *b, int status, const char *text)
+{
+	bulk_error(b, status, text);
+	b->step = json_array_size(b->steps);
+}
+
+static void step_named(struct bulk *b, const json_t *step)
+{
+	if (*jg_str(step, "name", ""))
+		json_array_append(jg(b->part, "success"), json_object_get(step, "name"));
+}
+
 static void step_done(struct call *c, int code, const char *text, const json_t *result)
 {
 	struct bulk *b = c->state;
 	const json_t *step = json_array_get(b->steps, b->step++);
-	const char *none = jg_str(step, "none", NULL);
 	(void)result;
 	if (code < 0)
-		bulk_error(b, error_http(code), text && *text ? text : error_title(code));
-	else if (none && streq(text, "0"))
-		bulk_error(b, 409, none);
-	else if (*jg_str(step, "name", ""))
-		json_array_append(jg(b->part, "success"), json_object_get(step, "name"));
-	if (code < 0 || (none && streq(text, "0")))
-		b->step = json_array_size(b->steps);     /* an error ends its action; what was done before stays */
+		step_failed(b, error_http(code), text && *text ? text : error_title(code));
+	else
+		step_named(b, step);
 	b->call = c;
 	b->answered = true;
 	if (!b->asking)
@@ -59,8 +67,12 @@ static bool next_step(struct bulk *b)
 		const json_t *step = json_array_get(b->steps, b->step);
 		const char *command = jg_str(step, "command", NULL);
 		if (!command) {
-			json_array_append(jg(b->part, "success"), json_object_get(step, "name"));
+			const char *none = jg_str(step, "none", NULL);
 			b->step++;
+			if (none)
+				step_failed(b, 409, none);
+			else
+				step_named(b, step);
 			continue;
 		}
 		b->asking = true;

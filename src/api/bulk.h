@@ -21,8 +21,8 @@ struct bulk {
 };
 void bulk_begin(struct call *c, const struct bulk_kind *k);
 void bulk_error(struct bulk *b, int status, const char *text);
-/* a step: command (NULL: nothing is left to do), args (taken over), the name that stands under `success` ("": this is a part of what the next one names); `none`: the 409 when
- * nothing was changed, NULL for none */
+/* a step: command (NULL: nothing is left to do), args (taken over), the name that stands under `success` ("": this is a part of what the next one names); `none`: without a command: this
+ * step is a 409 with this text; NULL for none */
 void bulk_step(struct bulk *b, const char *command, json_t *args, const char *name, const char *none);
 /* what an action says about those that are not there */
 bool bulk_skips(const json_t *action);

@@ -66,22 +66,29 @@ static int put_note(struct call *c, const struct target *t, int64_t index, const
 	return rc;
 }
 
+/* one step a run; when nothing would change, the action ends there */
 static int plan_mark(struct call *c, struct bulk *b, const struct target *t, int64_t index, const char *state, const char *name, struct err *err)
 {
 	struct arena *a = &c->r->arena;
-	CLEANUP(json_decrefp) json_t *runs = NULL;
-	json_t *run;
-	size_t i;
-	int rc = reached_runs(c, t->dag_id, t->run_id, jg_bool(t->entity, "include_past", false), jg_bool(t->entity, "include_future", false), &runs, err);
+	struct change x = { .where.a = a };
+	CLEANUP(json_decrefp) json_t *seeds = json_pack("[s]", t->task_id);
+	int64_t others = 0;
 	char *lower = arena_strdup(a, state);
 	for (char *p = lower; *p; p++)
 		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
-	json_array_foreach(runs, i, run) {
-		json_t *args = json_pack("{s:s,s:O,s:[[s,I]],s:b,s:b,s:s}", "dag_id", t->dag_id, "run_id", run, "task_ids", t->task_id, (json_int_t)index,
-			"upstream", jg_bool(t->entity, "include_upstream", false), "downstream", jg_bool(t->entity, "include_downstream", false), "state", lower);
-		bool last = i + 1 == json_array_size(runs);
-		bulk_step(b, "ti.mark", args, last ? name : "", json_array_size(runs) > 1 ? NULL : arena_printf(a, "Task id %s is already in %s state", t->task_id, lower));
+	int rc = marking_selection(c, t->dag_id, t->run_id, t->entity, seeds, &index, &x, err);
+	only_others(&x.where, lower);
+	if (rc >= 0)
+		rc = list_count(c, &task_instances_list, &x.where, &others, err);
+	for (size_t i = 0, n = json_array_size(x.runs); rc >= 0 && others && i < n; i++) {
+		json_t *args = json_deep_copy(x.args);
+		json_object_set(args, "run_id", json_array_get(x.runs, i));
+		json_object_set_new(args, "state", json_string(lower));
+		bulk_step(b, "ti.mark", args, i + 1 == n ? name : "", NULL);
 	}
+	if (rc >= 0 && !others)
+		bulk_step(b, NULL, NULL, name, arena_printf(a, "Task id %s is already in %s state", t->task_id, lower));
+	change_free(&x);
 	return rc < 0 ? rc : 0;
 }
 

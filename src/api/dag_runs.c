@@ -107,6 +107,77 @@ static void filter_version(struct call *c, struct where *w, const char *value)
 	}
 }
 
+/* the runs that consumed an event of an asset with this in its name or URI; nothing in it is a pattern */
+static void filter_consuming(struct call *c, struct where *w, const char *value)
+{
+	(void)c;
+	if (!value || !*value)
+		return;
+	where_add(w, "r.id IN (SELECT q.dag_run FROM dag_run_asset_event q JOIN asset_event e ON e.id = q.event JOIN asset x ON x.id = e.asset "
+	          "WHERE instr(lower(x.name), lower(?)) > 0 OR instr(lower(x.uri), lower(?)) > 0)");
+	where_value(w, v_text(value));
+	where_value(w, v_text(value));
+}
+
+/* ---- partition_date_gte, partition_date_lte: calendar days of the DAG's time zone ---- */
+
+static bool read_day(struct call *c, const char *name, const char *s, struct civil *ret)
+{
+	struct arena *a = &c->r->arena;
+	usec_t t;
+	if (strlen(s) == 10 && time_parse(s, &t) == 0) {
+		usec_to_civil(t, ret);
+		return true;
+	}
+	call_problem(c, "date_from_datetime_parsing", loc_of(a, "query", name), arena_printf(a, "Input should be a valid date or datetime, %s", date_fault(s)), json_quoted(a, s),
+	             arena_printf(a, "{\"error\":\"%s\"}", date_fault(s)));
+	return false;
+}
+
+static int dag_zone(struct call *c, const char *dag_id, const struct tz **ret, struct err *err)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(json_decrefp) json_t *data = NULL;
+	int rc = store_one(c->api->db, SQL_dag_version_newest, &r, err, v_text(dag_id));
+	if (rc == 0)
+		rc = json_read(row_text(&r, 9), row_size(&r, 9), &data, err);
+	return rc < 0 ? rc : tz_load(jg_str(jg(data, "dag"), "timezone", "UTC"), ret, err);
+}
+
+static void narrow_day(struct call *c, struct where *w, const char *name, bool upper)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	const char *s = http_query(c->r, name), *dag_id = call_param(c, "dag_id");
+	const struct tz *zone = NULL;
+	struct civil day = {0};
+	int64_t partitioned = 0;
+	if (!s || !read_day(c, name, s, &day))
+		return;
+	if (streq(dag_id, "~")) {
+		call_refuse(c, 400, "partition_date_gte and partition_date_lte require a specific dag_id.");
+		return;
+	}
+	int rc = store_get_int(c->api->db, SQL_dag_is_partitioned, 0, &partitioned, &err, v_text(dag_id));
+	if (rc == 0 && !partitioned) {
+		call_refuse(c, 400, "Dag with dag_id: '%s' is not partitioned; partition_date_gte and partition_date_lte are not supported.", dag_id);
+		return;
+	}
+	if (rc < 0 || dag_zone(c, dag_id, &zone, &err) < 0) {
+		call_refuse(c, error_http(err.code), "%s", err_text(&err));
+		return;
+	}
+	day.day += upper;               /* the whole of the last day */
+	where_add(w, upper ? "r.partition_date < ?" : "r.partition_date >= ?");
+	where_value(w, v_time(tz_from_civil(zone, &day, 0)));
+}
+
+static void filter_days(struct call *c, struct where *w, const char *value)
+{
+	(void)value;
+	narrow_day(c, w, "partition_date_gte", false);
+	narrow_day(c, w, "partition_date_lte", true);
+}
+
 #define RUN_RANGES \
 	{ "run_after", FILTER_TIMES, "r.run_after" }, { "logical_date", FILTER_TIMES, "r.logical_date" }, \
 	{ "start_date", FILTER_TIMES_OPEN, "r.start_date" }, { "end_date", FILTER_TIMES_OPEN, "r.end_date" }, \
@@ -119,6 +190,8 @@ static const struct filter run_filters[] = {
 	{ "state", FILTER_STATE, "r.state", "queued|running|success|failed", .label = "state" },
 	{ "run_type", FILTER_STATE, "r.run_type", "backfill|scheduled|manual|operator_triggered|asset_triggered|asset_materialization", .label = "run type" },
 	{ "dag_version", FILTER_CALL, .fn = filter_version },
+	{ "consuming_asset_pattern", FILTER_CALL, .fn = filter_consuming },
+	{ "partition_date_gte", FILTER_CALL, .fn = filter_days },
 	{ "bundle_version", FILTER_TEXT, "r.bundle_version" },
 	{ "run_id", FILTER_SEARCH, "r.run_id" },
 	{ "triggering_user_name", FILTER_SEARCH, "r.triggering_user" },

@@ -276,6 +276,17 @@ static int by_text(const char *a, const char *b)
 }
 
 /* insertion into place: DAGs have tens of tasks, and the serialized order is nearly sorted */
+static bool sortable(const char *name)
+{
+	static const char *const names[] = { "task_id", "task_display_name", "owner", "start_date", "end_date", "trigger_rule", "depends_on_past", "wait_for_downstream",
+		"retries", "queue", "pool", "pool_slots", "execution_timeout", "retry_delay", "retry_exponential_backoff", "priority_weight", "weight_rule", "ui_color",
+		"ui_fgcolor", "operator_name" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (streq(names[i], name))
+			return true;
+	return false;
+}
+
 static void sort_tasks(const json_t **at, size_t n, const char *key, bool down)
 {
 	for (size_t i = 1; i < n; i++) {
@@ -308,13 +319,17 @@ void get_tasks(struct call *c)
 	const char *by = http_query(c->r, "order_by");
 	if (!version_or_404(c, &v))
 		return;
+	by = by ? by : "task_id";
+	if (!sortable(by + strspn(by, "-"))) {
+		call_fail(c, 400, "Ordering with '%s' is disallowed or the attribute does not exist on the model", by + strspn(by, "-"));
+		return;
+	}
 	const json_t *tasks = jg(v.data, "tasks");
 	size_t n = json_array_size(tasks);
 	const json_t **at = arena_alloc(&c->r->arena, (n + 1) * sizeof *at);
 	for (size_t i = 0; i < n; i++)
 		at[i] = serialized_task(json_array_get(tasks, i));
-	by = by ? by : "task_id";
-	sort_tasks(at, n, by + (*by == '-'), *by == '-');
+	sort_tasks(at, n, by + strspn(by, "-"), *by == '-');
 	struct json_writer *w = call_json(c);
 	jw_object(w);
 	jw_key(w, "tasks");
@@ -360,6 +375,32 @@ static int write_link(struct call *c, const char *name, const char *key, int64_t
 	return rc < 0 ? rc : 0;
 }
 
+/* the instance, and the try of it that is asked for; false when it has answered */
+static bool try_there(struct call *c, int64_t map_index)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	CLEANUP(err_clear) struct err err = {0};
+	const char *asked = http_query(c->r, "try_number");
+	int64_t try_number = 0;
+	query_int(c, "try_number", INT64_MIN, &try_number);
+	if (call_problems(c))
+		return false;
+	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(call_param(c, "dag_run_id")), v_text(call_param(c, "task_id")), v_int(map_index), v_int(try_number) };
+	int rc = store_query_text(c->api->db, "SELECT t.try_number = ?5 OR EXISTS (SELECT 1 FROM task_try y WHERE y.ti = t.id AND y.try_number = ?5) FROM task_instance t "
+		"JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1 AND r.run_id = ?2 AND t.task_id = ?3 AND t.map_index = ?4", v, ARRAY_LEN(v), &r, &err);
+	if (rc >= 0)
+		rc = rows_next(&r, &err);
+	if (rc < 0)
+		call_fail_err(c, &err);
+	else if (!rc)
+		call_fail(c, 404, "TaskInstance not found");
+	else if (asked && !row_bool(&r, 0))
+		call_fail(c, 404, "TaskInstanceHistory not found for try_number=%lld", (long long)try_number);
+	else
+		return true;
+	return false;
+}
+
 void get_extra_links(struct call *c)
 {
 	CLEANUP(err_clear) struct err err = {0};
@@ -367,7 +408,7 @@ void get_extra_links(struct call *c)
 	int64_t map_index = -1;
 	int rc = 0;
 	query_int(c, "map_index", INT64_MIN, &map_index);
-	if (call_problems(c) || !version_or_404(c, &v))
+	if (!try_there(c, map_index) || !version_or_404(c, &v))
 		return;
 	const json_t *task = find_task(v.data, call_param(c, "task_id"));
 	if (!task) {

@@ -125,5 +125,6 @@ bool body_read(struct call *c, const struct body_spec *s);       /* into c->body
 void body_validate(struct call *c, const struct body_spec *s, json_t *body, const char *loc_prefix);
 /* a datetime as pydantic reads it: ISO 8601, or seconds (milliseconds when large); false: a problem was added */
 bool time_or_problem(struct call *c, const char *loc, const char *s, usec_t *ret);
+const char *date_fault(const char *s);       /* in pydantic's words why this is no date */
 void body_value_error(struct call *c, const char *msg);          /* type value_error, loc ["body"] */
 bool masked_in(const struct call *c, const char *field);         /* update_mask absent or naming it */

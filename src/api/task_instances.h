@@ -21,11 +21,16 @@ bool call_map_index(struct call *c, int64_t *ret);
 
 /* ---- changing (ti_change.c, ti_clear.c, ti_selection.c) ---- */
 /* a change over several runs, one command after the other; done: answers */
-struct change { const char *kind; json_t *runs; json_t *args; size_t at; struct where where; int64_t changed; void (*done)(struct call *c, struct change *x); };
+struct change { const char *kind; json_t *runs; json_t *args; size_t at; struct where where; void (*done)(struct call *c, struct change *x); };
 void change_begin(struct call *c, struct change *x);               /* takes the change over */
 void change_free(struct change *x);
 /* run ids of the DAG that the request reaches: the one, those before, those after by logical date */
 int reached_runs(struct call *c, const char *dag_id, const char *run_id, bool past, bool future, json_t **ret, struct err *err);
+/* What marking these tasks (names; with map_index: the one) reaches, in x->where; the runs and the command's arguments beside it.
+ * options: include_upstream, include_downstream, include_past, include_future */
+int marking_selection(struct call *c, const char *dag_id, const char *run_id, const json_t *options, const json_t *seeds, const int64_t *map_index, struct change *x,
+                   struct err *err);
+void only_others(struct where *w, const char *state);              /* those whose state is another */
 void where_texts(struct where *w, const char *sql, const json_t *list);
 /* After a change the states are others, so the answer selects by the instances that were chosen before; ret_runs: their run ids */
 int freeze(struct call *c, struct where *w, json_t **ret_runs, struct err *err);

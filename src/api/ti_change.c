@@ -26,35 +26,6 @@ static void check_new_state(struct call *c)
 
 const struct body_spec ti_patch_body = { "PatchTaskInstanceBody", ti_patch_fields, .check = check_new_state };
 
-/* every instance that marking these tasks reaches, in x->where; the runs and the command's arguments beside it */
-static int patch_selection(struct call *c, const json_t *seeds, const int64_t *map_index, struct change *x, struct err *err)
-{
-	const char *dag_id = call_param(c, "dag_id");
-	bool up = jg_bool(c->body, "include_upstream", false), down = jg_bool(c->body, "include_downstream", false);
-	CLEANUP(json_decrefp) json_t *tasks = NULL;
-	int rc = reached_runs(c, dag_id, call_param(c, "dag_run_id"), jg_bool(c->body, "include_past", false), jg_bool(c->body, "include_future", false),
-	                      &x->runs, err);
-	if (rc >= 0)
-		rc = selection_related(c, dag_id, seeds, up, down, &tasks, err);
-	if (rc < 0)
-		return rc;
-	where_add(&x->where, "r.dag_id = ?");
-	where_value(&x->where, v_text(dag_id));
-	where_texts(&x->where, "r.run_id", x->runs);
-	where_texts(&x->where, "t.task_id", tasks);
-	json_t *ids = json_deep_copy(seeds);
-	if (map_index) {
-		const char *task_id = json_string_value(json_array_get(seeds, 0));
-		where_add(&x->where, "(t.task_id <> ? OR t.map_index = ?)");
-		where_value(&x->where, v_text(task_id));
-		where_value(&x->where, v_int(*map_index));
-		json_decref(ids);
-		ids = json_pack("[[s,I]]", task_id, (json_int_t)*map_index);
-	}
-	x->args = json_pack("{s:s,s:o,s:b,s:b}", "dag_id", dag_id, "task_ids", ids, "upstream", up, "downstream", down);
-	return 0;
-}
-
 /* an empty note takes it away */
 int put_ti_notes(struct call *c, const struct where *w, const char *note, struct err *err)
 {
@@ -156,7 +127,7 @@ static bool patch_prepare(struct call *c, bool group, struct patch *p)
 	}
 	int rc = list_count(c, &task_instances_list, &p->own, &total, &err);
 	if (rc >= 0 && total)
-		rc = patch_selection(c, p->tasks, has_map ? &map_index : NULL, p->change, &err);
+		rc = marking_selection(c, dag_id, call_param(c, "dag_run_id"), c->body, p->tasks, has_map ? &map_index : NULL, p->change, &err);
 	if (rc >= 0 && total)
 		return true;
 	if (rc < 0)
@@ -168,20 +139,17 @@ static bool patch_prepare(struct call *c, bool group, struct patch *p)
 	return false;
 }
 
-static void only_others(struct where *w, const char *state)
+static void nothing_marked(struct call *c, const char *state)
 {
-	where_add(w, "COALESCE(t.state, '') <> ?");
-	where_value(w, v_text(state));
+	if (call_has(c, "group_id"))
+		call_fail(c, 409, "All task instances in the group are already in %s state", state);
+	else
+		call_fail(c, 409, "Task id %s is already in %s state", call_param(c, "task_id"), state);
 }
 
 static void marked(struct call *c, struct change *x)
 {
-	if (x->changed)
-		selection_reply(c, &x->where, false);
-	else if (call_has(c, "group_id"))
-		call_fail(c, 409, "All task instances in the group are already in %s state", jg_str(x->args, "state", ""));
-	else
-		call_fail(c, 409, "Task id %s is already in %s state", call_param(c, "task_id"), jg_str(x->args, "state", ""));
+	selection_reply(c, &x->where, false);
 }
 
 /* A task's answer shows its own instances, a group's those that were changed. */
@@ -189,13 +157,17 @@ static void patch_mark(struct call *c, struct patch *p)
 {
 	CLEANUP(err_clear) struct err err = {0};
 	struct change *x = p->change;
-	int rc = 0;
-	if (p->group) {
-		json_t *runs = NULL;
-		only_others(&x->where, p->state);
-		rc = freeze(c, &x->where, &runs, &err);
-		json_decref(runs);
-	} else {
+	json_t *runs = NULL;
+	only_others(&x->where, p->state);
+	int rc = freeze(c, &x->where, &runs, &err);
+	bool any = json_array_size(runs) > 0;
+	json_decref(runs);
+	json_object_set_new(x->args, "state", json_string(p->state));
+	if (rc >= 0 && !any) {
+		nothing_marked(c, p->state);
+		return;
+	}
+	if (!p->group) {
 		where_clear(&x->where);
 		x->where = p->own;
 		p->own = (struct where){ .a = &c->r->arena };
@@ -204,7 +176,6 @@ static void patch_mark(struct call *c, struct patch *p)
 		call_fail_err(c, &err);
 		return;
 	}
-	json_object_set_new(x->args, "state", json_string(p->state));
 	x->kind = "ti.mark";
 	x->done = marked;
 	p->change = NULL;

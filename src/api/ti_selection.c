@@ -13,10 +13,7 @@ void change_free(struct change *x)
 static void change_next(struct call *c, int code, const char *text, const json_t *result)
 {
 	struct change *x = c->state;
-	int64_t n = 0;
 	(void)result;
-	if (text && str_to_int64(text, &n) == 0)
-		x->changed += n;
 	if (code < 0) {
 		call_command_failed(c, code, text);
 	} else if (x->at < json_array_size(x->runs)) {
@@ -125,4 +122,38 @@ int group_tasks(struct call *c, const char *dag_id, const char *group, json_t **
 		return rc;
 	collect_group(jg(jg(data, "dag"), "task_group"), group, false, *ret_found, ret_seen);
 	return 0;
+}
+
+int marking_selection(struct call *c, const char *dag_id, const char *run_id, const json_t *options, const json_t *seeds, const int64_t *map_index, struct change *x,
+                   struct err *err)
+{
+	bool up = jg_bool(options, "include_upstream", false), down = jg_bool(options, "include_downstream", false);
+	CLEANUP(json_decrefp) json_t *tasks = NULL;
+	int rc = reached_runs(c, dag_id, run_id, jg_bool(options, "include_past", false), jg_bool(options, "include_future", false),
+	                      &x->runs, err);
+	if (rc >= 0)
+		rc = selection_related(c, dag_id, seeds, up, down, &tasks, err);
+	if (rc < 0)
+		return rc;
+	where_add(&x->where, "r.dag_id = ?");
+	where_value(&x->where, v_text(dag_id));
+	where_texts(&x->where, "r.run_id", x->runs);
+	where_texts(&x->where, "t.task_id", tasks);
+	json_t *ids = json_deep_copy(seeds);
+	if (map_index) {
+		const char *task_id = json_string_value(json_array_get(seeds, 0));
+		where_add(&x->where, "(t.task_id <> ? OR t.map_index = ?)");
+		where_value(&x->where, v_text(task_id));
+		where_value(&x->where, v_int(*map_index));
+		json_decref(ids);
+		ids = json_pack("[[s,I]]", task_id, (json_int_t)*map_index);
+	}
+	x->args = json_pack("{s:s,s:o,s:b,s:b}", "dag_id", dag_id, "task_ids", ids, "upstream", up, "downstream", down);
+	return 0;
+}
+
+void only_others(struct where *w, const char *state)
+{
+	where_add(w, "COALESCE(t.state, '') <> ?");
+	where_value(w, v_text(state));
 }

@@ -140,8 +140,7 @@ static void mark_tis(struct core *c, const struct event *ev, struct dag_run *run
 		set_by_hand(c, chosen.tis.at[i], ev->mark.state);
 	}
 	vec_clear(&chosen.tis);
-	if (n)                              /* what changes nothing changes nothing below either */
-		resume_downstream(c, run, sel);
+	resume_downstream(c, run, sel);
 	mark_run(c, run);
 	act_reply(c, ev->cookie, 0, run, "%zu", n);
 }

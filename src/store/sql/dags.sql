@@ -103,6 +103,8 @@ UPDATE dag_version SET used = 1 WHERE id = ? AND used = 0
 -- id, hash, source hash, now, side, data
 -- name: dag_version_replace
 UPDATE dag_version SET hash = ?2, source_hash = ?3, updated = ?4, side = ?5, data = ?6 WHERE id = ?1
+-- name: dag_is_partitioned
+SELECT timetable_partitioned FROM dag WHERE dag_id = ?
 -- is it a task of the DAG as it is now?
 -- name: dag_has_task
 SELECT count(*) FROM dag d JOIN dag_version_task k ON k.version = d.version WHERE d.dag_id = ? AND k.task_id = ?
