@@ -139,6 +139,9 @@ case("assets", "a_producer " + CONSUMERS, [("unpause", d) for d in CONSUMERS.spl
 for dag, count in (("l_tutorial", 2), ("l_no_schedule", 2), ("l_days_ago", 2), ("l_catchup_off", 1), ("l_words", 2)):
     scheduled(dag, count, profile="airflow1")
 
+for dag in ("y_groups", "y_decorated", "y_mapped", "y_setups", "y_callbacks", "y_operator"):
+    manual(dag)
+
 # Airflow's own examples, run once: all that need nothing from outside, end by themselves, have no schedule and draw no lots.
 for dag in """
         asset1_producer asset2_producer asset_alias_example_alias_producer asset_alias_example_alias_producer_with_no_taskflow
