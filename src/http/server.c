@@ -15,6 +15,8 @@
  * each request, so that it is resident: keep it small */
 #define POOL_MARGIN ((size_t)8 * 1024)
 #define TICK USEC_SEC
+/* GnuTLS' NORMAL still speaks TLS 1.0; RFC 8996 says nobody should */
+#define TLS_VERSIONS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define RUNS_IN_A_ROW 32
 
 /* ---- the daemon in the loop ---- */
@@ -223,6 +225,7 @@ static int daemon_start(struct http_server *s, const char *cert, const char *key
 	struct MHD_OptionItem tls[] = {
 		{ cert ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)cert },
 		{ key ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, (void *)(uintptr_t)key },
+		{ key ? MHD_OPTION_HTTPS_PRIORITIES : MHD_OPTION_END, 0, (void *)(uintptr_t)TLS_VERSIONS },
 		{ MHD_OPTION_END, 0, NULL } };
 	s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, s,
 		MHD_OPTION_EXTERNAL_LOGGER, on_library_log, s,

@@ -1,5 +1,5 @@
 """The login page, sessions, tokens, Basic, pages of other origins. UPDRAFT_BUILD names the build directory."""
-import base64, hashlib, hmac, json, pathlib, re, subprocess, sys, time, unittest, urllib.parse
+import base64, hashlib, hmac, http.client, json, pathlib, re, shutil, ssl, subprocess, sys, time, unittest, urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from api_kit import Home, PROBE, Server
@@ -201,6 +201,32 @@ class Cors(unittest.TestCase):
         p = subprocess.run([airflow, "api-server"], env=home.env, capture_output=True, text=True, timeout=120)
         self.assertNotEqual(p.returncode, 0)
         self.assertIn("access_control_allow_origins", p.stderr + p.stdout)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "makes its certificate with openssl")
+class Tls(unittest.TestCase):
+    def test_versions_and_cookie(self):
+        home = simple_home()
+        self.addCleanup(home.close)
+        cert, key = home.path / "cert.pem", home.path / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        s = Server(home, AIRFLOW__API__SSL_CERT=str(cert), AIRFLOW__API__SSL_KEY=str(key))
+        self.addCleanup(s.stop)
+        for version, spoken in ((ssl.TLSVersion.TLSv1, False), (ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)):
+            with self.subTest(version):
+                context = ssl._create_unverified_context()
+                context.set_ciphers("ALL:@SECLEVEL=0")
+                context.minimum_version = context.maximum_version = version
+                c = http.client.HTTPSConnection("127.0.0.1", s.port, context=context, timeout=60)
+                if not spoken:
+                    self.assertRaises((ssl.SSLError, ConnectionError), c.request, "GET", "/api/v2/version")
+                    continue
+                c.request("POST", "/auth/login/", "username=olga&password=secret", FORM)
+                r = c.getresponse()
+                r.read()
+                c.close()
+                self.assertEqual(r.status, 303)
+                self.assertRegex(r.headers["set-cookie"], r"^_token=[^;]+; HttpOnly; Path=/; SameSite=lax; Secure$")
 
 
 if __name__ == "__main__":
