@@ -22,7 +22,7 @@ struct cli_command {
   const char *examples;     /* lines, without the leading program name's path; NULL */
   int (*run)(struct cli *);
   bool hidden, passthrough; /* passthrough: arguments are not parsed (cli->argc, argv hold them) */
-  const char *event;        /* what the audit log calls it when it succeeded; NULL: it changes nothing. Values are never logged */
+  const char *event;        /* what the audit log calls it when it succeeded; NULL: it changes nothing. Its words are logged, values and passwords are not */
   bool only_with_option;    /* Airflow 1's `variables -s K V`: meant only when an option other than --help follows the words */
 };
 

@@ -146,6 +146,51 @@ int cli_write_file(struct cli *c, const char *path, const char *text, size_t n)
   return cli_fail(c, NULL, "writing %s: %s", path, strerror(bad));
 }
 
+/* values of variables, connections and passwords stay out; what was changed, by which name, is kept */
+static bool tells_secret(const char *name)
+{
+  static const char *const words[] = {"value", "password", "uri", "json", "extra", "conf", "login", "key", "user-"};
+  for (size_t i = 0; i < ARRAY_LEN(words); i++)
+    if (strstr(name, words[i]) && !streq(name, "key")) return true;
+  return false;
+}
+
+static void add_word(json_t *list, const char *name, const char *value)
+{
+  json_t *v = tells_secret(name) ? NULL : json_string(value);
+  json_array_append_new(list, v ? v : json_string("********"));
+}
+
+/* as Airflow keeps it: the text of a Python list */
+static char *full_command(struct cli *c)
+{
+  CLEANUP(json_decrefp) json_t *list = json_array();
+  CLEANUP(freep) char *words = xstrdup(c->command->words);
+  char *rest = NULL;
+  struct buf b = {0};
+  json_array_append_new(list, json_string(c->program));
+  for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest)) json_array_append_new(list, json_string(w));
+  for (int i = 0; c->command->passthrough && i < c->argc; i++) add_word(list, "word", c->argv[i]);
+  for (size_t i = 0, at = 0; i < c->command->n_args; i++) {
+    const struct cli_arg *a = &c->command->args[i];
+    CLEANUP(freep) char *flag = xstrndup(a->flags, strcspn(a->flags, ","));
+    bool repeated = str_ends(a->flags, "*");
+    if (a->flags[0] != '-') {
+      do {
+        if (cli_pos(c, at)) add_word(list, a->flags, cli_pos(c, at));
+      } while (cli_pos(c, at++) && repeated);
+      continue;
+    }
+    const char *given = strstr(a->flags, "--") ? strstr(a->flags, "--") : flag;
+    CLEANUP(freep) char *name = xstrndup(given, strcspn(given, ","));
+    if (!cli_has(c, name)) continue;
+    json_array_append_new(list, json_string(name));
+    if (a->value) add_word(list, name, cli_value(c, name));
+  }
+  json_python(&b, list);
+  return buf_steal(&b);
+}
+
 /* Airflow logs each command of its own as cli_NAME, with the DAG and task it named. A failing log fails no command. */
 void cli_audit(struct cli *c)
 {
@@ -160,7 +205,7 @@ void cli_audit(struct cli *c)
     at++;
   }
   gethostname(host, sizeof host - 1);
-  CLEANUP(freep) char *command = xasprintf("['%s', '%s']", c->program, c->command->words);
+  CLEANUP(freep) char *command = full_command(c);
   CLEANUP(json_decrefp) json_t *extra = json_pack("{s:s,s:s}", "host_name", host, "full_command", command);
   CLEANUP(freep) char *text = extra ? json_dumps(extra, JSON_COMPACT) : NULL;
   CLEANUP(err_clear) struct err e = {0};

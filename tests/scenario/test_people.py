@@ -194,6 +194,27 @@ class Roles(unittest.TestCase):
         self.assertEqual(w.ask("DELETE", "/api/v2/dags/granted", headers=cookie)[0], 403, "read and edit were granted, not more")
 
 
+class Audit(unittest.TestCase):
+    def test_commands(self):
+        h = Home(dags=None)
+        self.addCleanup(h.close)
+        h.ok("db", "migrate")
+        h.ok("variables", "set", "which", "hidden-1")
+        h.ok("connections", "add", "c", "--conn-type", "http", "--conn-password", "hidden-2", "--conn-extra", '{"a": "hidden-3"}')
+        h.ok("connections", "add", "d", "--conn-uri", "http://u:hidden-4@h")
+        h.ok("users", "create", "-u", "bob", "-f", "B", "-l", "B", "-r", "Op", "-e", "b@example.com", "-p", "hidden-5")
+        h.ok("roles", "create", "One", "Two")
+        h.ok("roles", "add-perms", "One", "-r", "DAG Runs", "-a", "can_read")
+        with sqlite3.connect(h.path / "airflow.db") as db:
+            rows = db.execute("SELECT event, source, extra FROM log ORDER BY id").fetchall()
+        said = [json.loads(extra)["full_command"] for _, _, extra in rows]
+        self.assertNotIn("hidden", str(said))
+        self.assertEqual([r[:2] for r in rows], [(e, "cli") for e in ("cli_variables_set", "cli_connections_add", "cli_connections_add", "cli_users_create", "cli_roles_create", "cli_roles_add_perms")])
+        self.assertEqual(said[0], "['airflow', 'variables', 'set', 'which', '********']")
+        self.assertIn("'--username', 'bob'", said[3])
+        self.assertEqual(said[5], "['airflow', 'roles', 'add-perms', 'One', '-r', 'DAG Runs', '-a', 'can_read']")
+
+
 class Rotation(unittest.TestCase):
     def test_old_to_new(self):
         old, new = (base64.urlsafe_b64encode(os.urandom(32)).decode() for _ in range(2))
