@@ -141,6 +141,7 @@ def make_host(runner_class: type, comms_class: type) -> Any:
                     details["task"].add_done_callback(lambda _: self.wake())
 
         async def _report_changes(self) -> None:
+            watchers = [i for i, details in self.triggers.items() if details["is_watcher"] and details["task"].done()]
             for ended in await self.cleanup_finished_triggers():
                 asyncio.get_running_loop().call_later(LAST_WORDS, self._log_paths.pop, ended, None)
             while self.events:
@@ -148,6 +149,8 @@ def make_host(runner_class: type, comms_class: type) -> Any:
             while self.failed_triggers:
                 trigger_id, error = self.failed_triggers.popleft()
                 self._report(_event_body(trigger_id, failure=_failure_text(error)))
+            for trigger_id in watchers:
+                self._report({"type": "UpdraftWatcherEnded", "trigger_id": trigger_id})
 
         def _report_event(self, entry: Any) -> None:
             try:

@@ -142,7 +142,9 @@ void get_asset_alias(struct call *c)
 static const struct field created_run_fields[] = {
 	TEXT("run_id", "r.run_id"), TEXT("dag_id", "r.dag_id"), TIME("logical_date", "r.logical_date"), TIME("start_date", "r.start_date"),
 	TIME("end_date", "r.end_date"), TEXT("state", "r.state"), TIME("data_interval_start", "r.interval_start"),
-	TIME("data_interval_end", "r.interval_end"), TEXT("partition_key", "r.partition_key"), BOOL("triggering", "1"), END
+	TIME("data_interval_end", "r.interval_end"), TEXT("partition_key", "r.partition_key"), 
+	/* the last one that a run took is what started it */
+	BOOL("triggering", "l.event = (SELECT m.event FROM dag_run_asset_event m JOIN asset_event n ON n.id = m.event WHERE m.dag_run = r.id ORDER BY n.timestamp DESC, n.id DESC LIMIT 1)"), END
 };
 
 static void write_created_runs(struct call *c, struct json_writer *w, const struct rows *r, int col)

@@ -188,7 +188,7 @@ static void check_chosen(struct call *c)
 static const struct body_field answer_fields[] = {
 	{ "chosen_options", BODY_TEXTS, .required = true }, { "params_input", BODY_OBJECT }, { NULL, BODY_END }
 };
-const struct body_spec hitl_response_body = { "UpdateHITLDetailPayload", answer_fields, .check = check_chosen };
+const struct body_spec hitl_response_body = { "UpdateHITLDetailPayload", answer_fields, .any = true, .check = check_chosen };
 
 static int by_text(const void *a, const void *b)
 {

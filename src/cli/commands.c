@@ -13,6 +13,7 @@ const struct cli_command *const cli_families[] = {
   cli_variables,
   cli_connections,
   cli_pools,
+  cli_assets,
   cli_users,
   cli_permissions,
   cli_rotate,

@@ -12,6 +12,7 @@ extern const struct cli_command cli_trial[];
 extern const struct cli_command cli_variables[];
 extern const struct cli_command cli_connections[];
 extern const struct cli_command cli_pools[];
+extern const struct cli_command cli_assets[];
 extern const struct cli_command cli_users[];
 extern const struct cli_command cli_permissions[];
 extern const struct cli_command cli_rotate[];

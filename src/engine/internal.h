@@ -75,6 +75,7 @@ struct engine {
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
   struct buf scratch;
+  bool watchers_changed;              /* a DAG that waits for assets came, went, or was (un)paused */
   bool in_batch, replied, again;      /* again: after a failure that lies in one try, start over in this process */
 };
 

@@ -85,6 +85,8 @@ static void look_at(struct engine *e, const struct rows *r, uint64_t round)
   if (fresh) tell_state(e, r);                       /* first, so that a paused DAG never starts a run */
   if (changed) take_version(e, dag_id, &version);
   if (state && !fresh) tell_state(e, r);
+  const struct dag *dag = map_get(&e->dags, dag_id);
+  e->watchers_changed |= (changed || state) && dag && dag->has_asset_schedule;
 }
 
 /* DAGs that were deleted: seen before, not in this round. */
@@ -109,6 +111,8 @@ int engine_load_dags(struct engine *e, struct err *err)
   while (x >= 0 && (x = rows_next(&r, err)) == 1) look_at(e, &r, round);
   rows_close(&r);
   if (x == 0) forget_gone(e, round);
+  if (x == 0 && e->watchers_changed) triggers_wake(e);
+  e->watchers_changed = false;
   return x;
 }
 

@@ -32,11 +32,12 @@ static json_t *consumed_events(struct engine *e, const struct dag_run *run)
   CLEANUP(rows_close) struct rows r = {0};
   if (store_query(e->db, SQL_engine_consumed_events, &r, NULL, v_int(run->id)) < 0) return list;
   while (rows_next(&r, NULL) == 1) {
-    json_t *extra = conf_json(row_text(&r, 2));
-    json_array_append_new(list, json_pack("{s:{s:s?,s:s?,s:{}},s:o,s:s?,s:s?,s:s?,s:i,s:[],s:o,s:s?}", "asset", "name", row_text(&r, 0), "uri",
+    json_t *extra = conf_json(row_text(&r, 2)), *aliases = NULL;
+    if (row_null(&r, 9) || json_read(row_text(&r, 9), row_size(&r, 9), &aliases, NULL) < 0) aliases = json_array();
+    json_array_append_new(list, json_pack("{s:{s:s?,s:s?,s:{}},s:o,s:s?,s:s?,s:s?,s:i,s:o,s:o,s:s?}", "asset", "name", row_text(&r, 0), "uri",
                                           row_text(&r, 1), "extra", "extra", extra, "source_task_id", row_text(&r, 3), "source_dag_id",
                                           row_text(&r, 4), "source_run_id", row_text(&r, 5), "source_map_index", (int)row_int(&r, 6),
-                                          "source_aliases", "timestamp", json_time(row_time(&r, 7)), "partition_key", row_text(&r, 8)));
+                                          "source_aliases", aliases, "timestamp", json_time(row_time(&r, 7)), "partition_key", row_text(&r, 8)));
   }
   return list;
 }

@@ -12,9 +12,11 @@ struct trigger_host {
   struct child *child;                /* NULL: not running */
   bool ready;
   bool waiting;                       /* rows that [triggerer] capacity keeps back: the end of another makes room */
-  struct map known;                   /* trigger ids that the host was given, as text */
+  struct map known;                   /* trigger ids that the host was given, as text -> the host, or `watcher` */
   struct source *again;               /* start it again after it died */
 };
+
+static char watcher;                  /* what marks a watcher's trigger in `known` */
 
 static void id_text(int64_t id, char ret[24]) { snprintf(ret, 24, "%lld", (long long)id); }
 
@@ -63,11 +65,64 @@ static json_t *create_entry(struct engine *e, const struct rows *r, const struct
   return entry;
 }
 
+/* ---- watchers of assets ---- */
+
+static json_t *watcher_entry(const struct rows *r)
+{
+  json_t *kwargs = NULL;
+  if (json_read(row_text(r, 2), row_size(r, 2), &kwargs, NULL) < 0) kwargs = json_object();
+  return json_pack("{s:I,s:s,s:o,s:n,s:n}", "id", (json_int_t)row_int(r, 0), "classpath", row_text(r, 1), "kwargs", kwargs, "ti", "queue");
+}
+
+/* They run while a DAG that is not paused waits for their asset; one that no asset has any more goes. */
+static int give_watchers(struct engine *e, json_t *create, json_t *cancel, struct err *err)
+{
+  struct map *known = &e->triggers->known;
+  VEC(int64_t) orphans = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query_values(e->db, SQL_engine_watchers, NULL, 0, &r, err);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    char key[24];
+    id_text(row_int(&r, 0), key);
+    bool runs = map_get(known, key), wanted = row_bool(&r, 4);
+    if (!row_bool(&r, 3)) vec_push(&orphans, row_int(&r, 0));
+    if (wanted && !runs) { json_array_append_new(create, watcher_entry(&r)); map_put(known, key, &watcher); }
+    if (!wanted && runs) { json_array_append_new(cancel, json_integer(row_int(&r, 0))); map_del(known, key); }
+  }
+  rows_close(&r);
+  if (x == 0 && orphans.n) x = engine_write(e, err);
+  for (size_t i = 0; x == 0 && i < orphans.n; i++) x = store_run(e->db, SQL_trigger_delete, err, v_int(orphans.at[i]));
+  vec_clear(&orphans);
+  return x;
+}
+
+/* Airflow keeps what a trigger said under `payload`. */
+static int watcher_fired(struct engine *e, int64_t id, const json_t *body, struct err *err)
+{
+  VEC(int64_t) assets = {0};
+  CLEANUP(json_decrefp) json_t *extra = json_pack("{s:b}", "from_trigger", 1);
+  const json_t *payload = json_object_get(body, "event");
+  if (jg_str(body, "failure", NULL)) {
+    log_warning("a watcher's trigger failed, it is started again: %s", jg_str(body, "failure", ""));
+    return 0;
+  }
+  json_object_set(extra, "payload", payload ? (json_t *)(uintptr_t)payload : json_null());
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query(e->db, SQL_engine_watched_assets, &r, err, v_int(id));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) vec_push(&assets, row_int(&r, 0));
+  rows_close(&r);
+  for (size_t i = 0; x >= 0 && i < assets.n; i++) x = engine_asset_happened(e, assets.at[i], extra, NULL, NULL, err);
+  vec_clear(&assets);
+  return x < 0 ? x : 0;
+}
+
+/* ---- work for the host ---- */
+
 /* Gives the host what it does not have yet. A row whose task no longer waits goes. */
 static int give_work(struct engine *e, struct err *err)
 {
   struct trigger_host *h = e->triggers;
-  json_t *create = json_array();
+  json_t *create = json_array(), *cancel = json_array();
   size_t capacity = (size_t)config_int(e->cfg, OPT_triggerer_capacity);
   VEC(int64_t) orphans = {0};
   h->waiting = false;
@@ -90,8 +145,10 @@ static int give_work(struct engine *e, struct err *err)
   if (x == 0 && orphans.n) x = engine_write(e, err);
   for (size_t i = 0; x == 0 && i < orphans.n; i++) x = store_run(e->db, SQL_trigger_delete, err, v_int(orphans.at[i]));
   vec_clear(&orphans);
-  if (json_array_size(create)) send_to(e, h->child, json_pack("{s:s,s:o,s:[]}", "type", "UpdraftTriggerSync", "to_create", create, "to_cancel"));
-  else json_decref(create);
+  if (x == 0) x = give_watchers(e, create, cancel, err);
+  json_t *sync = json_pack("{s:s,s:o,s:o}", "type", "UpdraftTriggerSync", "to_create", create, "to_cancel", cancel);
+  if (json_array_size(create) || json_array_size(cancel)) send_to(e, h->child, sync);
+  else json_decref(sync);
   return x;
 }
 
@@ -151,6 +208,7 @@ static int fired(struct engine *e, const json_t *body, struct err *err)
   char key[24];
   struct uuid ti_id;
   id_text(id, key);
+  if (map_get(&e->triggers->known, key) == &watcher) return watcher_fired(e, id, body, err);
   map_del(&e->triggers->known, key);
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(e->db, SQL_trigger_get, &r, err, v_int(id));
@@ -183,6 +241,12 @@ bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64
   } else if (streq(type, "UpdraftTriggerEvent")) {
     r = fired(e, body, &err);
     if (r == 0 && h->waiting) r = give_work(e, &err);
+  }
+  else if (streq(type, "UpdraftWatcherEnded")) {
+    char key[24];
+    id_text(jg_int(body, "trigger_id", 0), key);
+    if (map_get(&h->known, key) == &watcher) map_del(&h->known, key);
+    timer_in(h->again, RESTART_AFTER);                   /* it goes on watching, but never in a circle */
   }
   else return false;
   if (r < 0) engine_fail(e, &err, "taking what a trigger said");

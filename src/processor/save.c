@@ -97,6 +97,47 @@ static int asset_row(struct saving *s, const json_t *a, int64_t *ret, struct err
                       v_text(extra ? extra : "{}"), v_time(s->now));
 }
 
+static int watcher(struct saving *s, int64_t asset, const json_t *w, struct err *err)
+{
+  int64_t trigger = 0;
+  const char *classpath = jg_str(jg(w, "trigger"), "classpath", "");
+  CLEANUP(freep) char *kwargs = text_of(jg(jg(w, "trigger"), "kwargs"));
+  const char *text = kwargs ? kwargs : "{}";
+  int r = store_get_int(s->p->db, SQL_asset_watcher_trigger, 0, &trigger, err, v_text(classpath), v_text(text));
+  if (r == 0 && !trigger)
+    r = store_insert(s->p->db, SQL_trigger_add, &trigger, err, v_text(classpath), v_text(text), v_time(s->now), v_null(), v_null(), v_null());
+  return r < 0 ? r : store_run(s->p->db, SQL_asset_watcher_put, err, v_int(asset), v_text(jg_str(w, "name", "")), v_int(trigger), v_time(s->now));
+}
+
+static bool watched_by(const json_t *watchers, const char *name)
+{
+  size_t i;
+  json_t *w;
+  json_array_foreach((json_t *)(uintptr_t)watchers, i, w)
+    if (streq(jg_str(w, "name", ""), name)) return true;
+  return false;
+}
+
+/* What watches an asset is what the DAG that waits for it says; the scheduler runs the triggers. */
+static int save_watchers(struct saving *s, int64_t asset, const json_t *watchers, struct err *err)
+{
+  struct arena a = {0};
+  VEC(const char *) gone = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  size_t i;
+  json_t *w;
+  int x = store_query(s->p->db, SQL_asset_watcher_names, &r, err, v_int(asset));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1)
+    if (!watched_by(watchers, row_text(&r, 0))) vec_push(&gone, arena_strdup(&a, row_text(&r, 0)));
+  rows_close(&r);
+  for (i = 0; x >= 0 && i < gone.n; i++) x = store_run(s->p->db, SQL_asset_watcher_delete, err, v_int(asset), v_text(gone.at[i]));
+  json_array_foreach((json_t *)(uintptr_t)watchers, i, w)
+    if (x >= 0) x = watcher(s, asset, w, err);
+  vec_clear(&gone);
+  arena_clear(&a);
+  return x < 0 ? x : 0;
+}
+
 /* Walks an asset condition: each asset becomes a schedule reference; expr gets what the API shows. */
 static int condition(struct saving *s, const char *dag_id, const json_t *c, json_t **ret_expr, struct err *err)
 {
@@ -106,6 +147,7 @@ static int condition(struct saving *s, const char *dag_id, const json_t *c, json
   if (streq(type, "asset")) {
     r = asset_row(s, c, &id, err);
     if (r == 0) r = store_run(s->p->db, SQL_schedule_asset_add, err, v_text(dag_id), v_int(id), v_time(s->now));
+    if (r == 0) r = save_watchers(s, id, jg(c, "watchers"), err);
     *ret_expr = json_pack("{s:{s:s,s:s,s:s,s:I}}", "asset", "uri", jg_str(c, "uri", ""), "name", jg_str(c, "name", ""), "group", jg_str(c, "group", "asset"), "id", (json_int_t)id);
   } else if (streq(type, "asset_alias")) {
     r = store_insert(s->p->db, SQL_asset_alias_put, &id, err, v_text(jg_str(c, "name", "")), v_text(jg_str(c, "group", "asset")));

@@ -2,6 +2,7 @@
 
 In paths and bodies, {run:DAG:N} is the id of the DAG's Nth run (by run_after), {asset:NAME} the id of an asset."""
 import json
+import os
 import re
 
 from cases import Case
@@ -35,12 +36,21 @@ class More(Steps):
         body = json.loads(data) if data and "json" in headers.get("content-type", "") else data.decode()
         self.answers[name] = {"status": status, "body": body}
 
+    def do_cli(self, name, *args):
+        super().do_cli(name, *args)
+        told = self.answers[name]
+        told["stderr"] = [line.removeprefix("airflow: ") for line in told["stderr"]]
+
     def do_until(self, what, path, ready):
         """The answer of GET path satisfies ready(body)."""
         def look():
             status, _, data = self.server.api.raw("GET", self._fill(path))
             return json.loads(data) if status == 200 else None
         self.server.wait(what, lambda: (b := look()) is not None and ready(b), look)
+
+    def do_touch(self, name):
+        with open(os.path.join(self.server.home, name), "w"):
+            pass
 
     def do_run_started(self, dag, count=1):
         self.server.wait(f"{count} runs of {dag}", lambda: len(self.server.runs(dag)) >= count, lambda: len(self.server.runs(dag)))
@@ -91,3 +101,53 @@ case("h_times_out", "h_times_out", [("unpause", "h_times_out"), ("trigger", "h_t
 case("h_mapped", "h_mapped", asked("h_mapped", "each", 2) + [
     answer("h_mapped", "each", ["y"], name="second", map_index=1), answer("h_mapped", "each", ["x"], name="first", map_index=0), ("ended", "h_mapped", 1),
     ("ask", "list", "GET", "/api/v2/dags/h_mapped/dagRuns/~/hitlDetails?order_by=subject")], logs=False)
+
+# ---- assets ----
+
+EVENTS = "/api/v2/assets/events"
+
+
+def event(name, answer="event", **more):
+    return ("ask", answer, "POST", EVENTS, {"asset_id": f"{{asset:{name}}}", **more})
+
+
+def queued(dag, n):
+    return ("until", f"{n} queued events of {dag}", f"/api/v2/dags/{dag}/assets/queuedEvents", lambda b: b["total_entries"] == n)
+
+
+CONSUMERS = "x_both x_either"
+case("x_produce", f"x_produce {CONSUMERS}", [("unpause", d) for d in CONSUMERS.split()] + [
+    ("unpause", "x_produce"), ("trigger", "x_produce"), ("ended", "x_produce", 1), ("ended", "x_both", 1), ("ended", "x_either", 2),
+    ("ask", "events of the producer", "GET", EVENTS + "?source_dag_id=x_produce"), ("ask", "asset", "GET", "/api/v2/assets/{asset:x_one}"),
+    ("ask", "upstream of either", "GET", "/api/v2/dags/x_either/dagRuns/{run:x_either:1}/upstreamAssetEvents")], logs=False)
+case("x_alias", "x_alias_producer x_aliased", [("unpause", "x_aliased"), ("unpause", "x_alias_producer"), ("trigger", "x_alias_producer"), ("ended", "x_alias_producer", 1),
+    ("ended", "x_aliased", 1), ("ask", "asset", "GET", "/api/v2/assets/{asset:x_behind}")], logs=False)
+case("x_queue", "x_queued x_unqueued x_nested x_or_time x_by_uri x_by_name", [("unpause", d) for d in "x_queued x_unqueued x_nested x_by_uri x_by_name x_or_time".split()] + [
+    ("ask", "nothing queued", "GET", "/api/v2/dags/x_queued/assets/queuedEvents"), ("ask", "nothing queued for the asset", "GET", "/api/v2/assets/{asset:x_loose}/queuedEvents"),
+    event("q_three", extra={"by": "hand"}), queued("x_queued", 1), queued("x_unqueued", 1),
+    ("ask", "of the dag", "GET", "/api/v2/dags/x_queued/assets/queuedEvents"), ("ask", "of one asset", "GET", "/api/v2/dags/x_queued/assets/{asset:q_three}/queuedEvents"),
+    ("ask", "of another asset", "GET", "/api/v2/dags/x_queued/assets/{asset:x_loose}/queuedEvents"), ("ask", "of an unknown dag", "GET", "/api/v2/dags/nope/assets/queuedEvents"),
+    ("ask", "before long ago", "GET", "/api/v2/dags/x_queued/assets/queuedEvents?before=2015-01-01T00:00:00Z"), ("ask", "before no time", "GET", "/api/v2/dags/x_queued/assets/queuedEvents?before=x"),
+    ("ask", "unqueue before", "DELETE", "/api/v2/dags/x_unqueued/assets/queuedEvents?before=2015-01-01T00:00:00Z"),
+    ("ask", "unqueue another", "DELETE", "/api/v2/dags/x_unqueued/assets/{asset:q_two}/queuedEvents"),
+    ("ask", "unqueue", "DELETE", "/api/v2/dags/x_unqueued/assets/{asset:q_three}/queuedEvents"), ("ask", "unqueue again", "DELETE", "/api/v2/dags/x_unqueued/assets/{asset:q_three}/queuedEvents"),
+    ("ask", "unqueue of nobody", "DELETE", "/api/v2/dags/nope/assets/queuedEvents"), ("ask", "unqueue of no asset", "DELETE", "/api/v2/assets/99999/queuedEvents"),
+    event("x_loose", "second event"), queued("x_queued", 2), queued("x_unqueued", 1), ("ask", "unqueue all of a dag", "DELETE", "/api/v2/dags/x_unqueued/assets/queuedEvents"),
+    event("q_three", "third event"), event("q_one", "fourth event"), event("q_two", "fifth event", extra={"n": 5}), ("ended", "x_queued", 1), ("ended", "x_nested", 1), ("ended", "x_or_time", 2), ("ended", "x_by_uri", 1), ("ended", "x_by_name", 1),
+    ("ask", "unqueue of an asset", "DELETE", "/api/v2/assets/{asset:q_three}/queuedEvents"),
+    ("ask", "event of an unknown asset", "POST", EVENTS, {"asset_id": 99999}), ("ask", "event of nothing", "POST", EVENTS, {}), ("ask", "event misspelt", "POST", EVENTS, {"asset_id": 1, "extras": {}}),
+    ("ask", "event of a word", "POST", EVENTS, {"asset_id": "word", "extra": 5, "partition_key": 3}), ("ask", "event with an empty key", "POST", EVENTS, {"asset_id": 99999, "partition_key": " "}),
+    event("x_loose", "event with a key", partition_key="k1")], logs=False, first=0)
+case("x_materialize", "x_made x_made_of", [("unpause", d) for d in "x_made x_made_of".split()] + [
+    ("ask", "materialize", "POST", "/api/v2/assets/{asset:x_made}/materialize"), ("ended", "x_made", 1), ("ended", "x_made_of", 1),
+    ("ask", "with a body", "POST", "/api/v2/assets/{asset:x_made}/materialize", {"dag_run_id": "by_hand", "conf": {"a": 1}, "note": "noted"}), ("ended", "x_made", 2), ("ended", "x_made_of", 2),
+    ("ask", "twice the same", "POST", "/api/v2/assets/{asset:x_made}/materialize", {"dag_run_id": "by_hand"}),
+    ("ask", "no producer", "POST", "/api/v2/assets/{asset:x_loose}/materialize", {}), ("ask", "unknown", "POST", "/api/v2/assets/99999/materialize", {}),
+    ("ask", "two producers", "POST", "/api/v2/assets/{asset:x_twice}/materialize", {}), ("ask", "not allowed", "POST", "/api/v2/assets/{asset:x_not_by_hand}/materialize", {}),
+    ("ask", "misspelt", "POST", "/api/v2/assets/{asset:x_made}/materialize", {"config": {}})], logs=False)
+case("x_cli", "x_twice_1", [("until", "the asset", "/api/v2/assets?name_pattern=x_made", lambda b: b["total_entries"] > 0),
+    *[("cli", " ".join(a), "assets", *a) for a in (
+        ("list", "--alias", "-o", "json", "--columns", "name,group"), ("details", "--name", "x_one", "-o", "json"),
+        ("details", "--uri", "s3://bucket/x_two", "-o", "plain"), ("details", "--alias", "--name", "x_alias", "-o", "json"), ("details",), ("details", "--name", "nope"),
+        ("details", "--alias"), ("details", "--alias", "--name", "nope"), ("materialize",), ("materialize", "--name", "nope"), ("materialize", "--name", "x_twice"))]], logs=False)
+case("x_watched", "x_watched", [("unpause", "x_watched"), ("touch", "flag"), ("ended", "x_watched", 1), ("ask", "asset", "GET", "/api/v2/assets/{asset:x_watched_file}")], logs=False)

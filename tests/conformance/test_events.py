@@ -6,6 +6,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -49,11 +50,19 @@ def setUpModule():
 
 
 def timeless(value):
-    """Moments inside XComs, written as seconds."""
+    """Moments inside XComs, written as seconds, and the ids of assets and events: each server counts for itself."""
     if isinstance(value, list):
         return [timeless(v) for v in value]
+    if isinstance(value, str):
+        value = re.sub(r" +\n", "\n", value)
+        return re.sub(r"(asset_id: `|ID: `?|'id': |\"id\": \"|\bid +\|? *)\d+", r"\1<id>", value) if "99999" not in value else value
     if isinstance(value, dict):
-        return {k: "<seconds>" if k == "timestamp" and isinstance(v, float) else timeless(v) for k, v in value.items()}
+        if set(value) == {"status", "body"} and isinstance(value["body"], dict):  # runs that an event started by the time it is answered
+            value = {**value, "body": {k: v for k, v in value["body"].items() if k != "created_dagruns"}}
+        for k in ("created_dagruns", "scheduled_dags"):  # in the order of a set
+            if isinstance(value.get(k), list):
+                value = {**value, k: sorted(value[k], key=lambda r: (r["dag_id"], r.get("run_id", "")))}
+        return {k: "<seconds>" if k == "timestamp" and isinstance(v, float) else "<id>" if k in ("id", "asset_id", "trigger_id") and isinstance(v, int) else timeless(v) for k, v in value.items()}
     return value
 
 

@@ -31,6 +31,13 @@ INSERT INTO asset_alias_asset (alias, asset) VALUES (?, ?) ON CONFLICT DO NOTHIN
 SELECT a.id, a.name, a.uri FROM asset_alias_asset l JOIN asset a ON a.id = l.asset WHERE l.alias = ? ORDER BY a.id
 -- name: asset_watcher_put
 INSERT INTO asset_watcher (asset, name, trigger_id, created) VALUES (?, ?, ?, ?) ON CONFLICT (asset, name) DO UPDATE SET trigger_id = excluded.trigger_id
+-- the trigger of a watcher: its arguments are in clear, as in the serialized DAG
+-- name: asset_watcher_trigger
+SELECT id FROM "trigger" WHERE ti IS NULL AND classpath = ? AND kwargs = ?
+-- name: asset_watcher_names
+SELECT name FROM asset_watcher WHERE asset = ?
+-- name: asset_watcher_delete
+DELETE FROM asset_watcher WHERE asset = ? AND name = ?
 -- name: asset_watchers_clear
 DELETE FROM asset_watcher WHERE asset = ?
 

@@ -83,3 +83,25 @@ SELECT count(*) FROM task_instance WHERE state IN ('scheduled', 'queued', 'runni
 -- run, then the columns of cli_xcoms
 -- name: xcom_put_copy
 INSERT INTO xcom (dag_run, task_id, key, map_index, timestamp, dag_result, value) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+-- assets as SQL_asset_get has them
+-- name: cli_assets
+SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset ORDER BY name
+-- name: cli_aliases
+SELECT id, name, asset_group FROM asset_alias ORDER BY name
+-- name, uri: either may be NULL for any
+-- name: cli_asset_named
+SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset WHERE name = COALESCE(?1, name) AND uri = COALESCE(?2, uri) ORDER BY id LIMIT 2
+-- name: cli_asset_makers
+SELECT DISTINCT dag_id FROM task_outlet_asset WHERE asset IN (SELECT id FROM asset WHERE name = COALESCE(?1, name) AND uri = COALESCE(?2, uri)) ORDER BY dag_id LIMIT 2
+-- name: cli_asset_dags
+SELECT dag_id, NULL, created, updated FROM dag_schedule_asset WHERE asset = ? ORDER BY dag_id
+-- name: cli_asset_outlets
+SELECT dag_id, task_id, created, updated FROM task_outlet_asset WHERE asset = ? ORDER BY dag_id, task_id
+-- name: cli_asset_inlets
+SELECT dag_id, task_id, created, updated FROM task_inlet_asset WHERE asset = ? ORDER BY dag_id, task_id
+-- name: cli_asset_aliases
+SELECT a.id, a.name, a.asset_group FROM asset_alias a JOIN asset_alias_asset l ON l.alias = a.id WHERE l.asset = ? ORDER BY a.id
+-- name: cli_asset_watchers
+SELECT name, trigger_id, created FROM asset_watcher WHERE asset = ? ORDER BY name
+-- name: cli_materialized
+SELECT run_id, dag_id, state, run_type, run_after, logical_date, conf, triggered_by, triggering_user FROM dag_run WHERE id = ?

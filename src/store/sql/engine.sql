@@ -17,8 +17,14 @@ SELECT id FROM dag_run WHERE dag_id = ? AND state IN ('success', 'failed') AND l
 -- name: engine_run_db_id
 SELECT id, version FROM dag_run WHERE dag_id = ? AND run_id = ?
 -- name: engine_consumed_events
-SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, e.source_map_index, e.timestamp, e.partition_key
-FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ? ORDER BY e.timestamp, e.id
+-- sqlite
+SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, COALESCE(e.source_map_index, -1), e.timestamp, e.partition_key,
+  (SELECT json_group_array(json_object('name', l.name)) FROM asset_alias_event x JOIN asset_alias l ON l.id = x.alias WHERE x.event = e.id)
+FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ?1 ORDER BY e.timestamp, e.id
+-- postgres
+SELECT a.name, a.uri, e.extra, e.source_task_id, e.source_dag_id, e.source_run_id, COALESCE(e.source_map_index, -1), e.timestamp, e.partition_key,
+  (SELECT COALESCE(json_agg(json_build_object('name', l.name)), '[]')::text FROM asset_alias_event x JOIN asset_alias l ON l.id = x.alias WHERE x.event = e.id)
+FROM dag_run_asset_event r JOIN asset_event e ON e.id = r.event JOIN asset a ON a.id = e.asset WHERE r.dag_run = ?1 ORDER BY e.timestamp, e.id
 -- name: engine_asset_queue_list
 SELECT q.dag_id, a.name, a.uri, q.created, l.name FROM asset_dag_queue q JOIN asset a ON a.id = q.asset
 LEFT JOIN dag_schedule_alias s ON s.dag_id = q.dag_id AND s.alias IN (SELECT alias FROM asset_alias_asset WHERE asset = q.asset)
@@ -32,8 +38,17 @@ UPDATE task_instance SET rendered_map_index = ?2 WHERE id = ?1
 -- the asset-triggered run before this one: dag_id, this run
 -- name: engine_asset_run_before
 SELECT max(run_after) FROM dag_run WHERE dag_id = ? AND run_type = 'asset_triggered' AND id <> ?
+-- those of tasks, and those of watchers that a DAG waits for
 -- name: engine_trigger_count
-SELECT count(*) FROM "trigger"
+SELECT (SELECT count(*) FROM "trigger" WHERE ti IS NOT NULL) + (SELECT count(*) FROM asset_watcher w JOIN dag_schedule_asset s ON s.asset = w.asset
+  JOIN dag d ON d.dag_id = s.dag_id WHERE d.is_paused = 0 AND d.is_stale = 0)
+-- triggers of watchers: whether an asset has them, and whether a DAG that is neither paused nor stale waits for such an asset
+-- name: engine_watchers
+SELECT g.id, g.classpath, g.kwargs, EXISTS (SELECT 1 FROM asset_watcher w WHERE w.trigger_id = g.id), EXISTS (SELECT 1 FROM asset_watcher w
+  JOIN dag_schedule_asset s ON s.asset = w.asset JOIN dag d ON d.dag_id = s.dag_id WHERE w.trigger_id = g.id AND d.is_paused = 0 AND d.is_stale = 0)
+FROM "trigger" g WHERE g.ti IS NULL ORDER BY g.id
+-- name: engine_watched_assets
+SELECT DISTINCT asset FROM asset_watcher WHERE trigger_id = ? ORDER BY asset
 -- name: engine_ti_delete
 DELETE FROM task_instance WHERE id = ?
 -- name: engine_ti_remove

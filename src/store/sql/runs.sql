@@ -197,8 +197,9 @@ DELETE FROM task_reschedule WHERE ti = ?
 INSERT INTO "trigger" (classpath, kwargs, created, timeout, ti, queue) VALUES (?, ?, ?, ?, ?, ?) RETURNING id
 -- name: trigger_get
 SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" WHERE id = ?
+-- those of tasks
 -- name: trigger_list
-SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" ORDER BY id
+SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" WHERE ti IS NOT NULL ORDER BY id
 -- name: trigger_assign
 UPDATE "trigger" SET triggerer_id = ?2 WHERE id = ?1
 -- name: trigger_delete
