@@ -141,8 +141,8 @@ void where_dags(const struct call *c, struct where *w, const char *column, bool 
 static bool meets(const struct call *c, const struct need *n, const char *dag)
 {
 	enum action a = n->action;
-	if (a == EACH)
-		return true;   /* the body tells */
+	if (a == EACH)   /* the body tells the rest */
+		return !dag || !passwords(c) || !rights[n->resource].of_dag || may_dag(c, dag, EDIT);
 	bool has = may(c, n->resource, a);
 	if (!passwords(c) || !rights[n->resource].of_dag)
 		return has;
