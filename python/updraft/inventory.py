@@ -1,6 +1,6 @@
 """What providers and plugins of this environment bring: `python -m updraft.inventory TOPIC [NAME]` prints a JSON list of rows.
 
-Asked by `airflow providers ...` and `airflow plugins`. A row is {column: value}; every row of a topic has the same columns in
+Asked by `airflow providers ...`, `airflow plugins` and `airflow connections create-default-connections`. A row is {column: value}; every row of a topic has the same columns in
 the same order. Exit code 1, with the reason on standard error, when NAME is not installed.
 """
 
@@ -89,6 +89,19 @@ def _names(column: str, attribute: str) -> Callable[[], list[Row]]:
     return rows
 
 
+def _plugins() -> list[Row]:
+    from airflow.plugins_manager import get_plugin_info
+
+    return [{key: row[key] for key in ("name", "source", *PLUGIN_PARTS) if key in row} for row in get_plugin_info()]
+
+
+def _default_connections() -> list[Row]:
+    from airflow.utils.db import get_default_connections
+
+    fields = ("conn_id", "conn_type", "description", "host", "schema", "login", "password", "port", "extra")
+    return [{field: getattr(c, field) for field in fields} for c in get_default_connections()]
+
+
 TOPICS: dict[str, Callable[[], list[Row]]] = {
     "list": _list,
     "hooks": _hooks,
@@ -103,13 +116,9 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
     "queues": _names("queue_class_names", "queue_class_names"),
     "behaviours": _names("field_behaviours", "field_behaviours"),
     "auth-managers": _names("auth_managers_module", "auth_managers"),
+    "plugins": _plugins,
+    "default-connections": _default_connections,
 }
-
-
-def _plugins() -> list[Row]:
-    from airflow.plugins_manager import get_plugin_info
-
-    return [{key: row[key] for key in ("name", "source", *PLUGIN_PARTS) if key in row} for row in get_plugin_info()]
 
 
 def main(words: list[str]) -> int:
@@ -119,7 +128,7 @@ def main(words: list[str]) -> int:
         if topic == "get":
             rows = _get(names[0], "--full" in names)
         else:
-            rows = _plugins() if topic == "plugins" else TOPICS[topic]()
+            rows = TOPICS[topic]()
     except LookupError as e:
         print(e.args[0], file=sys.stderr)
         return 1

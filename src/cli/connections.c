@@ -1,5 +1,6 @@
 /* airflow connections ...: list, get, add, delete, import, export, test, and Airflow 1's `connections -a --conn_id X`. */
 #include "cli/families.h"
+#include "cli/inventory.h"
 #include "cli/values.h"
 #include "config/config.h"
 #include "processor/secrets.h"
@@ -290,6 +291,30 @@ static int import(struct cli *c)
   return 0;
 }
 
+/* Airflow's own examples of connections, as the environment's version has them; those that exist stay as they are. */
+static int create_defaults(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(json_decrefp) json_t *all = NULL;
+  size_t i, made = 0;
+  json_t *one;
+  if (!cli_store(c) || !cli_fernet(c) || inventory_ask(c, (const char *const[]){"default-connections", NULL}, &all)) return 1;
+  json_array_foreach(all, i, one) {
+    const char *id = jg_str(one, "conn_id", "");
+    bool there = true;
+    int r = exists(c, id, &there, &e);
+    if (r == 0 && !there) {
+      CLEANUP(freep) char *name = xstrdup(id);
+      json_object_del(one, "conn_id");
+      r = import_one(c, name, one, &e);
+      made++;
+    }
+    if (r < 0) return cli_fail(c, &e, "the default connection number %zu", i + 1);
+  }
+  fprintf(c->out, "%zu default connections added, %zu were there\n", made, json_array_size(all) - made);
+  return 0;
+}
+
 /* ---- test, Airflow 1 ---- */
 
 static int test(struct cli *c)
@@ -322,6 +347,7 @@ static const struct cli_arg one_args[] = {CONN_ID, {"--color", "on|off|auto", "a
 static const struct cli_arg export_args[] = {{"file", NULL, "where to; - is standard output"}, {"--file-format", "json|yaml|env", "else by the file's name"}, {"--format", "json|yaml|env", "the same"},
   {"--serialization-format", "json|uri", "what a line of an env file holds"}, CLI_VERBOSE_ARG};
 static const struct cli_arg import_args[] = {{"file", NULL, ".json, .yaml or .env"}, {"--overwrite", NULL, "replace those that exist"}, CLI_VERBOSE_ARG};
+static const struct cli_arg defaults_args[] = {CLI_VERBOSE_ARG};
 static const struct cli_arg old_args[] = {{"-l,--list", NULL, "list them"}, {"-a,--add", NULL, "add one"}, {"-d,--delete", NULL, "delete one"}, {"--conn_id,--conn-id", "ID", "which"}, CONN_FLAGS, CLI_OUTPUT_ARG};
 #define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
 
@@ -333,6 +359,8 @@ const struct cli_command cli_connections[] = {
   {.words = "connections delete", .event = "cli_connections_delete", .summary = "Delete a connection", .run = delete, ARGS(one_args), .examples = "connections delete warehouse"},
   {.words = "connections import", .event = "cli_connections_import", .summary = "Read connections from a file", .run = import, ARGS(import_args), .examples = "connections import connections.json --overwrite"},
   {.words = "connections export", .summary = "Write all connections to a file", .run = export, ARGS(export_args), .examples = "connections export connections.json\nconnections export - --file-format env"},
+  {.words = "connections create-default-connections", .event = "cli_connections_create_default_connections", .summary = "Add Airflow's default connections", .run = create_defaults,
+   ARGS(defaults_args)},
   {.words = "connections test", .summary = "Test a connection (off unless [core] test_connection says so)", .run = test, ARGS(one_args)},
   {.words = "connections", .summary = "Airflow 1's spelling of the connections commands", .run = old_words, ARGS(old_args),
    .examples = "connections -a --conn_id warehouse --conn_uri postgres://user@host/base\nconnections -l", .hidden = true, .only_with_option = true},

@@ -4,6 +4,7 @@
 #include "cli/roles.h"
 #include "config/config.h"
 #include "store/store.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,10 +84,23 @@ static int check_migrations(struct cli *c)
   return cli_fail(c, NULL, "the schema is at version %d of %d; run `%s db migrate`", version, store_schema_latest(), c->program);
 }
 
+/* The database's own client, in place of this process. */
+static int shell(struct cli *c)
+{
+  struct store *db = cli_store(c);
+  if (!db) return 1;
+  CLEANUP(freep) char *path = xstrdup(store_path(db));
+  fprintf(c->out, "DB: sqlite:///%s\n", path);
+  fflush(c->out);
+  execlp("sqlite3", "sqlite3", path, (char *)NULL);
+  return cli_fail(c, NULL, "sqlite3, the client of %s, could not be started: %s; install it (Debian's package sqlite3)", path, strerror(errno));
+}
+
 #define YES {"--yes,-y", NULL, "do not ask"}
 static const struct cli_arg yes_args[] = {YES, {"--skip-init,-s", NULL, "accepted; the empty schema is made anyway"}, {"--use-migration-files,-m", NULL, "accepted, without effect"}};
 static const struct cli_arg migrate_args[] = {YES, {"--to-version,-n", "VERSION", "accepted; the schema is this program's own"}, {"--use-migration-files,-m", NULL, "accepted, without effect"}};
 static const struct cli_arg wait_args[] = {{"--migration-wait-timeout,-t", "SECONDS", "accepted; the answer is at once"}};
+static const struct cli_arg shell_args[] = {CLI_VERBOSE_ARG};
 #define ARGS(a) .args = a, .n_args = ARRAY_LEN(a)
 
 const struct cli_command cli_db[] = {
@@ -94,6 +108,7 @@ const struct cli_command cli_db[] = {
    .examples = "db migrate\ninitdb"},
   {.words = "db reset", .aliases = "resetdb", .summary = "Delete everything in the database and start anew", .run = reset, ARGS(yes_args), .examples = "db reset --yes"},
   {.words = "db check", .summary = "Can the database be reached, and is it sound", .run = check},
+  {.words = "db shell", .summary = "The database's own client", .run = shell, ARGS(shell_args), .examples = "echo 'SELECT count(*) FROM dag_run' | airflow db shell"},
   {.words = "db check-migrations", .summary = "Is the schema this program's", .run = check_migrations, ARGS(wait_args)},
   {0},
 };

@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "cli/dagload.h"
 #include "cli/families.h"
+#include "base/json.h"
+#include "store/store.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,11 +111,65 @@ static int show(struct cli *c)
   return r;
 }
 
+/* ---- what DAGs wait for of each other ---- */
+
+static void dot_dependency(struct buf *b, const json_t *one)
+{
+  const char *id = jg_str(one, "dependency_id", NULL), *ends[] = {jg_str(one, "source", ""), id ? id : jg_str(one, "label", ""), jg_str(one, "target", "")};
+  buf_adds(b, "    ");
+  for (int i = 0; i < 3; i++) {
+    if (i) buf_adds(b, " -> ");
+    quoted(b, ends[i]);
+  }
+  buf_addc(b, '\n');
+}
+
+static void dot_dependencies(struct buf *b, const char *dag_id, const json_t *all)
+{
+  size_t i;
+  json_t *one;
+  buf_adds(b, "  subgraph ");
+  quoted(b, dag_id);
+  buf_adds(b, " {\n    graph [labelloc=t rankdir=LR label=");
+  quoted(b, dag_id);
+  buf_adds(b, "]\n");
+  json_array_foreach(all, i, one) dot_dependency(b, one);
+  buf_adds(b, "  }\n");
+}
+
+static int show_dependencies(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  CLEANUP(buf_clear) struct buf b = {0};
+  const char *save = cli_value(c, "--save");
+  struct store *db = cli_store(c);
+  if (!db) return 1;
+  if (cli_has(c, "--imgcat")) return cli_fail(c, NULL, "--imgcat is not served; give what is printed to a program that draws, such as `dot -Tpng`");
+  if (save && !str_ends(save, ".dot") && !str_ends(save, ".gv")) return cli_fail(c, NULL, "%s: only .dot and .gv are written; `dot -Tpng` makes pictures of them", save);
+  buf_adds(&b, "digraph {\n  graph [rankdir=LR]\n");
+  int x = store_query_values(db, SQL_cli_dag_dependencies, NULL, 0, &r, &e);
+  while (x >= 0 && (x = rows_next(&r, &e)) == 1) {
+    CLEANUP(json_decrefp) json_t *all = NULL;
+    const char *text = row_text(&r, 1);
+    x = json_read(text, strlen(text), &all, &e);
+    if (x == 0) dot_dependencies(&b, row_text(&r, 0), all);
+  }
+  buf_adds(&b, "}\n");
+  if (x < 0) return cli_fail(c, &e, "the DAGs' dependencies cannot be read");
+  int status = cli_write_file(c, save ? save : "-", b.data, b.len);
+  if (status == 0 && save) fprintf(c->out, "File %s saved\n", save);
+  return status;
+}
+
+static const struct cli_arg dependencies_args[] = {{"-s,--save", "FILE", "write it to a file"}, {"--imgcat", NULL, "not served"}, CLI_VERBOSE_ARG};
 static const struct cli_arg show_args[] = {{"dag_id", NULL, "the DAG"}, {"--dot", NULL, "in the dot language"}, {"-s,--save", "FILE", "write the dot language to a file"},
   {"--imgcat", NULL, "not served"}, CLI_VERBOSE_ARG};
 
 const struct cli_command cli_graph[] = {
   {.words = "dags show", .summary = "The tasks of a DAG and what follows what", .run = show, .args = show_args, .n_args = ARRAY_LEN(show_args),
    .examples = "dags show tutorial\ndags show tutorial --dot | dot -Tpng -o tutorial.png\ndags show tutorial --save tutorial.dot"},
+  {.words = "dags show-dependencies", .summary = "Which DAGs and assets wait for which, in the dot language", .run = show_dependencies, .args = dependencies_args,
+   .n_args = ARRAY_LEN(dependencies_args), .examples = "dags show-dependencies | dot -Tpng -o dags.png"},
   {0},
 };

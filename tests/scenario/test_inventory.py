@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -55,6 +56,24 @@ class Inventory(unittest.TestCase):
                 self.assertEqual(as_set(mine), as_set(theirs[w]))
         self.assertGreater(len(theirs["plugins"]), 2)
         self.assertGreater(len(theirs["providers hooks"]), 2)
+
+    def test_default_connections(self):
+        """As many as the environment's Airflow has; a second time none; one that exists stays as it is."""
+        self.assertEqual(self.ours("connections", "add", "postgres_default", "--conn-uri", "postgres://mine@there/base").returncode, 0)
+        first = self.ours("connections", "create-default-connections")
+        self.assertEqual(first.returncode, 0, first.stderr)
+        script = "from airflow.utils.db import get_default_connections as g; print('N', len(g()), [c.extra for c in g() if c.conn_id == 'aws_default'] or '')"
+        real = subprocess.run([ROOT / ".venv/bin/python", "-W", "ignore", "-c", script], env=self.env, capture_output=True, text=True)
+        count = int(re.search(r"^N (\d+)", real.stdout, re.M)[1])
+        self.assertGreater(count, 40)
+        self.assertIn(f"{count - 1} default connections added, 1 were there", first.stdout)
+        self.assertIn(f"0 default connections added, {count} were there", self.ours("connections", "create-default-connections").stdout)
+        mine = json.loads(self.ours("connections", "get", "postgres_default", "-o", "json").stdout)[0]
+        self.assertEqual((mine["host"], mine["login"]), ("there", "mine"))
+
+    def test_database_shell(self):
+        got = subprocess.run([BUILD / "bin/airflow", "db", "shell"], input="SELECT slots FROM pool WHERE name = 'default_pool';", env=self.env, capture_output=True, text=True)
+        self.assertEqual((got.returncode, got.stdout.splitlines()[-1]), (0, "128"))
 
     def test_a_provider_that_is_not_there(self):
         got = self.ours("providers", "get", "nope")

@@ -105,3 +105,7 @@ SELECT a.id, a.name, a.asset_group FROM asset_alias a JOIN asset_alias_asset l O
 SELECT name, trigger_id, created FROM asset_watcher WHERE asset = ? ORDER BY name
 -- name: cli_materialized
 SELECT run_id, dag_id, state, run_type, run_after, logical_date, conf, triggered_by, triggering_user FROM dag_run WHERE id = ?
+-- DAGs with what they depend on beyond themselves: other DAGs, assets (JSON, as parsing gave it)
+-- name: cli_dag_dependencies
+SELECT d.dag_id, json_extract(v.data, '$.dag.dag_dependencies') FROM dag d JOIN dag_version v ON v.id = d.version WHERE d.is_stale = 0
+  AND json_array_length(v.data, '$.dag.dag_dependencies') > 0 ORDER BY d.dag_id
