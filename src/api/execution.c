@@ -8,7 +8,6 @@
 
 #define BASE "/execution"
 #define FIRST_VERSION "2025-04-11"
-#define NEWEST_VERSION "2026-06-30"
 
 static const struct exec_route routes[] = {
 #define EXEC(name, method, template, who, since, until, body, handler) { #name, HTTP_##method, template, who, since, until, body, handler },
@@ -21,7 +20,7 @@ static const struct exec_route routes[] = {
 static void send_headers(struct call *c)
 {
 	const char *given = http_header(c->r, "Airflow-API-Version"), *trace = http_header(c->r, "correlation-id");
-	http_set_header(c->r, "airflow-api-version", given ? given : NEWEST_VERSION);
+	http_set_header(c->r, "airflow-api-version", given ? given : EXEC_NEWEST);
 	if (trace)
 		http_set_header(c->r, "correlation-id", trace);
 }
@@ -228,8 +227,9 @@ static bool may(struct call *c, const struct exec_route *route)
 	if (task_token_ages(&a->claims, now))
 		exec_send_token(c);             /* with every answer, refusals too */
 	c->user = (struct user){ a->id, ROLE_PUBLIC, false };
-	if (a->claims.workload && route->who != WHO_SELF_OR_QUEUED) {
-		call_fail(c, 403, "Token type 'workload' not allowed for this endpoint. Allowed types: execution");
+	bool queued = a->claims.workload;
+	if (queued ? route->who != WHO_SELF_OR_QUEUED && route->who != WHO_QUEUED : route->who == WHO_QUEUED) {
+		call_fail(c, 403, "Token type '%s' not allowed for this endpoint. Allowed types: %s", queued ? "workload" : "execution", queued ? "execution" : "workload");
 		return false;
 	}
 	if (route->who != WHO_TASK && !streq(call_param(c, "task_instance_id"), a->id)) {
@@ -244,7 +244,7 @@ static bool may(struct call *c, const struct exec_route *route)
 /* Any date counts as the newest version that is not newer; one before the first has no routes at all. */
 static const char *version_of(struct call *c, bool *ret_date)
 {
-	static const char *const versions[] = { NEWEST_VERSION, "2026-04-06", "2025-11-05", "2025-10-27", "2025-09-23", "2025-08-10", "2025-05-20", "2025-04-28",
+	static const char *const versions[] = { EXEC_NEWEST, "2026-04-06", "2025-11-05", "2025-10-27", "2025-09-23", "2025-08-10", "2025-05-20", "2025-04-28",
 		FIRST_VERSION };
 	const char *given = http_header(c->r, "Airflow-API-Version");
 	usec_t t;
@@ -275,12 +275,10 @@ static const struct exec_route *find(struct call *c, const char *path, const cha
 
 static void bad_version(struct call *c)
 {
-	const char *given = http_header(c->r, "Airflow-API-Version");
-	usec_t t;
 	struct arena *a = &c->r->arena;
-	size_t before = c->problems.len;
-	if (time_or_problem(c, "[\"header\",\"Airflow-API-Version\"]", given, &t) || c->problems.len == before)
-		call_problem(c, "date_from_datetime_parsing", "[\"header\",\"Airflow-API-Version\"]", "Input should be a valid date or datetime", json_quoted(a, given), NULL);
+	const char *given = http_header(c->r, "Airflow-API-Version"), *why = date_fault(given);
+	call_problem(c, "date_from_datetime_parsing", "[\"header\",\"Airflow-API-Version\"]", arena_printf(a, "Input should be a valid date or datetime, %s", why),
+	             json_quoted(a, given), arena_printf(a, "{\"error\":%s}", json_quoted(a, why)));
 	call_problems(c);
 }
 

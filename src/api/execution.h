@@ -5,7 +5,7 @@
 #include "api/handlers.h"
 #include "api/task_token.h"
 
-enum exec_who { WHO_ANYBODY, WHO_TASK, WHO_SELF, WHO_SELF_OR_QUEUED };   /* SELF: the token's subject is in the path */
+enum exec_who { WHO_ANYBODY, WHO_TASK, WHO_SELF, WHO_SELF_OR_QUEUED, WHO_QUEUED };   /* SELF, QUEUED: the token's subject is in the path */
 struct exec_route {
 	const char *name;
 	enum http_method method;
@@ -26,6 +26,7 @@ struct asker {
 static inline struct asker *asker_of(const struct call *c) { return c->state; }
 static inline bool before_version(const struct call *c, const char *v) { return strcmp(asker_of(c)->version, v) < 0; }
 
+#define EXEC_NEWEST "2026-06-30"
 bool execution_request(struct call *c);          /* false: the path is not below /execution/ */
 
 /* ---- answers; each ends the call ---- */

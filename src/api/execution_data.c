@@ -217,14 +217,23 @@ void exec_variable_get(struct call *c)
 }
 
 static const struct body_field variable_fields[] = {
-	{ "val", BODY_TEXT, .required = true, .nullable = true }, { "description", BODY_TEXT, .nullable = true }, { NULL, BODY_END }
+	{ "val", BODY_TEXT, .nullable = true }, { "value", BODY_TEXT, .nullable = true }, { "description", BODY_TEXT, .nullable = true }, { NULL, BODY_END }
 };
-const struct body_spec exec_variable_body = { "VariablePostBody", variable_fields };
+
+/* `val` on the wire, `value` is taken too */
+static void check_variable(struct call *c)
+{
+	if (!json_object_get(c->body, "val") && !json_object_get(c->body, "value"))
+		call_problem(c, "missing", "[\"body\",\"val\"]", "Field required", json_text(&c->r->arena, c->body), NULL);
+}
+
+const struct body_spec exec_variable_body = { "VariablePostBody", variable_fields, .check = check_variable };
 
 void exec_variable_put(struct call *c)
 {
-	json_t *got = secret(c, json_pack("{s:s,s:s,s:O,s:s?}", "type", "PutVariable", "key", call_param(c, "variable_key"), "value", json_object_get(c->body, "val"),
-		"description", jg_str(c->body, "description", NULL)));
+	json_t *val = json_object_get(c->body, "val"), *value = val ? val : json_object_get(c->body, "value");
+	json_t *got = secret(c, json_pack("{s:s,s:s,s:O,s:s?}", "type", "PutVariable", "key", call_param(c, "variable_key"), "value", value, "description",
+		jg_str(c->body, "description", NULL)));
 	if (!got)
 		return;
 	json_decref(got);
@@ -304,7 +313,8 @@ static json_t *bare_run(struct call *c, json_t *run)
 
 #define RUN_STATES "queued|running|success|failed"
 
-static void previous(struct call *c, const char *dag_id)
+/* The older route answers with the newest fields: it has no model of its own. */
+static void previous(struct call *c, const char *dag_id, bool older)
 {
 	const char *date, *state = http_query(c->r, "state");
 	json_t *before = exec_needed(c, "logical_date", &date) ? exec_time(c, "logical_date") : NULL;
@@ -320,6 +330,8 @@ static void previous(struct call *c, const char *dag_id)
 		return;
 	json_t *run = json_incref(json_object_get(got, "dag_run"));
 	json_decref(got);
+	if (older)
+		asker_of(c)->version = EXEC_NEWEST;
 	exec_json(c, 200, json_is_object(run) ? bare_run(c, run) : run);
 }
 
@@ -327,12 +339,12 @@ void exec_run_previous(struct call *c)
 {
 	const char *dag_id;
 	exec_needed(c, "dag_id", &dag_id);
-	previous(c, dag_id);
+	previous(c, dag_id, false);
 }
 
 void exec_run_previous_old(struct call *c)
 {
-	previous(c, call_param(c, "dag_id"));
+	previous(c, call_param(c, "dag_id"), true);
 }
 
 static json_t *run_question(struct call *c, const char *type)

@@ -1,6 +1,5 @@
 /* execution_store: assets and their events, the state stores of tasks and assets, what a task asks a human. */
 #include "api/execution.h"
-#include "base/time.h"
 
 /* ---- assets ---- */
 
@@ -247,73 +246,53 @@ static const struct body_field hitl_answer_fields[] = {
 };
 const struct body_spec hitl_answer_body = { "UpdateHITLDetailPayload", hitl_answer_fields, .any = true };
 
-/* the body of the store's answer, without what marks it for the supervisor channel */
-static void hitl_answered(struct call *c, int code, const char *text, const json_t *result)
+static json_t *hitl_question(struct call *c, const char *type)
+{
+	json_t *q = c->body ? json_copy(c->body) : json_object();
+	json_object_set_new(q, "type", json_string(type));
+	json_object_set_new(q, "ti_id", json_string(asker_of(c)->id));
+	return q;
+}
+
+static void hitl_asked(struct call *c, int code, const char *text, const json_t *result)
 {
 	if (exec_failed(c, code, text))
 		return;
+	json_t *rest = json_pack("{s:n,s:n,s:b,s:{},s:[]}", "body", "defaults", "multiple", 0, "params", "assigned_users");
 	json_t *body = json_deep_copy(jg(result, "body"));
 	json_object_del(body, "type");
-	exec_json(c, c->r->method == HTTP_POST ? 201 : 200, body ? body : json_object());
-}
-
-static void hitl_request(struct call *c, const char *type)
-{
-	json_t *q = json_copy(c->body);
-	json_object_set_new(q, "type", json_string(type));
-	json_object_set_new(q, "ti_id", json_string(asker_of(c)->id));
-	exec_request(c, q, hitl_answered);
+	json_object_update_missing(body, rest);
+	json_decref(rest);
+	exec_json(c, 201, body);
 }
 
 void exec_hitl_create(struct call *c)
 {
-	hitl_request(c, "CreateHITLDetailPayload");
-}
-
-static bool hitl_there(struct call *c, bool *ret_answered, json_t **ret)
-{
-	CLEANUP(rows_close) struct rows r = {0};
-	CLEANUP(err_clear) struct err err = {0};
-	char when[40];
-	int rc = store_one(c->api->db, SQL_hitl_answer, &r, &err, v_uuid(&asker_of(c)->claims.ti));
-	if (rc == E_NOT_FOUND)
-		exec_missing(c, "HITLDetail not found. This happens most likely due to clearing task instance before receiving response.");
-	else if (rc < 0)
-		call_fail_err(c, &err);
-	if (rc < 0)
-		return false;
-	*ret_answered = !row_null(&r, 0);
-	if (*ret_answered)
-		time_format(row_time(&r, 0), TIME_ISO_Z, when);
-	json_t *chosen = NULL, *input = NULL, *by = NULL;
-	if (row_null(&r, 2) || json_read(row_text(&r, 2), row_size(&r, 2), &chosen, NULL) < 0)
-		chosen = json_array();
-	if (row_null(&r, 3) || json_read(row_text(&r, 3), row_size(&r, 3), &input, NULL) < 0)
-		input = json_object();
-	if (!row_null(&r, 1) && json_read(row_text(&r, 1), row_size(&r, 1), &by, NULL) < 0)
-		by = json_pack("{s:s,s:s}", "id", row_text(&r, 1), "name", row_text(&r, 1));
-	*ret = json_pack("{s:b,s:o?,s:s?,s:o,s:o}", "response_received", *ret_answered, "responded_by_user", by, "responded_at", *ret_answered ? when : NULL,
-		"chosen_options", chosen, "params_input", input);
-	return true;
+	exec_request(c, hitl_question(c, "CreateHITLDetailPayload"), hitl_asked);
 }
 
 void exec_hitl_get(struct call *c)
 {
-	bool answered;
-	json_t *got;
-	if (hitl_there(c, &answered, &got))
+	json_t *got = exec_ask(c, hitl_question(c, "GetHITLDetailResponse"), NULL);
+	if (got)
 		exec_json(c, 200, got);
+}
+
+static void hitl_answered(struct call *c, int code, const char *text, const json_t *result)
+{
+	json_t *body;
+	if (code == E_NOT_FOUND) {
+		exec_missing(c, "%s", text);
+	} else if (code == E_CONFLICT) {
+		call_fail(c, 409, "%s", text);
+	} else if (!exec_failed(c, code, text)) {
+		body = json_deep_copy(jg(result, "body"));
+		json_object_del(body, "type");
+		exec_json(c, 200, body);
+	}
 }
 
 void exec_hitl_update(struct call *c)
 {
-	bool answered;
-	json_t *got = NULL;
-	if (!hitl_there(c, &answered, &got))
-		return;
-	json_decref(got);
-	if (answered)
-		call_fail(c, 409, "Human-in-the-loop detail for Task Instance with id %s already exists.", asker_of(c)->id);
-	else
-		hitl_request(c, "UpdateHITLDetail");
+	exec_request(c, hitl_question(c, "UpdateHITLDetail"), hitl_answered);
 }

@@ -264,7 +264,7 @@ void exec_ti_heartbeat(struct call *c)
 		return;
 	} else if (!streq(now.hostname, host) || now.pid != pid) {
 		exec_refuse(c, 409, json_pack("{s:s,s:s,s:s?,s:o}", "reason", "running_elsewhere", "message", "TI is already running elsewhere", "current_hostname",
-		            now.hostname, "current_pid", now.pid ? json_integer(now.pid) : json_null()));
+		            now.hostname ? now.hostname : "", "current_pid", now.pid ? json_integer(now.pid) : json_null()));
 	} else if (!streq(now.state, "running")) {
 		if (streq(now.state, "restarting"))
 			tell_refused(c);
@@ -364,6 +364,8 @@ void exec_ti_prev_success(struct call *c)
 
 void exec_ti_validate(struct call *c)
 {
+	if (!live_try(c))
+		return;
 	json_t *got = exec_ask(c, json_pack("{s:s,s:s}", "type", "ValidateInletsAndOutlets", "ti_id", asker_of(c)->id), NULL);
 	if (got)
 		exec_json(c, 200, got);

@@ -36,11 +36,11 @@ void answers_free(struct answers *a)
   free(a);
 }
 
-struct question { struct engine *e; const struct request_entry *entry; const json_t *q; const struct ti_row *row; json_t **ret; bool *absent; struct err *err; };
+struct question { struct engine *e; const struct request_entry *entry; const json_t *q; const struct ti_row *row; const struct uuid *id; json_t **ret; bool *absent; struct err *err; };
 
 static int ask(struct question *x, struct task_instance *ti)
 {
-  struct child child = {.kind = EXEC_TASK, .ti = ti->id, .try_number = ti->try_number};
+  struct child child = {.kind = EXEC_TASK, .ti = *x->id, .try_number = ti ? ti->try_number : 0};
   struct asking_child a = {.e = x->e, .child = &child, .ti = ti, .q = x->q, .once = true};
   int r = x->entry->fn(&a, x->ret, x->err);
   if (a.error) err_set(x->err, r, "%s", jg_str(jg(jg(jg(a.error, "detail"), "detail"), "detail"), "message", error_title(r)));
@@ -71,8 +71,11 @@ static int with_ti(void *arg, const struct ti_row *row)
 
 int answers_ask(struct answers *a, const struct uuid *ti, const json_t *question, json_t **ret, bool *ret_absent, struct err *err)
 {
-  struct question x = {&a->e, request_answer_find(jg_str(question, "type", "")), question, NULL, ret, ret_absent, err};
+  struct question x = {&a->e, request_answer_find(jg_str(question, "type", "")), question, NULL, ti, ret, ret_absent, err};
   if (!x.entry || x.entry->needs_try) return err_set(err, E_UNSUPPORTED, "'%s' is no question", jg_str(question, "type", ""));
   if (a->e.versions.live > VERSIONS_KEPT) forget_versions(&a->e);
-  return store_find_ti(a->e.db, ti, with_ti, &x, err);
+  int r = store_find_ti(a->e.db, ti, with_ti, &x, err);
+  if (r != E_NOT_FOUND || x.row) return r;
+  err_clear(err);                              /* most questions are not about the asker */
+  return ask(&x, NULL);
 }

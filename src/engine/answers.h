@@ -14,6 +14,6 @@ struct fernet;
 struct answers *answers_new(const struct config *cfg, struct store *db, struct fernet *fernet);   /* all borrowed */
 void answers_free(struct answers *a);            /* NULL is fine */
 /* question: a request of the supervisor channel, {"type": "GetXCom", ...}; ti: who asks. *ret: the body (new reference, NULL: empty
- * answer); *ret_absent: what was asked for is not there. E_NOT_FOUND: no such task instance, or nothing by that name;
+ * answer); *ret_absent: what was asked for is not there. a ti that is not there asks as well. E_NOT_FOUND: nothing by that name;
  * E_UNSUPPORTED: no question of this kind. */
 int answers_ask(struct answers *a, const struct uuid *ti, const json_t *question, json_t **ret, bool *ret_absent, struct err *err);

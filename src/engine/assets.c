@@ -21,7 +21,7 @@ static int write_event(struct engine *e, const struct happening *h, int64_t asse
 {
   const struct task_instance *ti = h->ti;
   int64_t alias = 0;
-  CLEANUP(freep) char *extra = h->extra ? json_dumps(h->extra, JSON_COMPACT) : xstrdup("{}");
+  CLEANUP(freep) char *extra = h->extra ? json_dumps(h->extra, JSON_COMPACT | JSON_ENCODE_ANY) : xstrdup("{}");
   int x = store_insert(e->db, SQL_asset_event_add, ret, err, v_int(asset), v_time(loop_now()), v_text(ti ? ti->run->dag->dag_id : NULL),
                        v_text(ti ? ti->run->dag->tasks[ti->task].task_id : NULL), v_text(ti ? ti->run->run_id : NULL), ti ? v_int(ti->map_index) : v_null(),
                        v_text(h->partition), v_text(extra));

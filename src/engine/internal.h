@@ -159,6 +159,7 @@ int remote_refused(struct engine *e, const struct command *c, struct err *err);
 /* poison.c: a try whose request the store refuses fails alone */
 bool poison_refused(const struct engine *e);                       /* the open batch failed because of the values in it */
 void poison_remember(struct engine *e, const struct child *c);     /* rolls the batch back and writes down whose fault it was */
+bool poison_command(struct engine *e, const struct command *c);     /* true: the values of this command were refused, and it is answered so */
 void poison_take(struct engine *e);                                /* at a welcome: those tries fail, their processes end */
 
 /* people.c: human in the loop */

@@ -125,7 +125,7 @@ static int create(struct asking_child *a, json_t **ret, struct err *err)
   CLEANUP(freep) char *params = text_of(jg(a->q, "params"));
   CLEANUP(freep) char *assignees = json_array_size(jg(a->q, "assigned_users")) ? text_of(jg(a->q, "assigned_users")) : NULL;
   int r = engine_write(a->e, err);
-  if (r == 0 && !asked_before(a, &id, err))
+  if (r == 0 && (a->once || !asked_before(a, &id, err)))
     r = store_run(a->e->db, SQL_hitl_put, err, v_uuid(&id), v_text(options ? options : "[]"), v_text(jg_str(a->q, "subject", "")), v_text(jg_str(a->q, "body", NULL)),
                   v_text(defaults), v_bool(jg_bool(a->q, "multiple", false)), v_text(params ? params : "{}"), v_text(assignees), v_time(loop_now()));
   if (r < 0) return r;

@@ -31,6 +31,29 @@ void poison_remember(struct engine *e, const struct child *c)
   else log_error("try %s: %s; it will fail, and the scheduler starts over without it", c->token, why);
 }
 
+/* A command whose values the store refuses would come again for ever: it is answered alone, and what it had changed in memory goes
+ * with a new start. */
+bool poison_command(struct engine *e, const struct command *c)
+{
+  const char *text;
+  CLEANUP(err_clear) struct err err = {0};
+  if (!poison_refused(e)) return false;
+  int code = store_failed(e->db, &text);
+  CLEANUP(json_decrefp) json_t *answer = json_pack("{s:i,s:s}", "code", code, "detail", text);
+  CLEANUP(freep) char *result = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+  log_error("command %lld (%s): %s; it is refused, and the scheduler starts over without it", (long long)c->id, c->kind, text);
+  store_rollback(e->db);
+  e->in_batch = false;
+  int r = store_begin_fenced(e->db, &e->lease, &err);
+  if (r == 0) r = store_run(e->db, SQL_command_finish, &err, v_int(c->id), v_time(loop_now()), v_int(code), v_text(result));
+  if (r == 0) r = store_commit(e->db, &err);
+  else store_rollback(e->db);
+  e->again = r == 0;
+  if (r < 0) log_error("the command could not be refused: %s", err_text(&err));
+  else if (c->reply_to) wake_send(c->reply_to);
+  return r == 0;
+}
+
 /* ---- after the new start ---- */
 
 struct poisoned { char *key, *why; };

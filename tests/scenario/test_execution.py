@@ -3,7 +3,6 @@
 own supervisor; and what happens to workers that die, hang, are refused or come twice."""
 import base64
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -84,6 +83,244 @@ class EveryKind(unittest.TestCase):
         for name, events in local_logs.items():
             with self.subTest(name):
                 self.assertEqual(remote_logs[name], events)
+
+def claims(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+class Worker(unittest.TestCase):
+    """The test is the worker."""
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.w = prepared("ExternalExecutor", SIMPLE, **cls.settings)
+        cls.runs = 0
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.w.close()
+
+    def queued(self, task="one"):
+        """A fresh run; the workload of its task."""
+        type(self).runs += 1
+        self.run_id = f"{type(self).__name__}{self.runs}"
+        self.w.trigger("simple", self.run_id)
+        return self.w.workload("simple", self.run_id, task)
+
+    def start(self, workload, pid=7, status=200):
+        got, body, headers = self.w.call("PATCH", f"/task-instances/{workload['ti']['id']}/run", workload["token"],
+                                         {"state": "running", "hostname": "elsewhere", "unixname": "me", "pid": pid, "start_date": "2026-01-02T03:04:05Z"})
+        self.assertEqual(got, status, body)
+        return body, headers["Refreshed-API-Token"]
+
+    def state(self, workload, token, state, status=204, **more):
+        got, body, _ = self.w.call("PATCH", f"/task-instances/{workload['ti']['id']}/state", token, {"state": state, "end_date": "2026-01-02T03:05:05Z", **more})
+        self.assertEqual(got, status, body)
+        return body
+
+    def beat(self, workload, token, pid=7, host="elsewhere"):
+        status, body, _ = self.w.call("PUT", f"/task-instances/{workload['ti']['id']}/heartbeat", token, {"hostname": host, "pid": pid})
+        return status, body and body["detail"].get("reason")
+
+    def becomes(self, state, task="one", number=None):
+        wait_for(f"{task} to be {state}", lambda: self.w.ti("simple", self.run_id, task)[0] == state and number in (None, self.w.ti("simple", self.run_id, task)[1]))
+
+
+class Played(Worker):
+    """What the scheduler makes of what a worker says."""
+    settings = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "3600"}
+
+    def test_a_try_from_start_to_end(self):
+        job = self.queued()
+        self.assertEqual((job["type"], job["ti"]["task_id"], job["ti"]["try_number"], job["bundle_info"]["name"]), ("ExecuteTask", "one", 1, "dags-folder"))
+        self.assertEqual((claims(job["token"])["scope"], claims(job["token"])["sub"]), ("workload", job["ti"]["id"]))
+        context, token = self.start(job)
+        self.assertEqual(claims(token)["scope"], "execution")
+        self.assertEqual((context["max_tries"], context["should_retry"], context["dag_run"]["run_id"]), (1, True, self.run_id))
+        row = self.w.rows("SELECT state, hostname, unixname, pid, start_date FROM task_instance WHERE id = ?", bytes.fromhex(job["ti"]["id"].replace("-", "")))[0]
+        self.assertEqual(row, ("running", "elsewhere", "me", 7, 1767323045000000))
+        self.assertEqual(self.beat(job, token), (204, None))
+        self.assertEqual(self.beat(job, token, pid=8), (409, "running_elsewhere"))
+        self.state(job, token, "success")
+        self.state(job, token, "success", status=200)
+        self.assertEqual(self.state(job, token, "failed", status=409)["detail"]["previous_state"], "success")
+        self.assertEqual(self.beat(job, token), (409, "not_running"))
+        self.assertEqual(self.w.ti("simple", self.run_id, "one")[:2], ("success", 1))
+
+    def test_two_workers_for_one_try(self):
+        job = self.queued()
+        _, token = self.start(job, pid=7)
+        refused, _ = self.start(job, pid=8, status=409)
+        self.assertEqual(refused["detail"], {"reason": "invalid_state", "message": "TI was not in a state where it could be marked as running", "previous_state": "running"})
+        self.assertEqual(self.start(job, pid=7)[0]["max_tries"], 1)         # asked again after a lost answer
+        self.state(job, token, "success")
+        self.start(job, pid=7, status=409)
+
+    def test_who_may_what(self):
+        job, path = self.queued(), "/variables/given"
+        self.assertEqual(self.w.call("GET", path)[0], 401)
+        self.assertEqual(self.w.call("GET", path, "no.such.token")[0], 403)
+        self.assertEqual(self.w.call("GET", path, job["token"])[0], 403)            # a queue token starts and does nothing else
+        _, token = self.start(job)
+        self.assertEqual(self.w.call("GET", path, token)[:2], (200, {"key": "given", "value": "a value"}))
+        other = "00000000-0000-7000-8000-000000000000"
+        self.assertEqual(self.w.call("PUT", f"/task-instances/{other}/heartbeat", token, {"hostname": "x", "pid": 1})[0], 403)
+        head, _, sign = token.split(".")
+        body = base64.urlsafe_b64encode(json.dumps({**claims(token), "sub": other}).encode()).decode().rstrip("=")
+        self.assertEqual(self.w.call("GET", path, f"{head}.{body}.{sign}")[0], 403)
+        none = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+        self.assertEqual(self.w.call("GET", path, f"{none}.{body}.")[0], 403)
+        self.assertEqual(self.w.ask("GET", "/api/v2/version")[0], 200)
+        self.state(job, token, "success")
+
+    def test_a_retry_leaves_the_old_worker_without_rights(self):
+        job = self.queued()
+        _, old = self.start(job)
+        self.state(job, old, "up_for_retry", retry_reason="because")
+        again = self.w.workload("simple", self.run_id, "one")
+        self.assertEqual((again["ti"]["try_number"], again["ti"]["id"]), (2, job["ti"]["id"]))
+        self.assertEqual(self.beat(job, old), (410, "not_found"))
+        self.start(job, status=404)                                                   # nor can the old workload start it
+        context, token = self.start(again, pid=9)
+        self.assertFalse(context["should_retry"])
+        self.assertEqual(self.w.call("PUT", f"/task-instances/{job['ti']['id']}/rtif", old, {"a": "b"})[0], 410)
+        self.state(job, old, "success", status=404)
+        self.assertEqual(self.w.ti("simple", self.run_id, "one")[0], "running")
+        self.state(again, token, "failed")
+        self.becomes("failed")
+        self.assertEqual(self.w.rows("SELECT t.try_number, t.state, t.hostname FROM task_try t JOIN dag_run r ON r.id = t.dag_run WHERE r.run_id = ?", self.run_id),
+                         [(1, "failed", "elsewhere")])
+
+    def test_cleared_while_it_runs(self):
+        job = self.queued()
+        _, token = self.start(job)
+        status, _ = self.w.ask("POST", "/api/v2/dags/simple/clearTaskInstances", {"dag_run_id": self.run_id, "task_ids": ["one"], "dry_run": False, "only_failed": False})
+        self.assertEqual(status, 200)
+        self.becomes("restarting")
+        self.assertEqual(self.beat(job, token), (409, "not_running"))
+        again = self.w.workload("simple", self.run_id, "one")                         # once the worker has had the time to leave
+        self.assertEqual(again["ti"]["try_number"], 2)
+        _, token = self.start(again)
+        self.w.ask("POST", "/api/v2/dags/simple/clearTaskInstances", {"dag_run_id": self.run_id, "task_ids": ["one"], "dry_run": False, "only_failed": False})
+        self.becomes("restarting")
+        self.state(again, token, "success", status=409)                               # it ended all the same: the next try starts at once
+        third = self.w.workload("simple", self.run_id, "one")
+        self.assertEqual(third["ti"]["try_number"], 3)
+        self.state(third, self.start(third)[1], "success")
+
+    def test_the_scheduler_may_die(self):
+        job = self.queued()
+        _, token = self.start(job)
+        self.w.kill("scheduler")
+        wait_for("the next scheduler", lambda: self.w.role("scheduler") and self.w.healthy())
+        self.assertEqual(self.w.ti("simple", self.run_id, "one")[0], "running")
+        self.assertEqual(self.beat(job, token), (204, None))
+        status, body, _ = self.w.call("POST", f"/xcoms/simple/{self.run_id}/one/k?mapped_length=2", token, [1, {"a": None}])
+        self.assertEqual((status, body), (201, {"message": "XCom successfully set"}))
+        self.assertEqual(self.w.call("GET", f"/xcoms/simple/{self.run_id}/one/k", token)[1], {"key": "k", "value": [1, {"a": None}]})
+        self.state(job, token, "success")
+        self.assertEqual(self.w.ti("simple", self.run_id, "one")[0], "success")
+
+    def test_versions(self):
+        job = self.queued()
+        _, token = self.start(job)
+        path = f"/dag-runs/simple/{self.run_id}"
+        for version, status in {"2020-01-01": 404, "2025-04-11": 405, "2026-04-05": 405, "2026-04-06": 200, "2026-07-01": 200, None: 200, "nonsense": 422}.items():
+            with self.subTest(version):
+                got, body, headers = self.w.call("GET", path, token, version=version)
+                self.assertEqual((got, headers["airflow-api-version"]), (status, version or "2026-06-30"), body)
+                if got == 200:
+                    self.assertEqual("partition_date" in body, (version or "9") >= "2026-06-30")
+        run = {"state": "running", "hostname": "elsewhere", "unixname": "me", "pid": 7, "start_date": "2026-01-02T03:04:05Z"}
+        old = self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", token, run, version="2025-04-11")[1]
+        self.assertEqual(set(old["dag_run"]), {"dag_id", "run_id", "logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date", "end_date",
+                                               "clear_number", "run_type", "conf", "consumed_asset_events"})
+        self.assertIn("upstream_map_indexes", old)
+        self.state(job, token, "success")
+
+
+class Heartbeats(Worker):
+    """Tokens that are always about to expire, and a heartbeat that must come."""
+    settings = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30", "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "25"}
+
+    def test_a_worker_that_is_never_heard_of_again(self):
+        job = self.queued()
+        _, token = self.start(job)
+        self.assertEqual(self.beat(job, token), (204, None))
+        again = self.w.workload("simple", self.run_id, "one")
+        self.assertEqual(again["ti"]["try_number"], 2)
+        self.assertIn(self.beat(job, token)[0], (410, 403))                           # its try is over, or its token by now
+        self.state(again, self.start(again)[1], "success")
+
+    def test_tokens_are_renewed(self):
+        job = self.queued()
+        _, token = self.start(job)
+        for _ in range(3):
+            status, _, headers = self.w.call("GET", "/variables/given", token)
+            fresh = headers["Refreshed-API-Token"]
+            self.assertEqual(status, 200)
+            self.assertNotEqual(fresh, token)
+            self.assertEqual({k: v for k, v in claims(fresh).items() if k in ("sub", "scope", "try", "aud")},
+                             {"sub": job["ti"]["id"], "scope": "execution", "try": 1, "aud": "urn:airflow.apache.org:task"})
+            token = fresh
+        self.assertIsNone(self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", job["token"], {})[2]["Refreshed-API-Token"])
+        self.state(job, token, "success")
+
+
+class Supervisors(unittest.TestCase):
+    """`python -m airflow.sdk.execution_time.execute_workload`, as executors in containers start it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.w = prepared("ExternalExecutor", SIMPLE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.w.close()
+
+    def begin(self, run_id):
+        self.w.trigger("simple", run_id)
+        job = self.w.workload("simple", run_id, "waits")
+        for f in (self.begun, self.go):
+            f.unlink(missing_ok=True)
+        with open(self.w.path / f"{run_id}.out", "w") as out:
+            p = subprocess.Popen([str(pathlib.Path(PYTHON) / "bin/python"), "-m", "airflow.sdk.execution_time.execute_workload", "--json-string", json.dumps(job)],
+                                 env=self.w.python_env(), stdout=out, stderr=out, cwd=self.w.path)
+        self.w.processes.append(p)
+        wait_for("the task to begin", lambda: self.begun.exists() or p.poll() is not None)
+        return p
+
+    @property
+    def begun(self):
+        return self.w.effects.with_name("effects.begun")
+
+    @property
+    def go(self):
+        return self.w.effects.with_name("effects.go")
+
+    def said(self, run_id):
+        return (self.w.path / f"{run_id}.out").read_text()
+
+    def test_marked_failed_ends_the_process(self):
+        p = self.begin("marked")
+        status, body = self.w.ask("PATCH", "/api/v2/dags/simple/dagRuns/marked/taskInstances/waits", {"new_state": "failed"})
+        self.assertEqual(status, 200, body)
+        p.wait(240)
+        self.assertIn("not_running", self.said("marked"))
+        self.assertEqual(self.w.ti("simple", "marked", "waits")[:2], ("failed", 1))
+
+    def test_the_api_server_comes_and_goes(self):
+        p = self.begin("restarted")
+        old = self.w.kill("api-server")
+        self.go.touch()
+        wait_for("the next API server", lambda: self.w.role("api-server") not in (None, old) and self.w.healthy())
+        self.assertEqual(p.wait(240), 0, self.said("restarted"))
+        self.assertEqual(self.w.ti("simple", "restarted", "waits")[:2], ("success", 1))
+        log = self.w.home / "logs/dag_id=simple/run_id=restarted/task_id=waits/attempt=1.log"
+        self.assertIn("Command exited with return code 0", log.read_text())
+
 
 if __name__ == "__main__":
     unittest.main()

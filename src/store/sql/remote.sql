@@ -23,6 +23,3 @@ SELECT DISTINCT key FROM xcom WHERE dag_run = ?1 AND task_id = ?2 AND (?3 < 0 OR
 -- may runs of it be started?
 -- name: try_dag
 SELECT is_stale, has_import_errors, allowed_run_types, timetable_partitioned FROM dag WHERE dag_id = ?
--- what a human answered
--- name: hitl_answer
-SELECT responded_at, responded_by, chosen_options, params_input FROM hitl_detail WHERE ti = ?
