@@ -57,6 +57,8 @@ int exec_ti_now(struct call *c, struct ti_now *ret, struct err *err);    /* in t
 bool exec_try_over(const struct call *c, const struct ti_now *now);      /* the token is for an earlier try */
 
 json_t *exec_run_fields(json_t *run, const char *version);               /* a DagRun as this version has it; changes and returns it */
+json_t *exec_old_kwargs(const json_t *next_kwargs);                       /* new reference: as versions before 2026-04-06 write them */
+const struct body_spec *exec_state_body(const json_t *body);              /* what a change of state must look like, by its state */
 extern const struct body_spec ti_run_body, ti_heartbeat_body, ti_skip_body, exec_variable_body, exec_trigger_body, task_store_body, asset_store_body,
 	hitl_body, hitl_answer_body;
 

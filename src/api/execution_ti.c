@@ -98,6 +98,8 @@ static void answer_context(struct call *c, json_t *context)
 	exec_run_fields(json_object_get(context, "dag_run"), version);
 	if (strcmp(version, "2026-04-06") < 0) {
 		json_object_del(context, "start_date");
+		if (jg(context, "next_kwargs"))
+			json_object_set_new(context, "next_kwargs", exec_old_kwargs(jg(context, "next_kwargs")));
 		json_object_set_new(context, "upstream_map_indexes", json_null());
 	}
 	if (asker_of(c)->claims.workload)
@@ -199,18 +201,32 @@ static bool partition_keys_fit(struct call *c)
 
 static const struct body_spec anything = { "TIStateUpdate", (const struct body_field[]){ { NULL, BODY_END } }, .any = true };
 
+/* A body that is nothing but one of the bare states is taken as that. */
+static const struct body_spec *state_body(const json_t *body, const char **ret_type)
+{
+	const char *state = jg_str(body, "state", "");
+	bool bare = json_object_size(body) == 1 && choice_has(bare_fields[0].choices, state);
+	for (size_t i = 0; i < ARRAY_LEN(changes) && !bare; i++)
+		if (streq(changes[i].state, state)) {
+			*ret_type = changes[i].type;
+			return &changes[i].body;
+		}
+	*ret_type = "TaskState";
+	return &bare_body;
+}
+
+const struct body_spec *exec_state_body(const json_t *body)
+{
+	const char *type;
+	return state_body(body, &type);
+}
+
 void exec_ti_state(struct call *c)
 {
 	if (!body_read(c, &anything))
 		return;
-	const char *state = jg_str(c->body, "state", ""), *type = "TaskState";
-	const struct body_spec *spec = &bare_body;
-	bool bare = json_object_size(c->body) == 1;
-	for (size_t i = 0; i < ARRAY_LEN(changes); i++)
-		if (streq(changes[i].state, state) && !(bare && choice_has(bare_fields[0].choices, state))) {
-			spec = &changes[i].body;
-			type = changes[i].type;
-		}
+	const char *state = jg_str(c->body, "state", ""), *type;
+	const struct body_spec *spec = state_body(c->body, &type);
 	body_validate(c, spec, c->body, "\"body\"");
 	if (call_problems(c) || !partition_keys_fit(c))
 		return;

@@ -5,6 +5,7 @@ import base64
 import json
 import pathlib
 import re
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -222,6 +223,45 @@ class Played(Worker):
         self.assertEqual(self.w.call("GET", f"/xcoms/simple/{self.run_id}/one/k", token)[1], {"key": "k", "value": [1, {"a": None}]})
         self.state(job, token, "success")
         self.assertEqual(self.w.ti("simple", self.run_id, "one")[0], "success")
+
+    def test_what_the_store_refuses_is_refused_alone(self):
+        job = self.queued()
+        _, token = self.start(job)
+        db = sqlite3.connect(self.w.store_path(), timeout=60)
+        db.execute("CREATE TRIGGER refuse BEFORE INSERT ON xcom WHEN NEW.key = 'refused' BEGIN SELECT RAISE(ABORT, 'not this one'); END")
+        db.commit()
+        self.addCleanup(db.close)
+        scheduler = self.w.role("scheduler")
+        status, body, _ = self.w.call("POST", f"/xcoms/simple/{self.run_id}/one/refused", token, 1)
+        self.assertEqual(status, 422, body)
+        self.assertIn("not this one", body["detail"])
+        self.assertEqual(self.w.call("POST", f"/xcoms/simple/{self.run_id}/one/taken", token, 1)[0], 201)
+        self.assertEqual(self.w.role("scheduler"), scheduler)                         # it started over within its process
+        self.state(job, token, "success")
+
+    def test_odd_bodies_harm_nobody(self):
+        job = self.queued()
+        _, token = self.start(job)
+        odd = [None, True, 5, -1.5, "x", "", [], {}, [[]], [1, "x", None, {"name": 5}], {"dest_asset_key": {"name": 5, "uri": []}}, [{"dest_asset_key": "x", "extra": 3}],
+               [{"name": "n", "uri": None, "type": 7}], "\u0000", {"a": "\u0000"}, 2 ** 62, "é" * 5000]
+        ti, run, before = f"/task-instances/{job['ti']['id']}", self.run_id, self.w.troubles()
+        for value in odd:
+            for method, path, body in (("PATCH", ti + "/skip-downstream", {"tasks": value}), ("PUT", ti + "/rtif", {"x": value}), ("PATCH", ti + "/rendered-map-index", value),
+                                       ("PUT", ti + "/heartbeat", {"hostname": value, "pid": value}), ("POST", f"/xcoms/simple/{run}/one/odd?mapped_length=1", value),
+                                       ("PUT", f"/store/ti/{job['ti']['id']}/k", {"value": value, "expires_at": value}), ("PUT", "/variables/odd", {"val": value}),
+                                       ("POST", "/dag-runs/simple/odd", {"conf": value, "note": value, "logical_date": value}), ("POST", f"/hitlDetails/{job['ti']['id']}", {"options": value}),
+                                       ("PATCH", ti + "/state", {"state": value}), ("PATCH", ti + "/state", {"state": "success", "end_date": value}),
+                                       ("PATCH", ti + "/state", {"state": "deferred", "classpath": value, "next_method": "x", "trigger_timeout": value})):
+                status, answer, _ = self.w.call(method, path, token, body)
+                self.assertIn(status, (200, 201, 204, 400, 404, 409, 410, 422), (method, path, body, answer))
+        for value in odd:
+            job = self.queued()
+            _, token = self.start(job)
+            status, answer, _ = self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/state", token, {
+                "state": "success", "end_date": "2026-01-02T03:05:05Z", "task_outlets": value if isinstance(value, list) else [value],
+                "outlet_events": [value], "rendered_map_index": value})
+            self.assertIn(status, (204, 422), answer)
+        self.assertEqual(self.w.troubles(), before)
 
     def test_versions(self):
         job = self.queued()
