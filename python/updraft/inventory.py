@@ -1,12 +1,13 @@
 """What providers and plugins of this environment bring: `python -m updraft.inventory TOPIC [NAME]` prints a JSON list of rows.
 
-Asked by `airflow providers ...`, `airflow plugins` and `airflow connections create-default-connections`. A row is {column: value}; every row of a topic has the same columns in
+Asked by `airflow providers ...`, `airflow plugins` and `airflow connections test`. A row is {column: value}; every row of a topic has the same columns in
 the same order. Exit code 1, with the reason on standard error, when NAME is not installed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import warnings
@@ -95,11 +96,11 @@ def _plugins() -> list[Row]:
     return [{key: row[key] for key in ("name", "source", *PLUGIN_PARTS) if key in row} for row in get_plugin_info()]
 
 
-def _default_connections() -> list[Row]:
-    from airflow.utils.db import get_default_connections
+def _test_connection() -> list[Row]:
+    """What the hook of the connection in $UPDRAFT_CONNECTION (JSON, without an id) says: {status, message}."""
+    from updraft import sdk_private
 
-    fields = ("conn_id", "conn_type", "description", "host", "schema", "login", "password", "port", "extra")
-    return [{field: getattr(c, field) for field in fields} for c in get_default_connections()]
+    return [sdk_private.test_connection(json.loads(os.environ.pop("UPDRAFT_CONNECTION")))]
 
 
 TOPICS: dict[str, Callable[[], list[Row]]] = {
@@ -117,7 +118,7 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
     "behaviours": _names("field_behaviours", "field_behaviours"),
     "auth-managers": _names("auth_managers_module", "auth_managers"),
     "plugins": _plugins,
-    "default-connections": _default_connections,
+    "test-connection": _test_connection,
 }
 
 

@@ -291,39 +291,71 @@ static int import(struct cli *c)
   return 0;
 }
 
-/* Airflow's own examples of connections, as the environment's version has them; those that exist stay as they are. */
+static const struct default_connection { const char *id, *type, *host, *login, *password, *schema; int port; const char *extra; } defaults[] = {
+#define CONNECTION(id, type, host, login, password, schema, port, extra) {id, type, host, login, password, schema, port, extra},
+#include "tables/default_connections.def"
+#undef CONNECTION
+};
+
+static char *copy(const char *s) { return s ? xstrdup(s) : NULL; }
+
+static int save_default(struct cli *c, const struct default_connection *d, struct err *e)
+{
+  struct connection k = {.conn_id = xstrdup(d->id), .conn_type = xstrdup(d->type), .host = copy(d->host), .login = copy(d->login), .password = copy(d->password),
+                         .schema = copy(d->schema), .extra = copy(d->extra), .port = d->port < 0 ? 0 : d->port};
+  int r = connection_save(c->db, c->fernet, &k, e);
+  connection_clear(&k);
+  return r;
+}
+
+/* Those whose id is taken stay as they are. */
 static int create_defaults(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
-  CLEANUP(json_decrefp) json_t *all = NULL;
-  size_t i, made = 0;
-  json_t *one;
-  if (!cli_store(c) || !cli_fernet(c) || inventory_ask(c, (const char *const[]){"default-connections", NULL}, &all)) return 1;
-  json_array_foreach(all, i, one) {
-    const char *id = jg_str(one, "conn_id", "");
+  size_t made = 0;
+  if (!cli_store(c) || !cli_fernet(c)) return 1;
+  for (size_t i = 0; i < ARRAY_LEN(defaults); i++) {
     bool there = true;
-    int r = exists(c, id, &there, &e);
-    if (r == 0 && !there) {
-      CLEANUP(freep) char *name = xstrdup(id);
-      json_object_del(one, "conn_id");
-      r = import_one(c, name, one, &e);
-      made++;
-    }
-    if (r < 0) return cli_fail(c, &e, "the default connection number %zu", i + 1);
+    int r = exists(c, defaults[i].id, &there, &e);
+    if (r == 0 && !there) r = save_default(c, &defaults[i], &e);
+    if (r < 0) return cli_fail(c, &e, "connection %s", defaults[i].id);
+    made += !there;
   }
-  fprintf(c->out, "%zu default connections added, %zu were there\n", made, json_array_size(all) - made);
+  fprintf(c->out, "%zu default connections added, %zu were there\n", made, ARRAY_LEN(defaults) - made);
   return 0;
 }
 
 /* ---- test, Airflow 1 ---- */
 
+/* The connection goes to the environment's process in its own environment, where only this user and root can read it. */
+static int ask_hook(struct cli *c, const struct connection *k)
+{
+  CLEANUP(json_decrefp) json_t *o = as_json(k), *answer = NULL;
+  CLEANUP(freep) char *text = json_dumps(o, JSON_COMPACT);
+  setenv("UPDRAFT_CONNECTION", text, 1);
+  int bad = inventory_ask(c, (const char *const[]){"test-connection", NULL}, &answer);
+  unsetenv("UPDRAFT_CONNECTION");
+  if (bad) return 1;
+  const json_t *told = json_array_get(answer, 0);
+  const char *message = jg_str(told, "message", "");
+  if (!json_is_true(jg(told, "status"))) return cli_fail(c, NULL, "connection %s: %s", k->conn_id, message);
+  fprintf(c->out, "Retrieving connection: '%s'\n\nTesting...\nConnection success!\n\n%s\n", k->conn_id, message);
+  return 0;
+}
+
 static int test(struct cli *c)
 {
+  CLEANUP(err_clear) struct err e = {0};
+  struct connection k = {0};
   struct config *cfg = cli_config(c);
   if (!cfg) return 1;
   if (!str_case_eq(config_str(cfg, OPT_core_test_connection), "Enabled"))
     return cli_fail(c, NULL, "Testing connections is disabled in Airflow configuration. Contact your deployment admin to enable it.");
-  return cli_fail(c, NULL, "connections cannot be tested from here; a task that uses the hook tells");
+  if (!cli_store(c) || !cli_fernet(c)) return 1;
+  int r = connection_find(c->db, c->fernet, cli_pos(c, 0), &k, NULL, &e);
+  int status = r == 0 ? ask_hook(c, &k) : r == E_NOT_FOUND ? cli_fail(c, NULL, "connection %s is not defined", cli_pos(c, 0)) : cli_fail(c, &e, "connection %s", cli_pos(c, 0));
+  connection_clear(&k);
+  return status;
 }
 
 static int old_words(struct cli *c)

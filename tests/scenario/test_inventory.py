@@ -71,6 +71,20 @@ class Inventory(unittest.TestCase):
         mine = json.loads(self.ours("connections", "get", "postgres_default", "-o", "json").stdout)[0]
         self.assertEqual((mine["host"], mine["login"]), ("there", "mine"))
 
+    def test_a_connection_is_tested_by_its_hook(self):
+        self.assertEqual(self.ours("connections", "add", "folder", "--conn-type", "fs", "--conn-extra", json.dumps({"path": self.dir.name})).returncode, 0)
+        self.assertEqual(self.ours("connections", "add", "nowhere", "--conn-type", "fs", "--conn-extra", '{"path": "/nowhere/at/all"}').returncode, 0)
+        off = self.ours("connections", "test", "folder")
+        self.assertEqual(off.returncode, 1)
+        self.assertIn("disabled in Airflow configuration", off.stderr)
+        self.env["AIRFLOW__CORE__TEST_CONNECTION"] = "Enabled"
+        self.addCleanup(self.env.pop, "AIRFLOW__CORE__TEST_CONNECTION")
+        good, bad, none = (self.ours("connections", "test", i) for i in ("folder", "nowhere", "absent"))
+        self.assertEqual((good.returncode, bad.returncode, none.returncode), (0, 1, 1), good.stderr)
+        self.assertIn("Connection success!", good.stdout)
+        self.assertIn("/nowhere/at/all", bad.stderr)
+        self.assertIn("absent is not defined", none.stderr)
+
     def test_database_shell(self):
         got = subprocess.run([BUILD / "bin/airflow", "db", "shell"], input="SELECT slots FROM pool WHERE name = 'default_pool';", env=self.env, capture_output=True, text=True)
         self.assertEqual((got.returncode, got.stdout.splitlines()[-1]), (0, "128"))
