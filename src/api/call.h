@@ -49,6 +49,7 @@ struct call {
 
 /* everything the role holds; server.c */
 struct api {
+	struct web *web;
 	const struct api_options *o;
 	const struct config *cfg;
 	struct loop *loop;

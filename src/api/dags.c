@@ -215,26 +215,26 @@ static void filter_run_states(struct call *c, struct where *w, const char *value
 
 #define LAST_RUN(column) "(SELECT r." column " FROM dag_run r WHERE r.dag_id = d.dag_id ORDER BY r.run_after DESC, r.id DESC LIMIT 1)"
 
-static const struct filter dags_filters[] = {
-	{ "exclude_stale", FILTER_CALL, .fn = filter_stale },
-	{ "tags", FILTER_CALL, .fn = filter_tags },
-	{ "owners", FILTER_CALL, .fn = filter_owners },
-	{ "dag_id", FILTER_SEARCH, "d.dag_id" },
-	{ "dag_display_name", FILTER_SEARCH, "COALESCE(d.display_name, d.dag_id)" },
-	{ "paused", FILTER_BOOL, "d.is_paused" },
-	{ "has_import_errors", FILTER_BOOL, "d.has_import_errors" },
-	{ "last_dag_run_state", FILTER_TEXT, LAST_RUN("state"), RUN_STATES },
-	{ "bundle_name", FILTER_TEXT, "d.bundle_name" },
-	{ "bundle_version", FILTER_TEXT, "d.bundle_version" },
-	{ "has_asset_schedule", FILTER_CALL, .fn = filter_asset_schedule },
-	{ "asset_dependency", FILTER_CALL, .fn = filter_asset_dependency },
-	{ "dag_run_start_date", FILTER_TIMES, LAST_RUN("start_date") },
-	{ "dag_run_end_date", FILTER_TIMES, LAST_RUN("end_date") },
-	{ "dag_run_state", FILTER_CALL, .fn = filter_run_states },
-	{ "is_favorite", FILTER_CALL, .fn = filter_favorite },
-	{ "timetable_type", FILTER_IN, "d.timetable_type" },
-	{ NULL, FILTER_END }
-};
+#define DAGS_FILTERS \
+	{ "exclude_stale", FILTER_CALL, .fn = filter_stale }, \
+	{ "tags", FILTER_CALL, .fn = filter_tags }, \
+	{ "owners", FILTER_CALL, .fn = filter_owners }, \
+	{ "dag_id", FILTER_SEARCH, "d.dag_id" }, \
+	{ "dag_display_name", FILTER_SEARCH, "COALESCE(d.display_name, d.dag_id)" }, \
+	{ "paused", FILTER_BOOL, "d.is_paused" }, \
+	{ "has_import_errors", FILTER_BOOL, "d.has_import_errors" }, \
+	{ "last_dag_run_state", FILTER_TEXT, LAST_RUN("state"), RUN_STATES }, \
+	{ "bundle_name", FILTER_TEXT, "d.bundle_name" }, \
+	{ "bundle_version", FILTER_TEXT, "d.bundle_version" }, \
+	{ "has_asset_schedule", FILTER_CALL, .fn = filter_asset_schedule }, \
+	{ "asset_dependency", FILTER_CALL, .fn = filter_asset_dependency }, \
+	{ "dag_run_start_date", FILTER_TIMES, LAST_RUN("start_date") }, \
+	{ "dag_run_end_date", FILTER_TIMES, LAST_RUN("end_date") }, \
+	{ "dag_run_state", FILTER_CALL, .fn = filter_run_states }, \
+	{ "is_favorite", FILTER_CALL, .fn = filter_favorite }, \
+	{ "timetable_type", FILTER_IN, "d.timetable_type" }
+
+static const struct filter dags_filters[] = { DAGS_FILTERS, { NULL, FILTER_END } };
 
 static const struct order dags_orders[] = {
 	{ "dag_id", "d.dag_id" }, { "dag_display_name", "COALESCE(d.display_name, d.dag_id)" }, { "next_dagrun", "d.next_logical_date", true },
@@ -245,6 +245,50 @@ const struct list_spec dags_list = { .key = "dags", .fields = dag_fields, .from 
 	.order = "dag_id", .tie = "d.dag_id", .one = "d.dag_id = ?", .missing = "The Dag with ID: `{dag_id}` was not found" };
 const struct list_spec dag_one = { .fields = dag_fields, .from = "dag d", .one = "d.dag_id = ?",
 	.missing = "The Dag with ID: `{dag_id}` was not found" };
+
+/* ---- the UI's list: with the newest runs ---- */
+
+static void write_latest_runs(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	int64_t limit = 10;
+	query_int(c, "dag_runs_limit", INT64_MIN, &limit);
+	jw_array(w);
+	if (write_light_runs(c, w, row_text(r, col), limit, &err) < 0)
+		api_note(c->api, "reading the newest runs of a DAG", &err);
+	jw_end_array(w);
+}
+
+static void write_favorite(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	int64_t is = 0;
+	if (store_get_int(c->api->db, SQL_dag_is_favorite, 0, &is, &err, v_text(c->user.name), v_text(row_text(r, col))) < 0)
+		api_note(c->api, "reading the favorites", &err);
+	jw_bool(w, is != 0);
+}
+
+static void filter_runs_limit(struct call *c, struct where *w, const char *value)
+{
+	int64_t limit;
+	(void)w;
+	if (value)
+		query_int(c, "dag_runs_limit", INT64_MIN, &limit);
+}
+
+#define OPEN_QUESTION "EXISTS (SELECT 1 FROM dag_run r JOIN task_instance t ON t.dag_run = r.id JOIN hitl_detail h ON h.ti = t.id " \
+	"WHERE r.dag_id = d.dag_id AND h.responded_at IS NULL AND t.state IN ('deferred', 'awaiting_input'))"
+
+static const struct field ui_dag_fields[] = {
+	HEAD_FIELDS, JSON("asset_expression", "d.asset_expression"), COMPUTED("latest_dag_runs", 1, "d.dag_id", write_latest_runs),
+	COMPUTED("pending_actions", 1, "d.dag_id", write_open_questions), COMPUTED("is_favorite", 1, "d.dag_id", write_favorite), TAIL_FIELDS, END
+};
+static const struct filter ui_dags_filters[] = {
+	DAGS_FILTERS, { "dag_ids", FILTER_IN, "d.dag_id" }, { "has_pending_actions", FILTER_BOOL, OPEN_QUESTION },
+	{ "dag_runs_limit", FILTER_CALL, .fn = filter_runs_limit }, { NULL, FILTER_END }
+};
+const struct list_spec ui_dags_list = { .key = "dags", .fields = ui_dag_fields, .from = "dag d", .dag = "d.dag_id", .filters = ui_dags_filters,
+	.orders = dags_orders, .order = "dag_id", .tie = "d.dag_id" };
 
 bool need_dag(struct call *c, const char *dag_id)
 {

@@ -15,11 +15,16 @@ extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_
 	variable_patch_body, connection_body, connection_patch_body, pool_body, pool_patch_body, runs_batch_body, tis_batch_body, xcom_create_body,
 	xcom_update_body, bulk_body, runs_clear_body, connection_test_body, login_body, hitl_response_body;
 extern const struct body_spec asset_event_body, materialize_body, asset_state_body, task_state_body, task_state_patch_body;
+extern const struct list_spec ui_dags_list, ui_backfills_list, deadlines_list;
+extern const struct body_spec ui_token_body;
 #define NONE NULL
 
 /* ---- shared by resources ---- */
 extern const struct field version_fields[];         /* DagVersionResponse over v (dag_version) and d (dag) */
 extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
+extern const struct field run_light_fields[];       /* DAGRunLightResponse over r (dag_run) */
+int write_light_runs(struct call *c, struct json_writer *w, const char *dag_id, int64_t limit, struct err *err);   /* into an array, the newest first */
+void write_open_questions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* HITL details of the DAG in the column */
 void file_tokens_clear(struct map *tokens);
 char *make_file_token(struct call *c, const char *bundle, const char *rel);   /* malloc'd */
 void write_file_token(struct call *c, struct json_writer *w, const struct rows *r, int col);

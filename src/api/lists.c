@@ -282,6 +282,12 @@ static const struct order backfill_orders[] = { { "id", "b.id" }, { NULL, NULL }
 const struct list_spec backfills_list = { .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id", .dag = "b.dag_id",
 	.filters = backfill_filters, .orders = backfill_orders, .order = "id", .tie = "b.id", .missing = "Backfill not found" };
 
+static const struct filter ui_backfill_filters[] = {
+	{ "dag_id", FILTER_TEXT, "b.dag_id" }, { "active", FILTER_BOOL, "(b.completed IS NULL)" }, { NULL, FILTER_END }
+};
+const struct list_spec ui_backfills_list = { .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id",
+	.dag = "b.dag_id", .filters = ui_backfill_filters, .orders = backfill_orders, .order = "id", .tie = "b.id" };
+
 void get_backfill(struct call *c)
 {
 	one_by_number(c, "backfill_id", 0, "b.id = ?");

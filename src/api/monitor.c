@@ -1,6 +1,7 @@
 /* monitor: version, health, and the small page at "/". */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "api/web.h"
 #include "base/time.h"
 #include "loop/log.h"
 
@@ -128,7 +129,16 @@ static void home_links(struct call *c, struct buf *out)
 	buf_adds(out, "</p>");
 }
 
-void home_page(struct call *c)
+static void no_web_ui(struct buf *out)
+{
+	buf_adds(out, "<h2>The web UI</h2><p>Airflow's web UI is not here: it is part of the package <code>apache-airflow-core</code>, which this "
+	         "server did not find beside its Python. Install it into that environment, <code>pip install apache-airflow==" AIRFLOW_VERSION
+	         "</code>, name the environment's Python in <code>[updraft] python</code> if it is another one, and restart. The API and the "
+	         "command line need none of it.</p>");
+}
+
+/* what runs, and where to look; "/" shows it when there is no web UI */
+void status_page(struct call *c)
 {
 	CLEANUP(err_clear) struct err err = {0};
 	struct buf *out = &c->r->out;
@@ -142,9 +152,17 @@ void home_page(struct call *c)
 		call_fail_err(c, &err);
 		return;
 	}
+	if (!web_installed(c->api->web))
+		no_web_ui(out);
 	home_links(c, out);
 	buf_adds(out, "</main>");
 	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 	http_reply_out(c->r, 200, "text/html; charset=utf-8");
 	call_release(c);
+}
+
+void home_page(struct call *c)
+{
+	if (!web_page(c))
+		status_page(c);
 }

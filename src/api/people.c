@@ -340,3 +340,29 @@ void update_hitl_detail(struct call *c)
 	json_object_set_new(args, "user", json_string(c->user.name));
 	call_command(c, "hitl.respond", args, reply_answered);
 }
+
+/* ---- for the UI's DAG list: what waits for an answer. Only told when asked for ---- */
+
+void write_open_questions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	CLEANUP(buf_clear) struct buf sql = {0};
+	CLEANUP(buf_clear) struct buf columns = {0};
+	CLEANUP(rows_close) struct rows q = {0};
+	struct val v = v_text(row_text(r, col));
+	const char *asked = http_query(c->r, "has_pending_actions");
+	bool wanted = false;
+	jw_array(w);
+	fields_sql(question_fields, &columns);
+	buf_printf(&sql, "SELECT %s FROM " TI_FROM QUESTION_JOIN " WHERE r.dag_id = ? AND h.responded_at IS NULL AND t.state IN ('deferred', 'awaiting_input') "
+	           "ORDER BY t.rowid", columns.data);
+	int rc = asked && word_bool(asked, &wanted) && wanted ? store_query_text(c->api->db, sql.data, &v, 1, &q, &err) : E_NOT_FOUND;
+	while (rc >= 0 && (rc = rows_next(&q, &err)) > 0) {
+		jw_object(w);
+		fields_write(c, w, question_fields, &q, 0);
+		jw_end_object(w);
+	}
+	if (rc < 0 && err.code)
+		api_note(c->api, "reading the open questions of a DAG", &err);
+	jw_end_array(w);
+}

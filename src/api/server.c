@@ -8,6 +8,7 @@
 #include "api/accounts.h"
 #include "api/permit.h"
 #include "api/router.h"
+#include "api/web.h"
 #include "api/workers.h"
 #include "base/crypto.h"
 #include "engine/answers.h"
@@ -34,10 +35,14 @@ static void unknown_path(struct call *c, enum http_method served_with)
 	if (served_with != HTTP_OTHER) {
 		http_set_header(c->r, "Allow", http_method_name(served_with));
 		call_fail(c, 405, "Method Not Allowed");
+	} else if (str_starts(c->r->path, "/api/v1/")) {
+		static const char gone[] = "{\"error\":\"/api/v1 has been removed in Airflow 3, please use its upgraded version /api/v2 instead.\"}";
+		http_reply(c->r, 404, "application/json", gone, sizeof gone - 1);
 	} else if (str_starts(c->r->path, "/api/")) {
 		static const char body[] = "{\"error\":\"API route not found\"}";
 		http_reply(c->r, 404, "application/json", body, sizeof body - 1);
-	} else {
+	} else if (c->r->method != HTTP_GET || str_starts(c->r->path, "/auth/") || str_starts(c->r->path, "/execution/") ||
+	           str_starts(c->r->path, "/updraft/") || !web_page(c)) {
 		call_fail(c, 404, "Not Found");
 	}
 }
@@ -240,6 +245,7 @@ static int open_all(struct api *api, struct err *err)
 		api->asks = asks_new(api);
 	}
 	api->origins = origins_new(cfg);
+	api->web = web_new(cfg);
 	return rc;
 }
 
@@ -253,6 +259,7 @@ static void close_all(struct api *api)
 	http_server_free(api->http);
 	audits_free(api->audits);
 	origins_free(api->origins);
+	web_free(api->web);
 	if (api->db)
 		job_end(api);
 	source_free(api->beat);

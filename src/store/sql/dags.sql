@@ -73,6 +73,8 @@ SELECT name FROM dag_tag WHERE dag_id = ? ORDER BY name
 DELETE FROM dag_tag WHERE dag_id = ?
 -- name: dag_favorite_add
 INSERT INTO dag_favorite (username, dag_id) VALUES (?, ?) ON CONFLICT DO NOTHING
+-- name: dag_is_favorite
+SELECT 1 FROM dag_favorite WHERE username = ? AND dag_id = ?
 -- name: dag_favorite_delete
 DELETE FROM dag_favorite WHERE username = ? AND dag_id = ?
 
