@@ -330,7 +330,7 @@ static const struct lint_row *find_row(const struct lint *l, enum lint_kind kind
 static void test_lint(void **state)
 {
 	(void)state;
-	static const char *const env[] = {"AIRFLOW__CORE__PARALELISM=3", "AIRFLOW__API__INSTANCE_NAME=Mine", "AIRFLOW__NONSENSE=1",
+	static const char *const env[] = {"AIRFLOW__CORE__PARALELISM=3", "AIRFLOW__API__WORKER_TIMEOUT=60", "AIRFLOW__NONSENSE=1",
 	                                  "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=file:///x", "AIRFLOW__CORE__FERNET_KEY_CMD=true", NULL};
 	struct place *p = place_new("[core]\nsql_alchemy_conn = postgres://h/d\nexecutor = SequentialExecutor\ncheck_slas = True\n[celery]\nbroker_url = x\n"
 	                            "[mine]\nkey = v\n[logging]\nremote_logging = True\n[api]\nport = x\nworkers = 1\nfrobnicate = 1\n", env);
@@ -343,7 +343,7 @@ static void test_lint(void **state)
 		{LINT_CHANGED_DEFAULT, "executor", "SequentialExecutor is outdated; LocalExecutor counts instead"},
 		{LINT_GONE, "check_slas", "Airflow 3.0 no longer has it"},
 		{LINT_ACCEPTED, "broker_url", "Celery"},
-		{LINT_ACCEPTED, "instance_name", "the web UI"},
+		{LINT_ACCEPTED, "worker_timeout", "no Python web server"},
 		{LINT_REFUSED, "sql_alchemy_conn", "only SQLite is served so far"},
 		{LINT_REFUSED, "remote_logging", "not served"},
 		{LINT_WRONG, "port", "a whole number from 0 to 65535"},
