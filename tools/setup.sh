@@ -57,6 +57,18 @@ make_workloads() {
   .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want
   touch "$stamp"
 }
+# What the tests drive our API with: the official clients and schemathesis.
+make_testenv() {
+  local stamp want=tests/scenario/clients/requirements.txt
+  stamp=".cache/testenv/.updraft-$(sha256sum <$want | cut -c1-16)"
+  [ -e "$stamp" ] && return 0
+  say "Making .cache/testenv with what $want asks for (once)"
+  unset PYTHONDONTWRITEBYTECODE
+  need_uv
+  [ -x .cache/testenv/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .cache/testenv
+  .cache/uv/bin/uv pip install -q --python .cache/testenv/bin/python --compile-bytecode -r $want
+  touch "$stamp"
+}
 build_program() {
   [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }
   ninja -C build >.cache/build.log 2>&1 || { grep -E 'error|FAILED' .cache/build.log | head -20 >&2; say "The build failed; the whole log is .cache/build.log"; exit 1; }
@@ -65,6 +77,6 @@ build_program() {
 mkdir -p .cache
 install_packages $BUILD_PACKAGES
 [ "$WHAT" = build ] || install_packages $TEST_PACKAGES
-{ make_venv && { [ "$WHAT" = build ] || make_workloads; }; } & VENV=$!
+{ make_venv && { [ "$WHAT" = build ] || make_workloads && make_testenv; }; } & VENV=$!
 build_program
 wait $VENV || { say "The virtual environment could not be made; the lines above say why"; exit 1; }

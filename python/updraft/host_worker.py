@@ -70,6 +70,14 @@ def _test_connection(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.test_connection(question["connection"])
 
 
+def _openapi_api(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.openapi("api")
+
+
+def _openapi_auth(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.openapi("auth")
+
+
 def _connection_forms(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"forms": sdk_private.connection_forms()}
 
@@ -92,6 +100,8 @@ QUESTIONS = {
     "task_callback": _task_callback,
     "providers": _providers,
     "plugins": _plugins,
+    "openapi_api": _openapi_api,
+    "openapi_auth": _openapi_auth,
     "test_connection": _test_connection,
     "connection_forms": _connection_forms,
     "validate_params": _validate_params,

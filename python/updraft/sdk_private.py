@@ -716,6 +716,26 @@ def providers() -> list[dict[str, Any]]:
     )
 
 
+def openapi(name: str) -> dict[str, str]:
+    """A published document of the installed package, as JSON text."""
+    import importlib.util
+
+    import yaml
+
+    files = {"api": "api_fastapi/core_api/openapi/v2-rest-api-generated.yaml",
+             "auth": "api_fastapi/auth/managers/simple/openapi/v2-simple-auth-manager-generated.yaml"}  # fmt: skip
+    spec = importlib.util.find_spec("airflow")
+    for root in (spec and spec.submodule_search_locations) or []:
+        path = os.path.join(root, files[name])
+        if os.path.exists(path):
+            with open(path) as f:
+                document = yaml.load(f, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            if name == "auth":  # served below /auth, its paths are said from there
+                document = {**document, "paths": {p.removeprefix("/auth"): v for p, v in document["paths"].items()}, "servers": [{"url": "/auth"}]}
+            return {"text": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
+    raise FileNotFoundError(f"the installed airflow package has no {files[name]}")
+
+
 def plugins() -> dict[str, Any]:
     """The plugins of this environment as the API shows them, and those that could not be imported."""
     from airflow import plugins_manager
