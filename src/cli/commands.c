@@ -6,6 +6,7 @@ const struct cli_command *const cli_families[] = {
   cli_roles,
   cli_dags,
   cli_dags_change,
+  cli_backfill,
   cli_graph,
   cli_tasks,
   cli_tasklogs,

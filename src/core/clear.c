@@ -59,6 +59,14 @@ void clear_tis(struct core *c, struct dag_run *run, struct chosen *chosen, bool 
 	save_run(c, run);
 }
 
+/* What starts anew runs as the DAG is now, unless its bundle knows the version that the run was made with. */
+void clear_follow(struct core *c, struct dag_run *run, bool latest_version)
+{
+	struct dag *newest = run->owner->dag;
+	if (newest && run->dag != newest && (latest_version || !run->dag->bundle_version))
+		run_follow_version(c, run, newest);
+}
+
 void clear_selection(struct core *c, const struct event *ev)
 {
 	struct dag_run *run = run_of(c, ev, ev->clear.dag_id, ev->clear.run_id);
@@ -66,6 +74,7 @@ void clear_selection(struct core *c, const struct event *ev)
 	struct err err = {0};
 	if (!run)
 		return;
+	clear_follow(c, run, ev->clear.latest_version);
 	int r = select_tis(run, &ev->clear, &chosen, &err);
 	if (r < 0) {
 		act_reply(c, ev->cookie, r, run, "%s", err_text(&err));
@@ -209,6 +218,7 @@ void drop_run(struct core *c, struct dag_run *run, const char *why)
 	}
 	run_count(run, -1);
 	run->state = RUN_FAILED;
+	backfill_look(c, run);
 	run_arm(c, run);
 	map_del(&run->owner->by_run_id, run->run_id);
 	end_list(c, run);

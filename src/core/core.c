@@ -28,6 +28,7 @@ static void free_dag_state(struct core *c, struct dag_state *d)
 	vec_clear(&d->runs);
 	vec_clear(&d->ended);
 	vec_clear(&d->taken);
+	vec_clear(&d->backfills);
 	map_clear(&d->limits);
 	map_clear(&d->by_run_id);
 	dag_unref(d->dag);
@@ -201,7 +202,7 @@ static void on_trigger(struct core *c, const struct event *ev)
 	}
 	struct dag_run *run = run_create(c, d, &rq, ev->now);
 	catchup_note_run(c, d, run);
-	if (run->logical_date != USEC_NONE && run->type == RUN_MANUAL && d->has_next && run->logical_date >= d->next.logical_date)
+	if (run->logical_date != USEC_NONE && d->has_next && run->logical_date >= d->next.logical_date)
 		vec_push(&d->taken, run->logical_date);
 	act_reply(c, ev->cookie, 0, run, "%s", run->run_id);
 }
@@ -307,6 +308,9 @@ static void dispatch(struct core *c, const struct event *ev)
 	case EV_TRIGGER_FIRED: outcome_fired(c, ev); break;
 	case EV_CLEAR: clear_selection(c, ev); break;
 	case EV_MARK: mark_selection(c, ev); break;
+	case EV_BACKFILL: backfill_allows(c, ev); break;
+	case EV_BACKFILL_TAKE: backfill_take(c, ev); break;
+	case EV_BACKFILL_CANCEL: backfill_cancel(c, ev); break;
 	case EV_DELETE_RUN: delete_run(c, ev); break;
 	case EV_DELETE_TI: delete_tis(c, ev); break;
 	case EV_ASSET: assets_event(c, ev); break;

@@ -17,7 +17,7 @@ struct dag_run {
   enum run_type type; enum run_state state;
   usec_t logical_date, interval_start, interval_end, run_after, queued_at, start_date, end_date, last_decision;
   const char *conf, *note, *triggered_by, *triggering_user, *partition_key;    /* conf: JSON text or NULL */
-  int64_t backfill_id;                           /* 0 = none */
+  int64_t backfill_id; int backfill_ordinal;     /* 0 = none; its place in the backfill, from 1 */
   int clear_number; enum reason why; const char *why_detail;
   bool is_new;                                   /* not yet in the store: the engine inserts */
   struct run_private *p;
@@ -65,6 +65,9 @@ enum event_kind {
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */
   EV_TIMETABLE_ANSWER, /* dag_id, info: the Python host answered for a custom timetable */
   EV_RESTORE_DAG_VERSION, /* dag: an older version that runs about to be restored were made with (a reference is taken) */
+  EV_BACKFILL,         /* what a backfill allows: comes before its first run, and when it is paused or unpaused */
+  EV_BACKFILL_TAKE,    /* an ended run starts anew as one of a backfill: cleared, its type, conf and backfill are new */
+  EV_BACKFILL_CANCEL,  /* its queued runs fail; what runs goes on */
   EV_RESTORE_SKIPS,    /* skip: what a finished branch or short circuit had decided (its XCom skipmixin_key); nothing is changed */
 };
 enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKIPPED, OUT_DEFERRED, OUT_RESCHEDULE, OUT_NOT_STARTED,
@@ -72,9 +75,9 @@ enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKI
 
 struct ti_ref { struct uuid id; int try_number; };     /* a reference to a past try is ignored (stale messages) */
 struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t logical_date, interval_start, interval_end, run_after;
-  const char *conf, *note, *triggered_by, *user, *partition_key; int64_t backfill_id; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
+  const char *conf, *note, *triggered_by, *user, *partition_key; int64_t backfill_id; int backfill_ordinal; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
 struct selection { const char *dag_id, *run_id; const char *const *task_ids; const int *map_indices; uint32_t n;  /* n 0 = all tasks; map index -2 = all */
-  bool upstream, downstream, only_failed, only_running, reset_run_queued; };
+  bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest */
 
 struct event {
   enum event_kind kind; usec_t now;
@@ -97,6 +100,8 @@ struct event {
     struct { struct selection sel; enum ti_state state; enum run_state run_state; bool is_run; } mark;
     struct selection clear;
     struct { const char *dag_id, *run_id; } run_ref;
+    struct { const char *dag_id; int64_t id; int max_active_runs; bool paused; } backfill;
+    struct { const char *dag_id, *run_id, *conf; int64_t id; int ordinal; bool latest_version; } take;
     struct { const char *name, *uri; int64_t event_id; const char *dag_id, *alias; } asset;   /* dag_id: only this DAG's queue; NULL = all that want it. alias: it came through it; NULL = none */
     struct { const char *dag_id; bool found; struct run_info info; } timetable;
   };
@@ -123,6 +128,7 @@ enum action_kind {
   ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */
   ACT_REMOVE_TI,       /* run, text: id of a task instance whose task left the DAG: its state becomes removed */
   ACT_DELETE_TI,       /* run, text: id of an instance that was deleted, or of a placeholder that its expansion made superfluous */
+  ACT_BACKFILL_IDLE,   /* number: a backfill none of whose runs is queued or running any more */
 };
 struct action {
   enum action_kind kind;

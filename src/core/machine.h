@@ -77,6 +77,7 @@ struct ti_private {
 struct ti_full { struct task_instance ti; struct ti_private p; };
 
 struct ended_run { usec_t run_after; int64_t id; enum run_state state; };
+struct backfill { int64_t id; int max_active_runs; bool paused; uint32_t queued, running; };   /* max_active_runs: -1 until it is known */
 struct asset_seen { char *name, *uri, *alias; usec_t at; };   /* alias: NULL when it did not come through one */
 
 struct dag_state {
@@ -90,7 +91,8 @@ struct dag_state {
 	VEC(struct dag_run *) runs;          /* live and kept ones, by logical date, then creation */
 	struct map by_run_id, limits;        /* limits: task_id -> struct task_limit* */
 	uint32_t n_queued, n_running;        /* without backfills */
-	uint32_t n_backfill_running, n_backfill_queued;
+	uint32_t n_backfill_queued;
+	VEC(struct backfill) backfills;      /* those that runs in hand belong to */
 	VEC(struct ended_run) ended;         /* as many as max_consecutive_failed_dag_runs asks for */
 	VEC(usec_t) taken;                   /* logical dates at or after `next` that have a run already */
 	VEC(struct asset_seen) assets;       /* queued asset events, one per asset */
@@ -228,6 +230,7 @@ void run_fill(struct core *c, struct dag_run *run);             /* its task inst
 void run_check(struct core *c, struct dag_run *run);            /* has it ended, or is it stuck? */
 void run_end(struct core *c, struct dag_run *run, enum run_state state, struct task_instance *cause, const char *why);   /* why: static */
 void end_list(struct core *c, struct dag_run *run);             /* dropped from memory at the next step unless needed */
+void run_fail_unstarted(struct core *c, struct dag_run *run, const char *why);   /* a queued one; its tasks stay as they are. why: static */
 void run_time_out(struct core *c, struct dag_run *run);
 void run_arm(struct core *c, struct dag_run *run);
 void run_start(struct core *c, struct dag_run *run);
@@ -264,7 +267,16 @@ void delete_tis(struct core *c, const struct event *ev);
 struct chosen { VEC(struct task_instance *) tis; };
 int select_tis(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
 int select_to_mark(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
+void clear_follow(struct core *c, struct dag_run *run, bool latest_version);
 void clear_tis(struct core *c, struct dag_run *run, struct chosen *chosen, bool queue_run);
+
+/* ---- backfill.c ---- */
+struct backfill *backfill_of(struct dag_state *d, int64_t id);    /* made when it is not there yet; holds until the next one is made */
+const struct backfill *backfill_find(const struct dag_state *d, int64_t id);
+void backfill_allows(struct core *c, const struct event *ev);
+void backfill_take(struct core *c, const struct event *ev);
+void backfill_cancel(struct core *c, const struct event *ev);
+void backfill_look(struct core *c, const struct dag_run *run);    /* a run of it was queued or ran, and does not any more */
 
 /* ---- restore.c ---- */
 void restore_version(struct core *c, struct dag *dag);

@@ -34,6 +34,7 @@ static void copy_row(struct dag_run *run, const struct dag_run *row)
 	run->end_date = row->end_date;
 	run->last_decision = row->last_decision;
 	run->backfill_id = row->backfill_id;
+	run->backfill_ordinal = row->backfill_ordinal;
 	run->clear_number = row->clear_number;
 	run->why = row->why;
 	text_set(&run->conf, row->conf);

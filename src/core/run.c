@@ -68,6 +68,9 @@ struct dag_run *run_create(struct core *c, struct dag_state *d, const struct tri
 	run->run_after = rq->run_after;
 	run->queued_at = now;
 	run->backfill_id = rq->backfill_id;
+	run->backfill_ordinal = rq->backfill_ordinal;
+	if (run->backfill_id)
+		run->start_date = now;          /* so Airflow shows it while it is queued */
 	run->conf = xstrdup(rq->conf);
 	run->note = xstrdup(rq->note);
 	run->triggered_by = xstrdup(rq->triggered_by);
@@ -109,6 +112,7 @@ void run_arm(struct core *c, struct dag_run *run)
 
 void run_start(struct core *c, struct dag_run *run)
 {
+	run->start_date = USEC_NONE;            /* that of an earlier life, or of a backfill's creation */
 	run_set_state(c, run, RUN_RUNNING);
 	run->last_decision = c->now;
 	run->why = WHY_RUNNING;
@@ -122,6 +126,8 @@ static bool starts_before(const struct dag_run *a, const struct dag_run *b)
 {
 	if (!a->backfill_id != !b->backfill_id)
 		return !a->backfill_id;
+	if (a->backfill_ordinal != b->backfill_ordinal)
+		return a->backfill_ordinal < b->backfill_ordinal;
 	if (a->last_decision != b->last_decision)
 		return a->last_decision < b->last_decision;
 	if (a->run_after != b->run_after)
@@ -129,12 +135,19 @@ static bool starts_before(const struct dag_run *a, const struct dag_run *b)
 	return a->id < b->id;
 }
 
-static bool may_start(const struct core *c, const struct dag_run *run)
+/* A backfill has a limit of its own; its runs and the DAG's others do not count for each other. */
+static enum reason holds_start(const struct core *c, const struct dag_run *run)
 {
 	const struct dag_state *d = run->owner;
+	const struct backfill *b = run->backfill_id ? backfill_find(d, run->backfill_id) : NULL;
 	int limit = dag_max_active_runs(c, d);
-	uint32_t running = run->backfill_id ? d->n_backfill_running : d->n_running;
-	return run->state == RUN_QUEUED && !run->p->dead && run->run_after <= c->now && (!limit || running < (uint32_t)limit);
+	if (run->run_after > c->now)
+		return WHY_NOT_BEFORE;
+	if (b && b->paused)
+		return WHY_BACKFILL_PAUSED;
+	if (b && b->max_active_runs >= 0)
+		return b->running < (uint32_t)b->max_active_runs ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
+	return !limit || (b ? b->running : d->n_running) < (uint32_t)limit ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
 }
 
 static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
@@ -142,10 +155,11 @@ static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
 	struct dag_run *best = NULL;
 	for (size_t i = 0; i < d->runs.n; i++) {
 		struct dag_run *run = d->runs.at[i];
-		if (run->state != RUN_QUEUED)
+		if (run->state != RUN_QUEUED || run->p->dead)
 			continue;
-		if (!may_start(c, run))
-			run->why = run->run_after > c->now ? WHY_NOT_BEFORE : WHY_MAX_ACTIVE_RUNS;
+		enum reason held = holds_start(c, run);
+		if (held != WHY_NONE)
+			run->why = held;
 		else if (!best || starts_before(run, best))
 			best = run;
 	}
@@ -285,6 +299,17 @@ void run_end(struct core *c, struct dag_run *run, enum run_state state, struct t
 		act_after(c, (struct action){ .kind = ACT_CALLBACK, .run = run, .ti = cause, .code = state, .text = why });
 	remember_end(c, run);
 	pause_after_failures(c, run);
+	end_list(c, run);
+}
+
+void run_fail_unstarted(struct core *c, struct dag_run *run, const char *why)
+{
+	run_set_state(c, run, RUN_FAILED);
+	run->why = WHY_ENDED;
+	text_set(&run->why_detail, why);
+	run_arm(c, run);
+	act_decision(c, run, NULL, WHY_ENDED, why);
+	remember_end(c, run);
 	end_list(c, run);
 }
 

@@ -256,10 +256,12 @@ void ti_end(struct core *c, struct task_instance *ti, enum ti_state state, usec_
 void run_count(struct dag_run *run, int by)
 {
 	struct dag_state *d = run->owner;
-	uint32_t *queued = run->backfill_id ? &d->n_backfill_queued : &d->n_queued;
-	uint32_t *running = run->backfill_id ? &d->n_backfill_running : &d->n_running;
+	struct backfill *b = run->backfill_id ? backfill_of(d, run->backfill_id) : NULL;
+	uint32_t *queued = b ? &b->queued : &d->n_queued, *running = b ? &b->running : &d->n_running;
 	*queued += run->state == RUN_QUEUED ? (uint32_t)by : 0;
 	*running += run->state == RUN_RUNNING ? (uint32_t)by : 0;
+	if (b)
+		d->n_backfill_queued += run->state == RUN_QUEUED ? (uint32_t)by : 0;
 }
 
 /* dates as Airflow's DagRun.set_state has them */
@@ -281,4 +283,6 @@ void run_set_state(struct core *c, struct dag_run *run, enum run_state state)
 	}
 	save_run(c, run);
 	mark_dag(c, run->owner);
+	if (run_state_terminal(state))
+		backfill_look(c, run);
 }

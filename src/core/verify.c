@@ -118,18 +118,27 @@ static void check_run(struct checker *v, const struct dag_run *run)
 
 static void check_dag(struct checker *v, const struct dag_state *d)
 {
-	uint32_t queued = 0, running = 0;
+	uint32_t queued = 0, running = 0, backfill_queued = 0, of_backfills = 0;
 	for (size_t i = 0; i < d->runs.n; i++) {
 		const struct dag_run *run = d->runs.at[i];
 		check_run(v, run);
 		expect(v, run, "place of", "run", run->p->at, (int64_t)i);
-		if (run->backfill_id || run->p->dead)
+		if (run->p->dead)
 			continue;
+		if (run->backfill_id) {
+			backfill_queued += run->state == RUN_QUEUED;
+			of_backfills += run->state == RUN_QUEUED || run->state == RUN_RUNNING;
+			continue;
+		}
 		queued += run->state == RUN_QUEUED;
 		running += run->state == RUN_RUNNING;
 	}
 	expect(v, NULL, "queued runs of", d->dag_id, d->n_queued, queued);
 	expect(v, NULL, "running runs of", d->dag_id, d->n_running, running);
+	expect(v, NULL, "queued backfill runs of", d->dag_id, d->n_backfill_queued, backfill_queued);
+	for (size_t i = 0; i < d->backfills.n; i++)
+		of_backfills -= d->backfills.at[i].queued + d->backfills.at[i].running;
+	expect(v, NULL, "uncounted backfill runs of", d->dag_id, of_backfills, 0);
 }
 
 struct pool_sums { struct map used; size_t executing; };

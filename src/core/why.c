@@ -112,6 +112,9 @@ enum reason core_why_run(const struct core *c, const struct dag_run *run, struct
 	}
 	if (d->paused)
 		return WHY_DAG_PAUSED;
-	buf_printf(detail, "%u of %d", run->backfill_id ? d->n_backfill_running : d->n_running, dag_max_active_runs(c, d));
+	const struct backfill *b = run->backfill_id ? backfill_find(d, run->backfill_id) : NULL;
+	if (b && b->paused)
+		return WHY_BACKFILL_PAUSED;
+	buf_printf(detail, "%u of %d", b ? b->running : d->n_running, b && b->max_active_runs >= 0 ? b->max_active_runs : dag_max_active_runs(c, d));
 	return WHY_MAX_ACTIVE_RUNS;
 }

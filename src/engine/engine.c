@@ -85,6 +85,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
                      v_text(reason_name((enum reason)a->code)), v_text(a->text));
   case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
   case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
+  case ACT_BACKFILL_IDLE: return backfill_idle(e, a->number, now, err);
   case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
     return 0;
   }
@@ -103,7 +104,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
   case ACT_REPLY: engine_core_reply(e, a); break;
   case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
-  case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: break;
+  case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: break;
   }
 }
 

@@ -31,6 +31,10 @@ int engine_reply(struct engine *e, int64_t command, int code, const char *detail
 
 void engine_core_reply(struct engine *e, const struct action *a)
 {
+  if (a->number == COOKIE_BACKFILL) {
+    backfill_core_reply(e, a);
+    return;
+  }
   if (a->number <= 0) {                               /* a task asked, not a command */
     requests_core_reply(e, a);
     return;
@@ -147,7 +151,7 @@ static int on_clear(struct engine *e, const struct command *c, struct err *err)
   struct event ev = {.kind = EV_CLEAR, .cookie = c->id, .clear = {.dag_id = jg_str(c->args, "dag_id", NULL), .run_id = jg_str(c->args, "run_id", NULL),
     .task_ids = n.ids, .map_indices = n.maps, .n = n.n, .upstream = jg_bool(c->args, "upstream", false),
     .downstream = jg_bool(c->args, "downstream", false), .only_failed = jg_bool(c->args, "only_failed", false),
-    .only_running = jg_bool(c->args, "only_running", false), .reset_run_queued = jg_bool(c->args, "reset_dag_runs", true)}};
+    .only_running = jg_bool(c->args, "only_running", false), .latest_version = jg_bool(c->args, "latest_version", false), .reset_run_queued = jg_bool(c->args, "reset_dag_runs", true)}};
   int r = inbox_have_run(e, ev.clear.dag_id, ev.clear.run_id, err);
   if (r == 0) engine_step(e, &ev);
   inbox_names_clear(&n);
@@ -241,6 +245,7 @@ static const struct { const char *kind; command_fn fn; } commands[] = {
   {"dag_run.trigger", on_trigger}, {"dag_run.clear", on_clear}, {"ti.clear", on_clear}, {"ti.mark", on_mark_ti},
   {"dag_run.mark", on_mark_run}, {"dag_run.delete", on_delete_run}, {"dag.pause", on_pause}, {"dag.delete", on_delete_dag},
   {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
+  {"backfill.create", backfill_create}, {"backfill.dry_run", backfill_dry_run}, {"backfill.pause", backfill_pause}, {"backfill.cancel", backfill_stop},
   {"hitl.respond", on_hitl_respond}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
   {"ti.delete", inbox_delete_tis}, {"xcom.set", inbox_set_xcom}, {"xcom.delete", inbox_delete_xcom},
 };

@@ -74,6 +74,7 @@ struct engine {
   struct python_host *host;           /* hosts.c; NULL until something was asked */
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
+  struct { int64_t making, run; int code; } backfill;   /* backfill.c: the one whose runs are being made; the core's last answer */
   struct buf scratch;
   bool watchers_changed;              /* a DAG that waits for assets came, went, or was (un)paused */
   bool in_batch, replied, again;      /* again: after a failure that lies in one try, start over in this process */
@@ -161,6 +162,16 @@ bool poison_refused(const struct engine *e);                       /* the open b
 void poison_remember(struct engine *e, const struct child *c);     /* rolls the batch back and writes down whose fault it was */
 bool poison_command(struct engine *e, const struct command *c);     /* true: the values of this command were refused, and it is answered so */
 void poison_take(struct engine *e);                                /* at a welcome: those tries fail, their processes end */
+
+/* backfill.c */
+#define COOKIE_BACKFILL (-2)            /* of the steps by which a backfill makes its runs */
+int backfill_create(struct engine *e, const struct command *c, struct err *err);
+int backfill_dry_run(struct engine *e, const struct command *c, struct err *err);
+int backfill_pause(struct engine *e, const struct command *c, struct err *err);
+int backfill_stop(struct engine *e, const struct command *c, struct err *err);     /* the command backfill.cancel */
+int backfill_tell(struct engine *e, int64_t id, struct err *err);                  /* the core, before a run of it */
+int backfill_idle(struct engine *e, int64_t id, usec_t now, struct err *err);      /* none of its runs is unfinished any more */
+void backfill_core_reply(struct engine *e, const struct action *a);
 
 /* people.c: human in the loop */
 void people_time_out(struct engine *e, const struct uuid *ti, int try_number);   /* nobody answered in time */

@@ -225,6 +225,10 @@ static int restore_run(void *arg, const struct run_row *row)
   run.dag = dag;
   struct event version = {.kind = EV_RESTORE_DAG_VERSION, .dag = dag};
   engine_step(e, &version);
+  if (run.backfill_id) {
+    int told = backfill_tell(e, run.backfill_id, x->err);
+    if (told < 0) return told;
+  }
   struct event ev = {.kind = EV_RESTORE_RUN, .run = {row->dag_id, row->version, &run}};
   engine_step(e, &ev);
   struct restoring inner = {e, x->err, row->dag_id, xstrdup(row->run.run_id), x->live};

@@ -156,10 +156,18 @@ SELECT id, dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavi
 -- name: backfill_open
 SELECT id, dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavior, max_active_runs, run_backwards, triggering_user, created, updated,
   completed FROM backfill WHERE completed IS NULL ORDER BY id
+-- how many of a DAG are not completed
+-- name: backfill_count_open
+SELECT count(*) FROM backfill WHERE dag_id = ? AND completed IS NULL
+-- name: backfill_live_runs
+SELECT count(*) FROM dag_run WHERE backfill_id = ? AND state IN ('queued', 'running')
 -- name: backfill_pause
 UPDATE backfill SET is_paused = ?2, updated = ?3 WHERE id = ?1
 -- name: backfill_complete
-UPDATE backfill SET completed = ?2, updated = ?2 WHERE id = ?1
+UPDATE backfill SET completed = ?2, updated = ?2 WHERE id = ?1 AND completed IS NULL
+-- dag_id, logical date
+-- name: backfill_run_there
+SELECT id, run_id, state FROM dag_run WHERE dag_id = ? AND logical_date = ?
 -- backfill, run or NULL, reason or NULL, logical date, partition key, ordinal
 -- name: backfill_run_add
 INSERT INTO backfill_run (backfill, dag_run, exception_reason, logical_date, partition_key, sort_ordinal) VALUES (?, ?, ?, ?, ?, ?)

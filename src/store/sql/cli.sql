@@ -27,6 +27,9 @@ SELECT is_stale, is_paused FROM dag WHERE dag_id = ?
 SELECT v.data, v.side, v.version_number, v.bundle_name, v.bundle_version, d.fileloc, d.relative_fileloc, d.is_paused, d.next_logical_date,
   d.next_interval_start, d.next_interval_end, d.next_run_after, v.id
 FROM dag d JOIN dag_version v ON v.id = d.version WHERE d.dag_id = ?
+-- how many dates of a backfill have a run (NULL), or a reason why not
+-- name: cli_backfill_dates
+SELECT exception_reason, count(*) FROM backfill_run WHERE backfill = ? GROUP BY exception_reason ORDER BY exception_reason
 -- dag_id, state, from, until (both by logical date, else run after), 1 without backfills
 -- name: cli_runs
 SELECT dag_id, run_id, state, run_after, logical_date, start_date, end_date FROM dag_run

@@ -3,7 +3,8 @@
 -- define: run_columns
 r.id, r.dag_id, r.run_id, r.run_type, r.state, r.version, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at,
   r.start_date, r.end_date, r.last_decision, r.triggered_by, r.triggering_user, r.partition_key, r.backfill_id, r.clear_number, r.why,
-  r.why_detail, r.conf, n.content
+  r.why_detail, r.conf, n.content,
+  (SELECT max(b.sort_ordinal) FROM backfill_run b WHERE b.dag_run = r.id AND b.backfill = r.backfill_id)
 -- name: run_load_live
 SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.state IN ('queued', 'running') ORDER BY r.id
 -- name: run_load
