@@ -13,7 +13,7 @@ struct simple_user { char *name, *role_text; enum role role; };
 /* tokens found good a moment ago: a client sends the same one again and again */
 #define TOKENS_KEPT 64
 #define TRUSTED_FOR (5 * USEC_SEC)
-struct good_token { char *token, *user, *grants; enum role role; usec_t until; };
+struct good_token { char *token, *user, *grants; enum role role; bool stored; usec_t until; };
 
 #define LONGEST_SESSION (30 * 86400 * USEC_SEC)   /* as FAB's: then the password is asked for again, used or not */
 
@@ -279,23 +279,23 @@ static char *password_mark(const struct auth *a, const char *hash)
 	return base64url_encode(mac, 12, false);
 }
 
-static void write_mark(const struct auth *a, struct json_writer *w, const char *user)
+static void write_mark(const struct auth *a, struct json_writer *w, const char *user, bool stored)
 {
 	struct auth_account account;
 	CLEANUP(err_clear) struct err err = {0};
-	if (a->kind != AUTH_PASSWORD || auth_account(a, user, &account, &err) < 0)
+	if (!stored || auth_account(a, user, &account, &err) < 0)
 		return;
 	CLEANUP(freep) char *mark = password_mark(a, account.hash);
 	jw_kstr(w, "pwd", mark);
 	free(account.hash);
 }
 
-char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime)
+char *auth_token(const struct auth *a, const struct user *u, usec_t now, usec_t lifetime)
 {
-	return auth_token_since(a, user, role, 0, now, lifetime);
+	return auth_token_since(a, u, 0, now, lifetime);
 }
 
-char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime)
+char *auth_token_since(const struct auth *a, const struct user *u, usec_t since, usec_t now, usec_t lifetime)
 {
 	CLEANUP(buf_clear) struct buf b = {0};
 	struct json_writer w;
@@ -306,8 +306,8 @@ char *auth_token_since(const struct auth *a, const char *user, enum role role, u
 		snprintf(jti + 2 * i, 3, "%02x", raw[i]);
 	jw_init(&w, &b);
 	jw_object(&w);
-	jw_kstr(&w, "sub", user);
-	jw_kstr(&w, "role", role_text(a, user, role));
+	jw_kstr(&w, "sub", u->name);
+	jw_kstr(&w, "role", u->stored ? role_name(u->role) : role_text(a, u->name, u->role));
 	jw_key(&w, "teams");
 	jw_array(&w);
 	jw_end_array(&w);
@@ -320,7 +320,7 @@ char *auth_token_since(const struct auth *a, const char *user, enum role role, u
 	jw_kint(&w, "iat", now / USEC_SEC);
 	if (since)
 		jw_kint(&w, "auth_time", since / USEC_SEC);
-	write_mark(a, &w, user);
+	write_mark(a, &w, u->name, u->stored);
 	jw_end_object(&w);
 	return jwt_sign(a->algorithm, a->jwt_secret, strlen(a->jwt_secret), "not-used", b.data);
 }
@@ -384,7 +384,8 @@ static int user_of(struct call *c, const json_t *claims)
 	enum role role;
 	if (role_from(jg_str(claims, "role", ""), &role) < 0)
 		return E_DENIED;
-	if (a->kind == AUTH_PASSWORD) {
+	bool stored = a->kind == AUTH_PASSWORD || jg(claims, "pwd");
+	if (stored) {
 		struct auth_account account;
 		CLEANUP(err_clear) struct err err = {0};
 		int rc = auth_account(a, name, &account, &err);
@@ -396,7 +397,7 @@ static int user_of(struct call *c, const json_t *claims)
 		role = account.role;
 		grants = text && *text ? arena_strdup(&c->r->arena, text) : NULL;
 	}
-	c->user = (struct user){ arena_strdup(&c->r->arena, name), role, false, grants };
+	c->user = (struct user){ arena_strdup(&c->r->arena, name), role, false, stored, grants };
 	return 0;
 }
 
@@ -418,7 +419,7 @@ static void remember(struct auth *a, const char *token, const struct user *u, co
 	struct good_token *g = token_slot(a, token);
 	usec_t until = loop_now() + TRUSTED_FOR, expires = jg_int(claims, "exp", 0) * USEC_SEC;
 	good_clear(g);
-	*g = (struct good_token){ xstrdup(token), xstrdup(u->name), u->grants ? xstrdup(u->grants) : NULL, u->role, until < expires ? until : expires };
+	*g = (struct good_token){ xstrdup(token), xstrdup(u->name), u->grants ? xstrdup(u->grants) : NULL, u->role, u->stored, until < expires ? until : expires };
 }
 
 static bool recall(struct call *c, const char *token)
@@ -426,7 +427,7 @@ static bool recall(struct call *c, const char *token)
 	const struct good_token *g = token_slot(c->api->auth, token);
 	if (!g->token || g->until <= loop_now() || !streq(g->token, token))
 		return false;
-	c->user = (struct user){ arena_strdup(&c->r->arena, g->user), g->role, false, g->grants ? arena_strdup(&c->r->arena, g->grants) : NULL };
+	c->user = (struct user){ arena_strdup(&c->r->arena, g->user), g->role, false, g->stored, g->grants ? arena_strdup(&c->r->arena, g->grants) : NULL };
 	return true;
 }
 
@@ -437,7 +438,7 @@ static void prolong(struct call *c, const json_t *claims)
 	usec_t since = jg_int(claims, "auth_time", 0) * USEC_SEC;
 	if (now < issued + lifetime / 2 || now > since + LONGEST_SESSION)
 		return;
-	CLEANUP(freep) char *token = auth_token_since(c->api->auth, c->user.name, c->user.role, since, now, lifetime);
+	CLEANUP(freep) char *token = auth_token_since(c->api->auth, &c->user, since, now, lifetime);
 	session_cookie(c, token);
 }
 
@@ -455,17 +456,17 @@ bool auth_basic_known(struct call *c, const char *authorization)
 	return recall(c, key);
 }
 
-void auth_basic_good(struct call *c, const char *authorization, const char *user, enum role role)
+void auth_basic_good(struct call *c, const char *authorization, const struct user *u)
 {
 	struct auth *a = c->api->auth;
 	CLEANUP(freep) char *key = basic_key(authorization);
 	CLEANUP(freep) char *grants = NULL;
 	CLEANUP(err_clear) struct err err = {0};
-	if (a->kind == AUTH_PASSWORD && auth_grants(a, user, &grants, &err) < 0)
+	if (u->stored && auth_grants(a, u->name, &grants, &err) < 0)
 		api_note(c->api, "reading what a user may do", &err);
 	struct good_token *g = token_slot(a, key);
 	good_clear(g);
-	*g = (struct good_token){ xstrdup(key), xstrdup(user), grants && *grants ? xstrdup(grants) : NULL, role, loop_now() + TRUSTED_FOR };
+	*g = (struct good_token){ xstrdup(key), xstrdup(u->name), grants && *grants ? xstrdup(grants) : NULL, u->role, u->stored, loop_now() + TRUSTED_FOR };
 }
 
 bool auth_takes_basic(const struct auth *a)
@@ -478,7 +479,7 @@ int auth_identify(struct call *c, const char **ret_why)
 	struct auth *a = c->api->auth;
 	const char *token = bearer(c);
 	bool open = a->kind == AUTH_SIMPLE_ALL_ADMINS;
-	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true, NULL };
+	c->user = (struct user){ open ? "Anonymous" : "", open ? ROLE_ADMIN : ROLE_PUBLIC, true, false, NULL };
 	const char *authorization = http_header(c->r, "Authorization");
 	if (authorization && str_starts(authorization, "Basic ") && auth_takes_basic(a) && auth_basic_known(c, authorization))
 		return 0;

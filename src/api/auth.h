@@ -6,6 +6,7 @@
 #include "config/config.h"
 
 struct call;
+struct user;
 struct store;
 struct auth;
 
@@ -20,13 +21,13 @@ const char *auth_secret_key(const struct auth *a);      /* [api] secret_key: sig
 /* Fills c->user from the bearer token or the cookie. 0 is "go on"; else the status to answer and *ret_why. Without a token
  * the user is Public, or in all_admins mode Admin. */
 int auth_identify(struct call *c, const char **ret_why);
-char *auth_token(const struct auth *a, const char *user, enum role role, usec_t now, usec_t lifetime);   /* malloc'd */
+char *auth_token(const struct auth *a, const struct user *u, usec_t now, usec_t lifetime);   /* malloc'd */
 /* the same for a browser's session, which goes on while it is used; `since`: when it began */
-char *auth_token_since(const struct auth *a, const char *user, enum role role, usec_t since, usec_t now, usec_t lifetime);
+char *auth_token_since(const struct auth *a, const struct user *u, usec_t since, usec_t now, usec_t lifetime);
 /* Authorization: Basic ([api] auth_backends): a checked pair is known for five seconds */
 bool auth_takes_basic(const struct auth *a);
 bool auth_basic_known(struct call *c, const char *authorization);       /* fills c->user */
-void auth_basic_good(struct call *c, const char *authorization, const char *user, enum role role);
+void auth_basic_good(struct call *c, const char *authorization, const struct user *u);
 void session_cookie(struct call *c, const char *token);                 /* NULL: takes the browser's away (login.c) */
 void auth_revoke(struct call *c);                       /* the tokens this request carries */
 

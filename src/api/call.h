@@ -28,8 +28,9 @@ struct route {
 	const struct body_spec *body;   /* read and checked before the handler runs; else NULL */
 };
 
-/* grants: what roles give beyond the built-in ones, permit.c's text; NULL for none. All in the request's arena */
-struct user { const char *name; enum role role; bool anonymous; const char *grants; };
+/* stored: of the table `users`, with FAB's permissions; else of the simple auth manager.
+ * grants: what roles give beyond the built-in ones, permit.c's text; NULL for none. All in the request's arena */
+struct user { const char *name; enum role role; bool anonymous, stored; const char *grants; };
 
 struct call {
 	struct api *api;

@@ -32,9 +32,12 @@ void session_cookie(struct call *c, const char *token)
 	                cookie_path(c), secure ? "; Secure" : "", token ? "" : "; Max-Age=0"));
 }
 
-static void reply_token(struct call *c, const char *user, enum role role, usec_t lifetime)
+/* who one is in all_admins mode */
+static const struct user everybody = { "Anonymous", ROLE_ADMIN, true, false, NULL };
+
+static void reply_token(struct call *c, const struct user *u, usec_t lifetime)
 {
-	CLEANUP(freep) char *token = auth_token(c->api->auth, user, role, loop_now(), lifetime);
+	CLEANUP(freep) char *token = auth_token(c->api->auth, u, loop_now(), lifetime);
 	struct json_writer *w = call_json(c);
 	jw_object(w);
 	jw_kstr(w, "access_token", token);
@@ -54,25 +57,26 @@ static void reply_redirect(struct call *c, const char *to)
 	call_release(c);
 }
 
-static void login_good(struct login *l, enum role role)
+static void login_good(struct login *l, enum role role, bool stored)
 {
 	struct call *c = l->c;
 	CLEANUP(err_clear) struct err err = {0};
+	const struct user u = { l->user, role, false, stored, NULL };
 	c->api->metrics.logins_good++;
 	if (auth_succeeded(c->api->db, l->user, c->r->remote, &err) < 0)
 		api_note(c->api, "forgetting failed logins", &err);
-	if (auth_mode(c->api->auth) == AUTH_PASSWORD && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
+	if (stored && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
 		api_note(c->api, "remembering a login", &err);
 	if (l->basic) {
-		auth_basic_good(c, l->basic, l->user, role);
+		auth_basic_good(c, l->basic, &u);
 		call_go(c);
 		return;
 	}
 	if (!l->page) {
-		reply_token(c, l->user, role, l->lifetime);
+		reply_token(c, &u, l->lifetime);
 		return;
 	}
-	CLEANUP(freep) char *token = auth_token_since(c->api->auth, l->user, role, loop_now(), loop_now(), l->lifetime);
+	CLEANUP(freep) char *token = auth_token_since(c->api->auth, &u, loop_now(), loop_now(), l->lifetime);
 	session_cookie(c, token);
 	reply_redirect(c, safe_next(c, l->next) ? l->next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 }
@@ -118,7 +122,7 @@ static void hash_done(void *arg)
 {
 	struct login *l = arg;
 	if (!l->gone && l->good)
-		login_good(l, l->account.role);
+		login_good(l, l->account.role, true);
 	else if (!l->gone)
 		login_bad(l);
 	login_free(l);
@@ -148,15 +152,18 @@ static void check_account(struct login *l)
 	login_free(l);
 }
 
+/* The simple auth manager's users first; users with a password that somebody made count as well. */
 static void check_simple(struct login *l)
 {
 	CLEANUP(err_clear) struct err err = {0};
 	enum role role = ROLE_PUBLIC;
 	int rc = auth_simple_check(l->c->api->auth, l->user, l->password, &role, &err);
+	if (rc == E_UNAUTHORIZED) {
+		check_account(l);
+		return;
+	}
 	if (rc == 0)
-		login_good(l, role);
-	else if (rc == E_UNAUTHORIZED)
-		login_bad(l);
+		login_good(l, role, false);
 	else
 		call_fail_err(l->c, &err);
 	login_free(l);
@@ -210,7 +217,7 @@ static bool refuse_unless_open(struct call *c)
 void create_token_all_admins(struct call *c)
 {
 	if (!refuse_unless_open(c))
-		reply_token(c, "Anonymous", ROLE_ADMIN, lifetime_of(c, false));
+		reply_token(c, &everybody, lifetime_of(c, false));
 }
 
 void login_all_admins(struct call *c)
@@ -218,7 +225,7 @@ void login_all_admins(struct call *c)
 	const char *next = http_query(c->r, "next");
 	if (refuse_unless_open(c))
 		return;
-	CLEANUP(freep) char *token = auth_token(c->api->auth, "Anonymous", ROLE_ADMIN, loop_now(), lifetime_of(c, false));
+	CLEANUP(freep) char *token = auth_token(c->api->auth, &everybody, loop_now(), lifetime_of(c, false));
 	session_cookie(c, token);
 	http_redirect(c->r, 307, safe_next(c, next) ? next : arena_printf(&c->r->arena, "%s/", http_base_path(c->r)));
 	call_release(c);
@@ -277,7 +284,7 @@ static void create_token_for(struct call *c, usec_t lifetime)
 {
 	const char *user = jg_str(c->body, "username", ""), *password = jg_str(c->body, "password", "");
 	if (auth_mode(c->api->auth) == AUTH_SIMPLE_ALL_ADMINS)
-		reply_token(c, "Anonymous", ROLE_ADMIN, lifetime);
+		reply_token(c, &everybody, lifetime);
 	else if (!*user || !*password)
 		call_fail(c, 400, "Username and password must be provided");
 	else if (strlen(password) > MAX_PASSWORD)

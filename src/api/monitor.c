@@ -144,7 +144,7 @@ void status_page(struct call *c)
 	struct buf *out = &c->r->out;
 	const char *why;
 	if (auth_identify(c, &why))
-		c->user = (struct user){ "", ROLE_PUBLIC, true, NULL };
+		c->user = (struct user){ "", ROLE_PUBLIC, true, false, NULL };
 	buf_reset(out);
 	buf_adds(out, "<!doctype html><meta charset=utf-8><title>updraft</title><style>" PAGE_STYLE "</style><main><h1>updraft</h1>"
 	         "<p>The control plane of Apache Airflow " AIRFLOW_VERSION ", served by updraft.</p>");

@@ -96,7 +96,7 @@ static bool has_granted_dag(const struct call *c)
 
 static bool passwords(const struct call *c)
 {
-	return auth_mode(c->api->auth) == AUTH_PASSWORD;
+	return c->user.stored;
 }
 
 bool may(const struct call *c, enum resource res, enum action a)

@@ -47,13 +47,6 @@ static char *choose_password(struct cli *c)
   return NULL;
 }
 
-static void say_where_users_count(struct cli *c)
-{
-  if (config_auth(c->cfg) != AUTH_PASSWORD)
-    fprintf(stderr, "%s: the simple auth manager is in force (%s), which has users of its own; [webserver] authenticate = True makes these count\n", c->program,
-            config_where(c->cfg, OPT_core_auth_manager));
-}
-
 static int create(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
@@ -68,7 +61,6 @@ static int create(struct cli *c)
   if (r < 0) return cli_fail(c, &e, "the user was not created");
   fprintf(c->out, "User \"%s\" created with role \"%s\"\n", u.username, role);
   if (cli_has(c, "--use-random-password")) fprintf(c->out, "Password: %s\n", password);
-  say_where_users_count(c);
   return 0;
 }
 

@@ -101,6 +101,20 @@ class FirstUsers(unittest.TestCase):
                 self.assertIsNone(w.login(*who), "the environment counts at the first start only")
                 self.assertIsNotNone(w.login(who[0], "changed"))
 
+    def test_beside_the_simple_auth_manager(self):
+        """the commands of an Airflow 2 quick start, with nothing configured: the user counts"""
+        home = self.world(**{"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False"})
+        home.ok("db", "init")
+        home.ok("users", "create", "--username", "admin", "--firstname", "A", "--lastname", "L", "--role", "Op", "--email", "a@example.com", "--password", "mine")
+        w = self.web(home)
+        generated = json.loads((home.path / "simple_auth_manager_passwords.json.generated").read_text())["admin"]
+        audit = lambda password: w.ask("GET", "/api/v2/eventLogs", headers=w.login("admin", password))[0]
+        self.assertEqual(w.ask("GET", "/api/v2/dags", headers=w.login("admin", "mine"))[0], 200)
+        self.assertEqual((audit("mine"), audit(generated)), (403, 200), "FAB's Op, and the simple auth manager's admin of the same name")
+        self.assertIsNone(w.login("admin", "other"))
+        home.ok("users", "delete", "--username", "admin")
+        self.assertIsNone(w.login("admin", "mine"))
+
     def test_init_container(self):
         home = self.world(_AIRFLOW_WWW_USER_CREATE="true", _AIRFLOW_WWW_USER_PASSWORD="x", _AIRFLOW_WWW_USER_USERNAME="ada", AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False")
         self.assertIn('User "ada" created', home.ok("db", "migrate"))
