@@ -106,6 +106,20 @@ bool may(const struct call *c, enum resource res, enum action a)
 	return c->user.role >= least_role(res, a, passwords(c)) || granted(c, "", resource_name(res), a);
 }
 
+/* FAB hides some menus from who may read what is behind them */
+bool may_menu(const struct call *c, enum resource res)
+{
+	static const enum resource later[] = { RES_HITL, RES_XCOM, RES_POOL };
+	enum role least = least_role(res, READ, true);
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (later[i] == res)
+			least = ROLE_OP;
+	if (res == RES_VIEW || c->user.role >= least)
+		return may(c, res, READ);
+	CLEANUP(freep) char *line = xasprintf("\n%s\tmenu_access\n", resource_name(res));
+	return c->user.grants && strstr(c->user.grants, line);
+}
+
 bool may_dag(const struct call *c, const char *dag_id, enum action a)
 {
 	return may(c, RES_DAG, a) || granted(c, "DAG:", dag_id, a);

@@ -11,6 +11,7 @@ const char *resource_name(enum resource res);
 
 bool may(const struct call *c, enum resource res, enum action a);
 bool may_dag(const struct call *c, const char *dag_id, enum action a);    /* the DAG itself */
+bool may_menu(const struct call *c, enum resource res);    /* FAB's menu_access: what the navigation shows */
 bool sees_every_dag(const struct call *c);                 /* else lists are narrowed */
 
 /* Both answer 401 or 403 and say false when not. Before the body is read; and what only the body tells. */

@@ -51,6 +51,9 @@ void call_go(struct call *c)
 {
 	if (permitted(c) && (!c->route->body || body_read(c, c->route->body)) && permitted_body(c))
 		c->route->handler(c);
+	/* a handler that found a parameter wrong and returned: nobody waits for ever */
+	if (!c->r->status && (c->problems.len || c->refused))
+		call_problems(c);
 	call_release(c);
 }
 

@@ -15,13 +15,13 @@ void get_auth_menus(struct call *c)
 		{ "Plugins", RES_PLUGINS }, { "Pools", RES_POOL }, { "Providers", RES_PROVIDERS }, { "Variables", RES_VARIABLE }, { "XComs", RES_XCOM },
 	};
 	/* the simple auth manager shows everything to everybody */
-	bool all = auth_mode(c->api->auth) != AUTH_PASSWORD;
+	bool all = !c->user.stored;
 	struct json_writer *w = call_json(c);
 	jw_object(w);
 	jw_key(w, "authorized_menu_items");
 	jw_array(w);
 	for (size_t i = 0; i < ARRAY_LEN(items); i++)
-		if (all || may(c, items[i].resource, READ))
+		if (all || may_menu(c, items[i].resource))
 			jw_str(w, items[i].name);
 	jw_end_array(w);
 	jw_key(w, "extra_menu_items");
@@ -47,7 +47,7 @@ void generate_token(struct call *c)
 {
 	bool cli = streq(jg_str(c->body, "token_type", "api"), "cli");
 	usec_t lifetime = config_seconds(c->api->cfg, cli ? OPT_api_auth_jwt_cli_expiration_time : OPT_api_auth_jwt_expiration_time);
-	CLEANUP(freep) char *token = auth_token(c->api->auth, c->user.name, c->user.role, loop_now(), lifetime);
+	CLEANUP(freep) char *token = auth_token(c->api->auth, &c->user, loop_now(), lifetime);
 	struct json_writer *w = call_json(c);
 	jw_object(w);
 	jw_kstr(w, "access_token", token);

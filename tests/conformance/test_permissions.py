@@ -56,7 +56,7 @@ class Permissions(unittest.TestCase):
         home, _ = simple_home() if kind == "simple" else password_home()
         self.addCleanup(home.close)
         home.insert("backfill", {"id": 1, "dag_id": "x", "from_date": 0, "to_date": 0, "reprocess_behavior": "none", "max_active_runs": 1, "created": 0, "updated": 0})
-        server = Server(home, "silent")
+        server = Server(home)
         self.addCleanup(server.stop)
         tokens = {"Public": None}
         for role in ROLES[1:]:

@@ -48,6 +48,9 @@ class Api(unittest.TestCase):
         try:
             self.connection.request(method, target, body, headers or {})
             r = self.connection.getresponse()
+        except TimeoutError:
+            self.connection.close()
+            self.fail(f"no answer to {method} {target[:200]}")
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             self.connection.close()   # hung up after refusing
             self.connection.request(method, target, body, headers or {})
