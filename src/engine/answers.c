@@ -8,10 +8,11 @@
 
 bool executor_is_external(const struct config *cfg, const char *executor)
 {
-  const char *all = config_str(cfg, OPT_core_executor);
-  size_t n = strcspn(all, ",");
-  if (executor && *executor) return str_ends(executor, EXTERNAL_EXECUTOR);
-  return n == strlen(EXTERNAL_EXECUTOR) && !memcmp(all, EXTERNAL_EXECUTOR, n);
+  CLEANUP(config_list_clear) struct config_list all = config_list(cfg, OPT_core_executor);
+  bool served = false;
+  for (size_t i = 0; i < all.n; i++) served = served || str_ends(all.at[i], EXTERNAL_EXECUTOR);
+  if (executor && *executor) return served && str_ends(executor, EXTERNAL_EXECUTOR);
+  return all.n && str_ends(all.at[0], EXTERNAL_EXECUTOR);
 }
 
 struct answers { struct engine e; };

@@ -314,7 +314,7 @@ static void on_leave(void *arg) { loop_stop(((struct engine *)arg)->loop); }
 static int job_begin(struct engine *e, struct err *err)
 {
   int r = store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
-                       v_int(getpid()), v_text("LocalExecutor"), v_time(loop_now()), v_null());
+                       v_int(getpid()), v_text(config_str(e->cfg, OPT_core_executor)), v_time(loop_now()), v_null());
   return r < 0 ? r : store_insert(e->db, SQL_job_start, &e->trigger_job_id, err, v_text("TriggererJob"), v_text(e->hostname), v_text(e->unixname),
                                   v_int(getpid()), v_null(), v_time(loop_now()), v_null());
 }

@@ -9,6 +9,7 @@ struct store;
 struct engine_options {
   const struct config *cfg;
   bool hosts_processor;        /* run the DAG processor in this process unless a live one holds its lease */
+  bool all_here;               /* run every try here, also what is meant for another executor: nobody comes for those of a trial */
   int (*ensure_supervisor)(const struct config *cfg, struct err *err);   /* called when there has been none for a second; NULL: somebody else sees to it */
 };
 /* Runs until SIGTERM or SIGINT; returns the exit status. Waits for the lease when another scheduler holds it, and says who. */

@@ -15,6 +15,7 @@ from remote_kit import BUILD, HERE, PYTHON, RemoteWorld, wait_for  # noqa: E402
 
 KINDS = HERE / "dags_remote/kinds.py"
 SIMPLE = HERE / "dags_remote/simple.py"
+MIXED = HERE / "dags_remote/mixed.py"
 
 
 def prepared(executor, *files, **settings):
@@ -25,7 +26,7 @@ def prepared(executor, *files, **settings):
         w.command("connections", "add", "remote", "--conn-uri", "http://me:hunter22@there:81/x")
         w.put(*files)
         w.start()
-        w.has_dag(*{KINDS: ("kinds", "child", "listens"), SIMPLE: ("simple", "waiting")}[files[0]])
+        w.has_dag(*{KINDS: ("kinds", "child", "listens"), SIMPLE: ("simple", "waiting"), MIXED: ("mixed",)}[files[0]])
     except BaseException:
         w.close()
         raise
@@ -310,6 +311,19 @@ class Heartbeats(Worker):
             token = fresh
         self.assertIsNone(self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", job["token"], {})[2]["Refreshed-API-Token"])
         self.state(job, token, "success")
+
+
+class Mixed(unittest.TestCase):
+    """Two executors: a task may name the one that is not the default."""
+
+    def test_each_where_it_belongs(self):
+        w = prepared("LocalExecutor, ExternalExecutor", MIXED)
+        self.addCleanup(w.close)
+        w.trigger("mixed", "r")
+        self.assertEqual(w.workload("mixed", "r")["ti"]["task_id"], "there")
+        wait_for("the other to end", lambda: w.ti("mixed", "r", "here")[0] == "success")
+        self.assertEqual(w.ti("mixed", "r", "there")[0], "queued")
+        w.command("dags", "test", "mixed")                  # a trial runs all of it here: nobody comes for its tries
 
 
 class Supervisors(unittest.TestCase):
