@@ -37,6 +37,16 @@ class WakingDeque(collections.deque):
         self._wake()
 
 
+class Remembering(collections.deque):
+    """A deque that knows what was taken from it last."""
+
+    last: Any = None
+
+    def popleft(self) -> Any:
+        self.last = super().popleft()
+        return self.last
+
+
 def _failure_text(error: BaseException | None) -> str:
     if error is None:
         return "The trigger ended without sending an event."
@@ -120,12 +130,13 @@ def make_host(runner_class: type, comms_class: type) -> Any:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.on_gone)
             self.comms_decoder = await sdk_private.open_trigger_channel(Comms)
+            self.to_create = Remembering(self.to_create)
             self._report({"type": "UpdraftTriggerReady"})
             watch = asyncio.create_task(self._watch_for_blocking())
             try:
                 while not self.stop:
                     self._woken.clear()
-                    await self.create_triggers()
+                    await self._create()
                     self._notice_ends()
                     await self.cancel_triggers()
                     await self._report_changes()
@@ -133,6 +144,15 @@ def make_host(runner_class: type, comms_class: type) -> Any:
             finally:
                 watch.cancel()
                 await self._leave()
+
+        async def _create(self) -> None:
+            """The official code fails a trigger whose constructor raises a TypeError; of any other error the whole host would die."""
+            while self.to_create:
+                try:
+                    await self.create_triggers()
+                except Exception as e:
+                    self.log.error("Trigger failed to inflate", error=e)
+                    self.failed_triggers.append((self.to_create.last.id, e))
 
         def _notice_ends(self) -> None:
             for details in self.triggers.values():

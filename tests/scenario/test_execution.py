@@ -15,6 +15,7 @@ from remote_kit import BUILD, HERE, PYTHON, RemoteWorld, wait_for  # noqa: E402
 
 KINDS = HERE / "dags_remote/kinds.py"
 SIMPLE = HERE / "dags_remote/simple.py"
+UTC = {"__classname__": "builtins.tuple", "__version__": 1, "__data__": ["UTC", "pendulum.tz.timezone.FixedTimezone", 1, True]}
 MIXED = HERE / "dags_remote/mixed.py"
 
 
@@ -118,7 +119,7 @@ class Worker(unittest.TestCase):
         return body, headers["Refreshed-API-Token"]
 
     def state(self, workload, token, state, status=204, **more):
-        got, body, _ = self.w.call("PATCH", f"/task-instances/{workload['ti']['id']}/state", token, {"state": state, "end_date": "2026-01-02T03:05:05Z", **more})
+        got, body, _ = self.w.call("PATCH", f"/task-instances/{workload['ti']['id']}/state", token, {k: v for k, v in {"state": state, "end_date": "2026-01-02T03:05:05Z", **more}.items() if v is not None})
         self.assertEqual(got, status, body)
         return body
 
@@ -240,6 +241,19 @@ class Played(Worker):
         self.assertEqual(self.w.role("scheduler"), scheduler)                         # it started over within its process
         self.state(job, token, "success")
 
+    def test_a_trigger_that_cannot_be_made_fails_alone(self):
+        """DateTimeTrigger refuses a naive moment in its constructor."""
+        job, deferral = self.queued(), {"classpath": "airflow.providers.standard.triggers.temporal.DateTimeTrigger", "next_method": "execute_complete", "end_date": None}
+        first = self.run_id
+        _, token = self.start(job)
+        self.state(job, token, "deferred", **deferral, trigger_kwargs={"moment": {"__classname__": "datetime.datetime", "__version__": 2, "__data__": {"timestamp": 1.0, "tz": None}}})
+        failed = self.w.workload("simple", first, "one")
+        context, token = self.start(failed)
+        self.assertEqual(context["next_method"], "__fail__")
+        self.assertIn("naive datetimes", json.dumps(context["next_kwargs"]))
+        self.state(failed, token, "success")
+        self.assertEqual([t for t in self.w.troubles() if "trigger" in t], [])
+
     def test_odd_bodies_harm_nobody(self):
         job = self.queued()
         _, token = self.start(job)
@@ -311,6 +325,51 @@ class Heartbeats(Worker):
             token = fresh
         self.assertIsNone(self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", job["token"], {})[2]["Refreshed-API-Token"])
         self.state(job, token, "success")
+
+
+class NoScheduler(Worker):
+    """Workers go on while there is no scheduler: the API server applies what they say, and the next scheduler goes on from there."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.w = RemoteWorld()
+        cls.runs = 0
+        cls.w.command("db", "migrate")
+        cls.w.put(SIMPLE)
+        cls.roles = {}
+        for role in ("api-server", "scheduler"):
+            cls.role(role)
+        wait_for("the roles", cls.w.healthy)
+        cls.w.has_dag("simple", "waiting")
+
+    @classmethod
+    def role(cls, name):
+        with open(cls.w.path / f"{name}.log", "a") as log:
+            p = subprocess.Popen([str(BUILD / "bin/airflow"), name], env=cls.w.env, stdout=log, stderr=log, cwd=cls.w.path, stdin=subprocess.DEVNULL)
+        cls.roles[name] = p
+        cls.w.processes.append(p)
+
+    def test_it_comes_back_to_what_happened(self):
+        job, late = self.queued(), None
+        _, token = self.start(job)
+        second = self.run_id
+        late = self.queued()
+        self.roles["scheduler"].terminate()
+        self.roles["scheduler"].wait(240)
+        self.assertEqual(self.beat(job, token), (204, None))
+        self.assertEqual(self.w.call("POST", f"/xcoms/simple/{second}/one/k", token, {"a": 1})[0], 201)
+        self.state(job, token, "deferred", end_date=None, classpath="airflow.providers.standard.triggers.temporal.DateTimeTrigger", next_method="execute_complete",
+                   trigger_kwargs={"moment": {"__classname__": "datetime.datetime", "__version__": 2, "__data__": {"timestamp": 1.0, "tz": UTC}}})
+        _, other = self.start(late)                                                   # what was queued can be started
+        self.state(late, other, "success")
+        self.assertEqual((self.w.ti("simple", second, "one")[0], self.w.ti("simple", self.run_id, "one")[0]), ("deferred", "success"))
+        self.role("scheduler")
+        again = self.w.workload("simple", second, "one")                              # its trigger fires in the new scheduler's host
+        self.assertEqual(again["ti"]["try_number"], 1)
+        context, token = self.start(again, pid=9)
+        self.assertEqual((context["next_method"], "event" in context["next_kwargs"], context["start_date"]), ("execute_complete", True, "2026-01-02T03:04:05Z"))
+        self.state(again, token, "success")
+        wait_for("both runs to end", lambda: set(self.w.runs().values()) == {"success"})
 
 
 class Mixed(unittest.TestCase):
