@@ -100,6 +100,16 @@ void call_unique(struct call *c, const char *what)
 	call_reply(c, 409);
 }
 
+bool call_accepts(struct call *c, bool *ret_text)
+{
+	const char *accept = http_header(c->r, "Accept");
+	*ret_text = accept && str_starts(accept, "text/plain");
+	if (!accept || *ret_text || str_starts(accept, "*/*") || str_starts(accept, "application/json"))
+		return true;
+	call_fail(c, 406, "Only application/json or text/plain is supported");
+	return false;
+}
+
 struct call *call_keep(struct call *c)
 {
 	struct call *kept = arena_alloc(&c->r->arena, sizeof *kept);

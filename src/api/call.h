@@ -89,6 +89,8 @@ void call_empty(struct call *c, int status);
 void call_fail(struct call *c, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);   /* {"detail": text} */
 void call_fail_err(struct call *c, const struct err *e);   /* status from the error table */
 void call_unique(struct call *c, const char *what);        /* 409 as Airflow's unique constraint handler words it */
+/* Accept: JSON (also of whoever takes anything), or text/plain; false: answered with a 406 */
+bool call_accepts(struct call *c, bool *ret_text);
 /* later answers: the call is on the stack of the handler; call_keep copies it to the request's arena */
 struct call *call_keep(struct call *c);
 void call_release(struct call *c);                         /* body and problems */

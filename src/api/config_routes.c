@@ -11,12 +11,6 @@ static bool exposed(struct call *c)
 	return false;
 }
 
-static bool wants_text(const struct call *c)
-{
-	const char *accept = http_header(c->r, "Accept");
-	return accept && str_starts(accept, "text/plain");
-}
-
 static void write_text(struct call *c, const struct config_rows *rows, const char *key)
 {
 	const char *section = "";
@@ -69,9 +63,9 @@ static void write_json(struct call *c, const struct config_rows *rows, const cha
 	call_reply(c, 200);
 }
 
-static void reply_config(struct call *c, const struct config_rows *rows, const char *key)
+static void reply_config(struct call *c, const struct config_rows *rows, const char *key, bool text)
 {
-	if (wants_text(c))
+	if (text)
 		write_text(c, rows, key);
 	else
 		write_json(c, rows, key);
@@ -81,13 +75,14 @@ void get_config(struct call *c)
 {
 	const char *section = http_query(c->r, "section");
 	struct config_rows rows = {0};
-	if (!exposed(c))
+	bool text;
+	if (!call_accepts(c, &text) || !exposed(c))
 		return;
 	config_rows(c->api->cfg, section, false, &rows);
 	if (section && !rows.n)
 		call_fail(c, 404, "Section %s not found.", section);
 	else
-		reply_config(c, &rows, NULL);
+		reply_config(c, &rows, NULL, text);
 	config_rows_clear(&rows);
 }
 
@@ -96,13 +91,14 @@ void get_config_value(struct call *c)
 	const char *section = call_param(c, "section"), *key = call_param(c, "option");
 	struct config_rows rows = {0};
 	bool found = false;
-	if (!exposed(c))
+	bool text;
+	if (!call_accepts(c, &text) || !exposed(c))
 		return;
 	config_rows(c->api->cfg, section, false, &rows);
 	for (size_t i = 0; i < rows.n; i++)
 		found = found || str_case_eq(rows.at[i].key, key);
 	if (found)
-		reply_config(c, &rows, key);
+		reply_config(c, &rows, key, text);
 	else
 		call_fail(c, 404, "Option [%s/%s] not found.", section, key);
 	config_rows_clear(&rows);

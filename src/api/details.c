@@ -433,15 +433,9 @@ void get_extra_links(struct call *c)
 
 /* ---- source ---- */
 
-static bool wants_text(const struct call *c)
+static void reply_source(struct call *c, const char *dag_id, const char *source, const struct version *v, const char *display, bool text)
 {
-	const char *accept = http_header(c->r, "Accept");
-	return accept && str_starts(accept, "text/plain");
-}
-
-static void reply_source(struct call *c, const char *dag_id, const char *source, const struct version *v, const char *display)
-{
-	if (wants_text(c)) {
+	if (text) {
 		buf_reset(&c->r->out);
 		buf_adds(&c->r->out, source);
 		http_reply_out(c->r, 200, "text/plain; charset=utf-8");
@@ -475,8 +469,9 @@ void get_dag_source(struct call *c)
 	CLEANUP(freep) char *source = NULL;
 	const char *dag_id = call_param(c, "dag_id"), *number_text = http_query(c->r, "version_number"), *display = NULL;
 	int64_t number = 0;
+	bool text = false;
 	query_int(c, "version_number", INT64_MIN, &number);
-	if (call_problems(c))
+	if (call_problems(c) || !call_accepts(c, &text))
 		return;
 	int rc = load_version(c, dag_id, number, &v, &err);
 	if (rc == E_NOT_FOUND) {
@@ -492,7 +487,7 @@ void get_dag_source(struct call *c)
 	else if (!source)
 		call_fail(c, 404, "Code not found. dag_id='%s' version_number='%s'", dag_id, number_text ? number_text : "None");
 	else
-		reply_source(c, dag_id, source, &v, display);
+		reply_source(c, dag_id, source, &v, display, text);
 }
 
 /* ---- statistics ---- */

@@ -185,7 +185,7 @@ class Open(unittest.TestCase):
         self.assertEqual(dry["total_entries"], 3)
         self.fails(409, "DELETE", "/dags/d1/dagRuns/scheduled__2", "The DagRun with dag_id: `d1` and run_id: `scheduled__2` cannot be deleted in running state")
         waited = self.s.ask("GET", "/api/v2/dags/d1/dagRuns/scheduled__0/wait?interval=1")
-        self.assertEqual(waited, (200, '{"state":"success"}\n'))
+        self.assertEqual(waited, (200, '{"state": "success"}\n'))
         events = self.s.get("/eventLogs?dag_id=d1&run_id=mine&order_by=id")["event_logs"]
         self.assertEqual([e["event"] for e in events][:2], ["trigger_dag_run", "patch_dag_run"])
 
@@ -196,8 +196,26 @@ class Open(unittest.TestCase):
         t.start()
         self.home.run("UPDATE dag_run SET state = 'failed' WHERE run_id = 'slow'")
         t.join()
-        self.assertTrue(got[0][1].endswith('{"state":"failed"}\n'))
+        self.assertTrue(got[0][1].endswith('{"state": "failed"}\n'))
+        self.assertLess(got[0][1].count("\n"), 50)
         self.home.run("DELETE FROM dag_run WHERE run_id = 'slow'")
+
+    def test_wait_tells_results(self):
+        run = self.home.add_run("d1", "told", n=51)
+        for task, index, named, value in (("t0", -1, 1, '{"a": 1}'), ("t1", 0, 0, "5"), ("t1", 1, 0, "null"), ("t2", -1, 0, '"x"')):
+            self.home.insert("xcom", {"dag_run": run, "task_id": task, "key": "return_value", "map_index": index, "timestamp": T0, "dag_result": named, "value": value})
+        for query, want in (("", {"t0": {"a": 1}}), ("&result=t1&result=t2", {"t1": [5, None], "t2": "x"}), ("&result=none", None)):
+            lines = self.s.ask("GET", "/api/v2/dags/d1/dagRuns/told/wait?interval=5" + query)[1].splitlines()
+            self.assertEqual([json.loads(x) for x in lines], [{"state": "success", **({"results": want} if want else {})}])
+        for query in ("", "?interval=0", "?interval=x"):
+            self.fails(422, "GET", "/dags/d1/dagRuns/told/wait" + query)
+        self.home.run("DELETE FROM xcom WHERE dag_run = ?", run)
+        self.home.run("DELETE FROM dag_run WHERE id = ?", run)
+
+    def test_accept(self):
+        for path in ("/api/v2/dagSources/d0", "/api/v2/config", "/api/v2/config/section/core/option/parallelism"):
+            self.assertEqual(self.s.ask("GET", path, headers={"Accept": "image/png"}), (406, {"detail": "Only application/json or text/plain is supported"}))
+        self.assertEqual(self.s.ask("GET", "/api/v2/dagSources/d0", headers={"Accept": "text/plain"}), (200, "print(1)\n"))
 
     # ---- task instances ----
 

@@ -7,6 +7,7 @@
 #include "api/next.h"
 #include "api/permit.h"
 #include "api/pytext.h"
+#include "api/xcom_text.h"
 #include "api/router.h"
 #include "api/serialized.h"
 #include "api/table.h"
@@ -175,6 +176,34 @@ static void test_mask(void **state)
 	}
 }
 
+/* what airflow.serialization.stringify makes of them, as JSON and as str() */
+static void test_xcom_text(void **state)
+{
+	static const struct { const char *in, *json, *text; } rows[] = {
+		{ "{\"a\": [1, null, true, 2.5, \"it's\"]}", "{\"a\": [1, null, true, 2.5, \"it's\"]}", "{'a': [1, None, True, 2.5, \"it's\"]}" },
+		{ "{\"__classname__\": \"builtins.tuple\", \"__version__\": 1, \"__data__\": [1, \"x\", {\"__classname__\": \"builtins.set\", \"__version__\": 1, \"__data__\": [2]}]}", "\"(1,x,(2))\"", "(1,x,(2))" },
+		{ "{\"__classname__\": \"unusual_prefix_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_mine.Point\", \"__version__\": 2, \"__data__\": {\"x\": 1, \"name\": \"n\", \"in\": {\"__classname__\": \"q.Z\", \"__version__\": 1, \"__data__\": \"t\"}}}", "\"mine.Point@version=2(x=1, name='n', in=q.Z@version=1(t))\"", "mine.Point@version=2(x=1, name='n', in=q.Z@version=1(t))" },
+		{ "{\"__type\": \"dict\", \"__var\": {\"k\": 1}}", "{\"k\": 1}", "{'k': 1}" },
+		{ "{\"__type\": \"datetime\", \"__var\": 1.5}", "\"datetime@version=0(1.5)\"", "datetime@version=0(1.5)" },
+		{ "{\"m\": {\"__classname__\": \"decimal.Decimal\", \"__version__\": 1, \"__data__\": \"1.10\"}}", "{\"m\": \"decimal.Decimal@version=1(1.10)\"}", "{'m': 'decimal.Decimal@version=1(1.10)'}" },
+		{ "\"plain\"", "\"plain\"", "plain" },
+		{ "[\"a\\n'\\\"\\\\\"]", "[\"a\\n'\\\"\\\\\"]", "['a\\n\\'\"\\\\']" },
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(json_decrefp) json_t *v = json_loads(rows[i].in, JSON_DECODE_ANY, NULL);
+		CLEANUP(json_decrefp) json_t *shown = xcom_stringify(v);
+		CLEANUP(buf_clear) struct buf as_json = {0};
+		CLEANUP(buf_clear) struct buf as_text = {0};
+		python_json(shown, &as_json);
+		python_str(shown, &as_text);
+		assert_string_equal(as_json.data, rows[i].json);
+		assert_string_equal(as_text.data, rows[i].text);
+	}
+	CLEANUP(json_decrefp) json_t *own = json_loads("[{\"__classname__\":\"airflow.sdk.X\",\"__version__\":1,\"__data__\":{}}]", 0, NULL);
+	assert_null(xcom_stringify(own));
+}
+
 static void test_python_json(void **state)
 {
 	CLEANUP(json_decrefp) json_t *v = json_loads("[\"\\u00e4\\ud83d\\ude00\\n\\\"\", 0.1, 1e100, {}]", 0, NULL);
@@ -224,7 +253,7 @@ static void test_plain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_routes_reachable), cmocka_unit_test(test_route_rows), cmocka_unit_test(test_templates),
-		cmocka_unit_test(test_roles), cmocka_unit_test(test_needs), cmocka_unit_test(test_next), cmocka_unit_test(test_mask), cmocka_unit_test(test_python_json), cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_roles), cmocka_unit_test(test_needs), cmocka_unit_test(test_next), cmocka_unit_test(test_mask), cmocka_unit_test(test_python_json), cmocka_unit_test(test_xcom_text), cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_clean_doc), cmocka_unit_test(test_plain) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

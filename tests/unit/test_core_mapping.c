@@ -470,6 +470,26 @@ static void delete_a_run(void **state)
 	kit_clear(&k);
 }
 
+/* An instance leaves its run: its process ends, its slot is free. What waits for it can never run, as in Airflow: the run is stuck and fails. */
+static void delete_instances(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d max_active_tasks=1;task a;task b up=a;task m map=2");
+	kit_started(&k, kit_ti(&k, "d", "m", "a", -1));
+	expect(&k, "a:running b: m[0]:scheduled m[1]:scheduled");
+	const char *ids[] = { "a", "m" };
+	int maps[] = { -1, 0 };
+	struct event ev = { .kind = EV_DELETE_TI, .clear = { .dag_id = "d", .run_id = "m", .task_ids = ids, .map_indices = maps, .n = 2 } };
+	kit_step(&k, &ev);
+	assert_int_equal(k.kills, 1);
+	assert_true(core_verify(k.core, NULL));
+	finish(&k, "m", 1, OUT_SUCCESS);
+	expect(&k, "b: m[1]:success");
+	expect_run(&k, "failed");
+	kit_clear(&k);
+}
+
 /* ---- versions, restarts, assets ---- */
 
 static void a_run_follows_its_dag(void **state)
@@ -605,7 +625,7 @@ int main(void)
 		cmocka_unit_test(indirect_setups_are_waited_for), cmocka_unit_test(teardown_waits_for_its_whole_scope), cmocka_unit_test(branch),
 		cmocka_unit_test(short_circuit_skips_everything_given), cmocka_unit_test(fail_fast), cmocka_unit_test(clear_a_finished_run),
 		cmocka_unit_test(clear_what_runs), cmocka_unit_test(clear_takes_setups_along), cmocka_unit_test(clear_one_index_with_its_downstream),
-		cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run),
+		cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run), cmocka_unit_test(delete_instances),
 		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs), cmocka_unit_test(asset_events_through_an_alias),
 		cmocka_unit_test(trigger_errors), cmocka_unit_test(retry_delays_match_airflow),
 	};
