@@ -58,6 +58,11 @@ def _task_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _run_event(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    sdk_private.tell_run_listeners(loaded.dag(question, question["dag_id"]), question)
+    return {}
+
+
 def _providers(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"providers": sdk_private.providers()}
 
@@ -98,6 +103,7 @@ QUESTIONS = {
     "timetable_infer": _timetable_infer,
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,
+    "run_event": _run_event,
     "providers": _providers,
     "plugins": _plugins,
     "openapi_api": _openapi_api,

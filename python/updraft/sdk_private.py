@@ -209,6 +209,7 @@ def _rehearse() -> None:
     import structlog
     from airflow.providers.standard.operators.python import PythonOperator
     from airflow.sdk import DAG
+    from airflow.sdk._shared.observability.metrics import stats
 
     runner, comms = _runner(), _comms()
     with DAG("rehearsal", start_date=datetime.datetime(2024, 1, 1)):
@@ -218,6 +219,7 @@ def _rehearse() -> None:
     listeners = runner.get_listener_manager
     listeners()  # loads them, once, but none of them may hear of the rehearsal
     runner.get_listener_manager = _no_listeners
+    backend_of, stats._get_backend = stats._get_backend, stats.NoStatsLogger  # nor any statistics
     runner.SUPERVISOR_COMMS = _RehearsalComms()
     ti = _runtime_ti(what, task, None)
     log = structlog.get_logger(logger_name="task")
@@ -227,6 +229,7 @@ def _rehearse() -> None:
         raise RuntimeError(f"the rehearsal task ended as {state}: {error!r}")
     runner.finalize(ti, state, context, log, None)
     runner.get_listener_manager = listeners
+    stats._get_backend = backend_of
     del runner.SUPERVISOR_COMMS
     os.environ.clear()
     os.environ.update(kept)
@@ -816,6 +819,61 @@ def listeners_present() -> bool:
     from airflow.sdk.listener import get_listener_manager as sdk_manager
 
     return bool(core_manager().has_listeners or sdk_manager().has_listeners)
+
+
+def run_listeners_present() -> bool:
+    """True if a plugin listens to what becomes of dag runs."""
+    from airflow.listeners.listener import get_listener_manager
+
+    hooks = get_listener_manager().hook
+    return any(getattr(hooks, f"on_dag_run_{what}").get_hookimpls() for what in ("running", "success", "failed"))
+
+
+def tell_run_listeners(dag: Any, question: dict[str, Any]) -> None:
+    """Call on_dag_run_running, _success or _failed of every plugin; what one raises goes to the log."""
+    import structlog
+    from airflow.listeners.listener import get_listener_manager
+
+    run = _run_for_listeners(dag, question["run"])
+    call = getattr(get_listener_manager().hook, f"on_dag_run_{run.state}")
+    try:
+        call(dag_run=run, msg=question.get("msg") or "")
+    except Exception:
+        structlog.get_logger(logger_name="airflow.models.dagrun.DagRun").exception("Error while calling listener")
+
+
+def custom_timetable(dag: Any) -> dict[str, str] | None:
+    """How a timetable that is not Airflow's own names and describes itself; None for Airflow's."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    if type(dag.timetable).__module__.startswith("airflow."):
+        return None
+    made = coerce_to_core_timetable(dag.timetable)
+    return {"summary": made.summary, "description": made.description}
+
+
+def _run_for_listeners(dag: Any, given: dict[str, Any]) -> Any:
+    """The DagRun that Airflow's scheduler would pass, of no session."""
+    from airflow.models.dagrun import DagRun
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.utils.state import DagRunState
+
+    run = DagRun(
+        dag_id=given["dag_id"],
+        run_id=given["run_id"],
+        run_type=given["run_type"],  # text, as one that was read from the database has it
+        state=DagRunState(given["state"]),
+        conf=given.get("conf"),
+        note=None,
+        partition_key=given.get("partition_key"),
+        triggering_user_name=given.get("triggering_user_name"),
+    )
+    for name in ("logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date", "end_date"):
+        setattr(run, name, _moment(given.get(name)))
+    run.clear_number = given.get("clear_number") or 0
+    if run.state != DagRunState.RUNNING:  # a scheduler that starts a run has not loaded its DAG yet
+        run.dag = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    return run
 
 
 def context_policy_present() -> bool:

@@ -51,6 +51,8 @@ void catchup_compute(struct core *c, struct dag_state *d)
 		set_next(c, d, false, NULL);
 		break;
 	case TIMETABLE_ASK:
+		if (d->has_next && d->has_last && d->next.logical_date <= d->last.logical_date)
+			set_next(c, d, false, NULL);       /* it is made; the answer brings the one behind it */
 		if (!d->asked)
 			act_after(c, (struct action){ .kind = ACT_ASK_TIMETABLE, .dag = d, .text = d->dag_id });
 		d->asked = true;

@@ -120,6 +120,7 @@ enum action_kind {
   ACT_KILL,            /* ti, text: end its process */
   ACT_CANCEL_TRIGGER,  /* ti */
   ACT_CALLBACK,        /* run: on_success/on_failure of the run (code: run state) */
+  ACT_RUN_EVENT,       /* run, where somebody listens (has_listeners, tell_runs); code: running, success or failed; text: Airflow's msg */
   ACT_TI_CALLBACK,     /* ti failed outside its process (lost, timed out in queue): its callbacks run in Python */
   ACT_INPUT_DUE,       /* ti waits for a person, and its time is up: the engine says what the answer is (EV_TRIGGER_FIRED) */
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
@@ -146,6 +147,7 @@ struct core_config {
   int64_t next_run_db_id;              /* first free dag run id */
   int max_map_length;
   bool catchup_by_default_set, catchup_by_default;
+  bool tell_runs;                      /* ACT_RUN_EVENT for every run */
   bool by_hand_only;                   /* no run starts by its schedule */
 };
 struct core *core_new(const struct core_config *cfg);

@@ -102,6 +102,7 @@ static void read_side(struct dag *d)
 		mine = d->side;
 	d->is_legacy = jg_bool(mine, "legacy", false);
 	d->explicit_catchup = jg_bool(mine, "explicit_catchup", false);
+	d->has_listeners = jg_bool(mine, "listeners", false);
 	const json_t *direct = jg(mine, "direct");
 	for (uint32_t i = 0; direct && i < d->n_tasks; i++)
 		d->tasks[i].direct = jg(direct, d->tasks[i].task_id);

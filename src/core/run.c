@@ -110,6 +110,13 @@ void run_arm(struct core *c, struct dag_run *run)
 
 /* ---- start ---- */
 
+/* for the listeners of the user's plugins */
+static void tell(struct core *c, struct dag_run *run, const char *msg)
+{
+	if (run->dag->has_listeners || c->cfg.tell_runs)
+		act_after(c, (struct action){ .kind = ACT_RUN_EVENT, .run = run, .code = run->state, .text = msg });
+}
+
 void run_start(struct core *c, struct dag_run *run)
 {
 	run->start_date = USEC_NONE;            /* that of an earlier life, or of a backfill's creation */
@@ -117,6 +124,7 @@ void run_start(struct core *c, struct dag_run *run)
 	run->last_decision = c->now;
 	run->why = WHY_RUNNING;
 	act_decision(c, run, NULL, WHY_RUNNING, "started");
+	tell(c, run, "started");
 	run_arm(c, run);
 	mark_all_tasks(c, run);
 	admit_unpark_run(c, run);
@@ -297,6 +305,7 @@ void run_end(struct core *c, struct dag_run *run, enum run_state state, struct t
 	act_decision(c, run, NULL, WHY_ENDED, why);
 	if (state == RUN_SUCCESS ? run->dag->has_success_callback : run->dag->has_failure_callback)
 		act_after(c, (struct action){ .kind = ACT_CALLBACK, .run = run, .ti = cause, .code = state, .text = why });
+	tell(c, run, why);
 	remember_end(c, run);
 	pause_after_failures(c, run);
 	end_list(c, run);

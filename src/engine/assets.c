@@ -25,6 +25,7 @@ static int write_event(struct engine *e, const struct happening *h, int64_t asse
   int x = store_insert(e->db, SQL_asset_event_add, ret, err, v_int(asset), v_time(loop_now()), v_text(ti ? ti->run->dag->dag_id : NULL),
                        v_text(ti ? ti->run->dag->tasks[ti->task].task_id : NULL), v_text(ti ? ti->run->run_id : NULL), ti ? v_int(ti->map_index) : v_null(),
                        v_text(h->partition), v_text(extra));
+  if (x == 0) figures_asset(e);
   if (x < 0 || !h->alias) return x;
   x = store_insert(e->db, SQL_asset_alias_put, &alias, err, v_text(h->alias), v_text("asset"));
   if (x == 0) x = store_run(e->db, SQL_asset_alias_link, err, v_int(alias), v_int(asset));

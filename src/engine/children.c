@@ -80,6 +80,7 @@ void engine_child_lost(struct engine *e, struct child *c, const char *why)
 {
   struct event ev = {.kind = EV_LOST, .done = {.ref = {c->ti, c->try_number}, .detail = why, .when = loop_now(),
                      .not_before = USEC_NONE, .trigger_timeout = USEC_NONE}};
+  figures_lost(e, core_find_ti(e->core, &c->ti));
   engine_child_drop(e, c);
   engine_step(e, &ev);
 }
@@ -260,6 +261,8 @@ void engine_take_started(struct engine *e)
     if (!c) continue;
     struct event ev = {.kind = EV_TI_STARTED, .started = {.ref = {c->ti, c->try_number}, .pid = c->pid, .hostname = e->hostname, .unixname = e->unixname}};
     engine_step_at(e, &ev, e->started.at[i].at);
+    const struct task_instance *ti = core_find_ti(e->core, &c->ti);
+    if (ti && ti->state == TI_RUNNING) figures_running(e, ti, e->started.at[i].at);
     if (!e->failed && (engine_write(e, &err) < 0 || store_save_process(e->db, &c->ti, c->try_number, c->pid, c->start_ticks, &err) < 0))
       engine_fail(e, &err, "writing down a process");
   }

@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 #include "exec/lease.h"
 #include "loop/fault.h"
+#include "processor/metrics.h"
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -62,6 +63,7 @@ static int save_ti(struct engine *e, struct task_instance *ti, usec_t now, struc
   struct task_instance row = *ti;
   if (!row.unixname) row.unixname = e->unixname;       /* Airflow names who would run it from the start */
   int r = store_save_ti(e->db, &row, now, err);
+  if (r == 0 && ti->is_new) figures_created(e, ti);
   if (r == 0) ti->is_new = false;
   return r;
 }
@@ -86,7 +88,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
   case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
   case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
   case ACT_BACKFILL_IDLE: return backfill_idle(e, a->number, now, err);
-  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
+  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
     return 0;
   }
   return 0;
@@ -95,10 +97,11 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
 static void take_deed(struct engine *e, const struct action *a)
 {
   switch (a->kind) {
-  case ACT_SPAWN: e->counts.spawns++; engine_queue_spawn(e, a->ti); break;
+  case ACT_SPAWN: e->counts.spawns++; figures_queued(e, a->ti); engine_queue_spawn(e, a->ti); break;
   case ACT_KILL: after_ti(e, AFTER_KILL, a->ti, a->text); break;
   case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti, a->number); break;
-  case ACT_CALLBACK: engine_run_callback(e, a->run, a->code == RUN_FAILED); break;
+  case ACT_CALLBACK: engine_run_callback(e, a->run, a->ti, a->code == RUN_FAILED, a->text); break;
+  case ACT_RUN_EVENT: figures_run(e, a->run, (enum run_state)a->code); engine_run_event(e, a->run, (enum run_state)a->code, a->text); break;
   case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;
   case ACT_INPUT_DUE: after_ti(e, AFTER_INPUT_DUE, a->ti, NULL); break;
   case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
@@ -118,6 +121,7 @@ void engine_step_at(struct engine *e, struct event *ev, usec_t now)
   if (e->failed) return;
   ev->now = now;
   actions_reset(&e->acts);
+  figures_step(e);
   core_step(e->core, ev, &e->acts);
   e->counts.steps++;
   CLEANUP(err_clear) struct err err = {0};
@@ -223,6 +227,7 @@ void engine_flush(struct engine *e)
     }
     vec_clear(&now);
   }
+  figures_flush(e);
   if (!e->headless) engine_arm(e);
 }
 
@@ -270,6 +275,7 @@ static void on_beat(void *arg)
   else if (r < 0) log_warning("the lease could not be renewed, trying again: %s", err_text(&err));
   else if (beat(e, now, &err) < 0) log_warning("heartbeat: %s", err_text(&err));
   engine_end_overtime(e);
+  figures_beat(e);
   remote_look(e);
   hosted_look(e);
 }
@@ -352,6 +358,7 @@ static int prepare(struct engine *e, struct err *err)
   if (r < 0 || (r = store_next_run_id(e->db, &next_run, err)) < 0) return r;
   struct core_config cc;
   fill_core_config(e, &cc, next_run);
+  cc.tell_runs = metrics_on(e->cfg);
   e->core = core_new(&cc);
   e->next_child = (uint64_t)loop_now();              /* never used before on this home, also after a crash */
   return engine_restore(e, err);
@@ -359,6 +366,7 @@ static int prepare(struct engine *e, struct err *err)
 
 static void engine_release(struct engine *e)
 {
+  figures_close(e);
   triggers_free(e);
   hosts_free(e);
   links_close(e);
@@ -400,7 +408,8 @@ static int connect_all(struct engine *e, struct err *err)
   timer_every(e->beat, beat > 0 && beat < LEASE_RENEW ? beat : LEASE_RENEW);      /* the lease needs no less */
   loop_on_idle(e->loop, (timer_fn)engine_flush, e);
   loop_on_quiet(e->loop, QUIET_AFTER, on_quiet, e);
-  return triggers_new(e, err);
+  r = figures_open(e, err);
+  return r < 0 ? r : triggers_new(e, err);
 }
 
 struct lease_wait { struct loop *loop; struct store *db; struct lease *lease; bool waiting, told, stopped, failed; };

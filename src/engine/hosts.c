@@ -87,12 +87,25 @@ static json_t *file_json(struct engine *e, const struct dag *dag)
   return json_pack("{s:s?,s:s?,s:s?}", "bundle", dag->bundle_name, "bundle_path", x == 0 ? row_text(&r, 3) : NULL, "rel", dag->relative_fileloc);
 }
 
-void engine_run_callback(struct engine *e, struct dag_run *run, bool failed)
+void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why)
 {
   if (!(failed ? run->dag->has_failure_callback : run->dag->has_success_callback)) return;
   ask(e, run->dag->dag_id, false,
-      json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o}}", "what", "dag_callback", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run_id", run->run_id,
-                "failed", failed, "msg", failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run)));
+      json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o,s:o?}}", "what", "dag_callback", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run_id", run->run_id,
+                "failed", failed, "msg", why ? why : failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run), "last_ti",
+                last ? ti_json(e, last) : NULL));
+}
+
+/* The run as it was when it happened: an event may have been followed by another within the same step. */
+void engine_run_event(struct engine *e, struct dag_run *run, enum run_state state, const char *msg)
+{
+  if (!run->dag->has_listeners) return;
+  json_t *then = dag_run_json(e, run);
+  json_object_set_new(then, "state", json_string(run_state_name(state)));
+  if (state == RUN_RUNNING) json_object_set_new(then, "end_date", json_null());
+  ask(e, run->dag->dag_id, false,
+      json_pack("{s:s,s:o,s:s,s:o,s:s}", "what", "run_event", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run", then,
+                "msg", msg && !streq(msg, "set by hand") ? msg : ""));
 }
 
 void engine_ti_callback(struct engine *e, struct task_instance *ti)

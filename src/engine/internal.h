@@ -71,6 +71,7 @@ struct engine {
   char hostname[256];
   char *log_root, *unixname;
   struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
+  struct figures *figures;            /* figures.c; NULL while metrics are off */
   struct python_host *host;           /* hosts.c; NULL until something was asked */
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
@@ -184,8 +185,23 @@ int engine_asset_happened(struct engine *e, int64_t asset, const json_t *extra, 
 int engine_asset_unqueue(struct engine *e, const char *dag_id, int64_t asset, usec_t before, int64_t *ret, struct err *err);   /* NULL, 0, USEC_NONE: any; ret: how many */
 int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *events, struct err *err);
 
+/* figures.c: StatsD, under Airflow's names; all of it is nothing while metrics are off */
+int figures_open(struct engine *e, struct err *err);
+void figures_close(struct engine *e);
+void figures_run(struct engine *e, const struct dag_run *run, enum run_state state);      /* it has come to that state */
+void figures_created(struct engine *e, const struct task_instance *ti);
+void figures_queued(struct engine *e, const struct task_instance *ti);
+void figures_running(struct engine *e, const struct task_instance *ti, usec_t at);
+void figures_lost(struct engine *e, const struct task_instance *ti);
+void figures_trigger(struct engine *e, bool failed);                 /* one has fired */
+void figures_asset(struct engine *e);                                /* an asset event was written */
+void figures_step(struct engine *e);                                 /* a wake-up has something to do */
+void figures_flush(struct engine *e);                                /* it is done with it */
+void figures_beat(struct engine *e);
+
 /* hosts.c: what the Python host answers or does for us */
-void engine_run_callback(struct engine *e, struct dag_run *run, bool failed);
+void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why);   /* last: whose end ended the run; NULL */
+void engine_run_event(struct engine *e, struct dag_run *run, enum run_state state, const char *msg);   /* to the listeners of plugins */
 void engine_ti_callback(struct engine *e, struct task_instance *ti);
 void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
@@ -210,3 +226,4 @@ void triggers_free(struct engine *e);
 void triggers_wake(struct engine *e);                              /* rows in `trigger` changed: start the host if there is work */
 bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);   /* true when it was one of the host's own */
 void triggers_exit(struct engine *e, struct child *c);
+size_t triggers_running(const struct engine *e);

@@ -164,6 +164,8 @@ void triggers_wake(struct engine *e)
   } else if (h->ready && give_work(e, &err) < 0) engine_fail(e, &err, "reading triggers");
 }
 
+size_t triggers_running(const struct engine *e) { return e->triggers ? e->triggers->known.live : 0; }
+
 /* trigger: the one it waited for; the instance itself may have moved on by now */
 void triggers_cancel(struct engine *e, const struct task_instance *ti, int64_t trigger)
 {
@@ -221,6 +223,7 @@ static int fired(struct engine *e, const json_t *body, struct err *err)
   if (x < 0) return x;
   const struct task_instance *ti = core_find_ti(e->core, &ti_id);
   if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != id) return 0;
+  figures_trigger(e, jg_str(body, "failure", NULL) != NULL);
   const char *end = jg_str(body, "end_state", NULL);
   if (end) end_directly(e, ti, end);
   else resume(e, ti, body);

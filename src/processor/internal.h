@@ -7,6 +7,7 @@
 #include "loop/log.h"
 #include "loop/loop.h"
 #include "processor/mask.h"
+#include "processor/metrics.h"
 #include "processor/processor.h"
 #include "processor/walk.h"
 #include "store/rows.h"
@@ -45,6 +46,7 @@ struct processor {
   struct bundle_state *bundles; size_t n_bundles;
   struct heap queue;
   VEC(struct parse *) parses;
+  struct metrics *metrics;              /* NULL while they are off */
   struct lease lease, claim;
   int64_t job_id;
   uint64_t next_child;

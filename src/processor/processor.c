@@ -162,6 +162,33 @@ static const char *failure_text(const struct processor *p, const struct parse *x
   return ret;
 }
 
+static void tell_parse(struct processor *p, const struct file *f)
+{
+  if (!p->metrics) return;
+  const char *slash = strrchr(f->rel, '/'), *name = slash ? slash + 1 : f->rel, *dot = strrchr(name, '.');
+  CLEANUP(freep) char *stem = dot && dot > name ? xstrndup(name, (size_t)(dot - name)) : xstrdup(name);
+  CLEANUP(freep) char *file = metrics_name(stem);
+  CLEANUP(freep) char *bundle = metrics_name(f->bundle->bundle.name);
+  metrics_timing(p->metrics, METRIC_DAG_LAST_DURATION, f->duration, METRIC_TAGS({"bundle_name", bundle}, {"file_name", file}));
+}
+
+/* What all files together have; at each beat. */
+static void tell_totals(struct processor *p)
+{
+  if (!p->metrics) return;
+  usec_t took = 0;
+  int64_t dags = 0, errors = 0;
+  for (size_t i = 0; i < p->n_bundles; i++) map_each(&p->bundles[i].files, f) took += ((struct file *)f->value)->duration;
+  if (store_get_int_values(p->db, SQL_processor_dag_count, NULL, 0, 0, &dags, NULL) < 0 ||
+      store_get_int_values(p->db, SQL_processor_error_count, NULL, 0, 0, &errors, NULL) < 0) return;
+  metrics_count(p->metrics, METRIC_DAG_PROCESSOR_HEARTBEAT, 1, METRIC_NO_TAGS);
+  metrics_gauge(p->metrics, METRIC_DAG_TOTAL_PARSE_TIME, (double)took / 1e6, METRIC_NO_TAGS);
+  metrics_gauge(p->metrics, METRIC_DAGBAG_SIZE, (double)dags, METRIC_NO_TAGS);
+  metrics_gauge(p->metrics, METRIC_DAG_IMPORT_ERRORS, (double)errors, METRIC_NO_TAGS);
+  metrics_gauge(p->metrics, METRIC_DAG_FILE_QUEUE_SIZE, (double)p->queue.n, METRIC_NO_TAGS);
+  metrics_gauge(p->metrics, METRIC_DAG_PROCESSES, (double)p->parses.n, METRIC_NO_TAGS);
+}
+
 /* x is NULL for a file that was not parsed; failure then says why. */
 static int settle(struct processor *p, struct file *f, struct parse *x, const char *failure, struct err *err)
 {
@@ -178,6 +205,7 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const ch
   }
   if (r < 0) return r;
   f->quiet = changed ? 0 : f->quiet + 1;
+  tell_parse(p, f);
   if (changed) {
     CLEANUP(freep) char *wake = xasprintf("%s/.updraft/scheduler.wake", config_home(p->cfg));
     wake_send(wake);
@@ -328,6 +356,8 @@ static int start_work(struct processor *p, struct err *err)
     r = store_run(p->db, SQL_bundle_put, err, v_text(p->bundles[i].bundle.name), v_null(), v_text(p->bundles[i].bundle.path), v_time(loop_now()));
   if (r < 0) return r;
   p->active = true;
+  if (!p->once && (r = metrics_open(p->cfg, &p->metrics, err)) < 0) return r;
+  metrics_count(p->metrics, METRIC_JOB_START, 1, METRIC_NO_TAGS);
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
   r = scan_all(p, err);
   p->total = (int)p->queue.n;
@@ -363,6 +393,7 @@ static void on_beat(void *arg)
     return;
   }
   if (asked_listen(p, &err) < 0) { fail(p, &err, "listening"); return; }
+  tell_totals(p);
   r = store_lease_renew(p->db, &p->lease, loop_now(), LEASE_TTL, &err);
   if (r == E_FENCED) fail(p, &err, "another DAG processor has taken over");
   else if (r < 0 || store_run(p->db, SQL_job_beat, &err, v_int(p->job_id), v_time(loop_now())) < 0) log_warning("heartbeat: %s", err_text(&err));
@@ -415,6 +446,8 @@ static void processor_free(struct processor *p)
     store_run(p->db, SQL_job_end, NULL, v_int(p->job_id), v_time(loop_now()), v_text("success"));
     store_lease_release(p->db, &p->lease, NULL);
   }
+  metrics_count(p->metrics, METRIC_JOB_END, 1, METRIC_NO_TAGS);
+  metrics_close(p->metrics);
   if (p->claim.fence) store_lease_release(p->db, &p->claim, NULL);
   exec_client_free(p->exec);
   heap_clear(&p->queue);

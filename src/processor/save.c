@@ -216,11 +216,12 @@ static int save_row(struct saving *s, const struct dag *dag, const json_t *raw, 
   CLEANUP(freep) char *reasons = text_of(jg(facts, "legacy_reasons"));
   const json_t *var = jg(raw, "is_paused_upon_creation");
   bool paused = var ? json_is_true(var) : config_bool(s->p->cfg, OPT_core_dags_are_paused_at_creation);
-  const char *summary = timetable_summary(dag->timetable);
+  const json_t *own = jg(facts, "timetable");           /* only Python knows what a custom one says of itself */
+  const char *summary = jg_str(own, "summary", timetable_summary(dag->timetable));
   return store_run(s->p->db, SQL_dag_put, err, v_text(dag->dag_id), v_text(dag->display_name), v_text(dag->bundle_name), v_text(dag->bundle_version),
                    v_text(dag->relative_fileloc), v_text(dag->fileloc), v_bool(paused), v_bool(dag->has_task_limits), v_int(dag->max_active_tasks),
                    v_int(dag->max_active_runs), v_int(dag->max_consecutive_failed_dag_runs), v_uuid(&dag->version_id), v_text(dag->owners), v_text(dag->description),
-                   v_text(summary && *summary ? summary : NULL), v_text(timetable_description(dag->timetable)), v_text(timetable_type(dag->timetable)), v_bool(false),
+                   v_text(summary && *summary ? summary : NULL), v_text(jg_str(own, "description", timetable_description(dag->timetable))), v_text(timetable_type(dag->timetable)), v_bool(false),
                    v_bool(timetable_is_periodic(dag->timetable)), v_bool(timetable_is_periodic(dag->timetable)), v_text(types), v_text(expression),
                    v_time(s->now), v_double((double)s->f->duration / 1e6), v_bool(dag->fail_fast), v_bool(dag->is_legacy), v_text(reasons), v_text(links), v_time(s->now));
 }

@@ -3,6 +3,7 @@
 A case is (name, DAG ids to record, steps, options). Options: profile (a key of PROFILES), first (record only so many runs:
 the schedule has no end), order (record in which order the tasks started), concurrency (record how many ran at once), polls
 (its tasks look again and again: equal blocks of log lines count as one), logs (False: not compared)."""
+import os
 from collections import namedtuple
 
 Case = namedtuple("Case", "name dags steps options")
@@ -20,9 +21,17 @@ PROFILES = {
 }
 PROFILES["airflow1"] = PROFILES["intervals"]
 PROFILES["examples"] = {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}
+ENVIRONMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "environment")
+PROFILES["environment"] = {
+    "PYTHONPATH": f"{ENVIRONMENT}/lib",
+    "AIRFLOW__CORE__PLUGINS_FOLDER": f"{ENVIRONMENT}/plugins",
+    "AIRFLOW__CORE__XCOM_BACKEND": "conf_backends.FileXCom",
+    "AIRFLOW__SECRETS__BACKEND": "conf_backends.Secrets",
+    "AIRFLOW__SECRETS__BACKEND_KWARGS": '{"prefix": "here"}',
+}
 # The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
 # and ours knows Airflow 1's data intervals by itself.
-DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none")}
+DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none"), "environment": ("environment/dags", "environment/dags")}
 OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
 
@@ -153,3 +162,11 @@ for dag in """
         example_task_group example_task_group_decorator example_task_group_mapping example_task_mapping_second_order
         example_xcom_args example_xcom_args_with_operators tutorial_dag tutorial_taskflow_api""".split():
     manual(dag, profile="examples", logs=False)
+
+# What listeners and callbacks were told is read by a second DAG: some of it comes after a run's end.
+for dag in ("e_callbacks", "e_fine"):
+    case(dag, f"{dag} {dag}_told", [("unpause", dag), ("unpause", f"{dag}_told"), ("trigger", dag), ("ended", dag, 1), ("told", dag), ("trigger", f"{dag}_told"),
+                                    ("ended", f"{dag}_told", 1)], profile="environment")
+for dag in ("e_policies", "e_backends"):
+    manual(dag, profile="environment")
+scheduled("e_timetable", 4, profile="environment")

@@ -238,6 +238,16 @@ class Steps:
                lambda: [(r["dag_run_id"], r["state"], [(t["task_id"], t["map_index"], t["state"], t["try_number"])
                                                        for t in s.instances(dag, r["dag_run_id"])]) for r in s.runs(dag)])
 
+    def do_told(self, dag):
+        """The end of a run of dag was told to the listener, and its own callback was called (environment/lib/conf_events.py)."""
+        def events():
+            try:
+                with open(os.path.join(self.server.home, "events.jsonl")) as f:
+                    return [e["what"] for e in map(json.loads, f) if e["dag"] == dag]
+            except FileNotFoundError:
+                return []
+        self.server.wait(f"{dag}'s end to be told", lambda: {"run success", "run failed"} & set(events()) and {"dag success", "dag failure"} & set(events()), events)
+
     def do_reached(self, dag, task, state, count=1):
         """So many instances of the task are in the state."""
         s = self.server

@@ -57,8 +57,7 @@ REFUSED = [
     ("dag_processor", "file_parsing_sort_mode", "by_size", "modified_time"),
     ("scheduler", "use_job_schedule", "often", "true"),
     ("triggerer", "capacity", "0", "1 or more"),
-    ("metrics", "statsd_on", "True", "not served"),
-    ("secrets", "backend", "mine.Backend", "not served"),
+    ("traces", "otel_on", "True", "not served"),
 ]
 
 

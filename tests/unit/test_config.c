@@ -234,7 +234,6 @@ static void test_refusals(void **state)
 		{NULL, "AIRFLOW__CORE__AUTH_MANAGER=mine.Manager", {"mine.Manager", "simple auth manager"}},
 		{NULL, "AIRFLOW__CORE__MULTI_TEAM=True", {"multi_team"}},
 		{NULL, "AIRFLOW__SENTRY__SENTRY_ON=True", {"sentry_on"}},
-		{NULL, "AIRFLOW__SECRETS__BACKEND=airflow.providers.hashicorp.secrets.vault.VaultBackend", {"[secrets] backend", "AIRFLOW_CONN_"}},
 		{NULL, "AIRFLOW__CORE__TASK_RUNNER=mine.Runner", {"[core] task_runner = mine.Runner", "environment variable"}},
 		{"[core]\nenable_xcom_pickling = True\n", NULL, {"enable_xcom_pickling", "XComs are JSON"}},
 		{"[api]\nauth_backends = airflow.api.auth.backend.session,airflow.api.auth.backend.deny_all\n", NULL, {"auth_backends"}},

@@ -60,5 +60,9 @@ WHERE x.dag_run = ? AND x.key = 'skipmixin_key'
 -- every active bundle's files as they were last parsed
 -- name: processor_files
 SELECT rel, stamp, last_parsed, parse_duration, depends, dags, errors FROM dag_file WHERE bundle = ? ORDER BY rel
+-- name: processor_dag_count
+SELECT count(*) FROM dag WHERE is_stale = 0
+-- name: processor_error_count
+SELECT count(*) FROM import_error
 -- name: processor_side
 SELECT side FROM dag_version WHERE id = ?

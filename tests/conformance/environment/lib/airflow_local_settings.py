@@ -1,0 +1,20 @@
+"""Cluster policies."""
+from airflow.exceptions import AirflowClusterPolicyViolation
+
+
+def task_policy(task):
+    if task.dag_id.startswith("e_") and "policied" in task.task_id:
+        task.retries = 2
+        task.retry_delay = __import__("datetime").timedelta(seconds=1)
+        task.owner = "policy"
+
+
+def dag_policy(dag):
+    if dag.dag_id == "e_policies":
+        dag.tags.add("by policy")
+    if dag.dag_id == "e_forbidden":
+        raise AirflowClusterPolicyViolation("no DAG may be called e_forbidden")
+
+
+def get_airflow_context_vars(context):
+    return {"POLICY_VAR": "set by policy for " + context["dag"].dag_id}
