@@ -217,10 +217,11 @@ static bool refuse(struct call *c)
 	return false;
 }
 
-/* whether what is answered about many DAGs is narrowed to those that may be read */
+/* Whether what is answered about many DAGs is narrowed to those that may be read. Named here: handlers that call where_dags by
+ * themselves. */
 static bool narrows(const struct route *r)
 {
-	static const char *const by_themselves[] = { "get_dag_stats", "get_dag_tags" };
+	static const char *const by_themselves[] = { "get_dag_stats", "get_dag_tags", "historical_metrics", "dag_stats", "get_dependencies" };
 	for (size_t i = 0; i < ARRAY_LEN(by_themselves); i++)
 		if (streq(by_themselves[i], r->name))
 			return true;
