@@ -67,6 +67,7 @@ struct api {
 	struct metrics metrics;
 	struct answers *answers;        /* of the Execution API, as the next one */
 	struct task_tokens *task_tokens;
+	struct beats *task_beats;
 	struct mask mask;
 	struct config_list mask_words;
 	struct map file_tokens;         /* "bundle\nrelative path" -> token */

@@ -1,5 +1,6 @@
 /* execution_ti: a worker's try from its start to its end. */
 #include "api/execution.h"
+#include "api/beats.h"
 #include "base/time.h"
 
 /* ---- bodies ---- */
@@ -286,9 +287,8 @@ void exec_ti_heartbeat(struct call *c)
 			tell_refused(c);
 		exec_refuse(c, 409, json_pack("{s:s,s:s,s:s?}", "reason", "not_running", "message",
 		            "TI is no longer in the running state and task should terminate", "current_state", now.state));
-	} else if (store_run(c->api->db, SQL_try_beat_put, &err, v_uuid(&asker_of(c)->claims.ti), v_int(now.try_number), v_time(loop_now())) < 0) {
-		call_fail_err(c, &err);
 	} else {
+		beats_note(c->api->task_beats, &asker_of(c)->claims.ti, now.try_number);
 		call_empty(c, 204);
 	}
 }

@@ -1,6 +1,7 @@
 /* server: the role. Opens what requests need, listens, sends each request through login, permission and body to its handler. */
 #include "api/ask.h"
 #include "api/auth.h"
+#include "api/beats.h"
 #include "api/commands.h"
 #include "api/execution.h"
 #include "api/handlers.h"
@@ -240,6 +241,8 @@ static int open_all(struct api *api, struct err *err)
 	if (rc == 0)
 		api->answers = answers_new(cfg, api->db, api->fernet);
 	if (rc == 0)
+		api->task_beats = beats_new(api);
+	if (rc == 0)
 		rc = workers_new(api->loop, &api->workers, err);
 	if (rc == 0)
 		rc = commands_new(api, &api->commands, err);
@@ -261,6 +264,7 @@ static void close_all(struct api *api)
 	http_server_drain(api->http, DRAIN);
 	http_server_free(api->http);
 	audits_free(api->audits);
+	beats_free(api->task_beats);
 	origins_free(api->origins);
 	web_free(api->web);
 	if (api->db)
