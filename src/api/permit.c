@@ -1,10 +1,12 @@
 /* permit: needs.def against who asks. */
 #include "api/permit.h"
 #include "api/auth.h"
+#include "api/router.h"
 #include "api/table.h"
 #include "base/json.h"
 
 #define MAX_NEEDS 8
+#define MAX_ROUTES 512
 
 struct rights { const char *name; enum role simple[2], fab[4]; bool of_dag; };
 static const struct rights rights[] = {
@@ -54,7 +56,7 @@ static enum action action_of(const struct route *r)
 	return READ;
 }
 
-size_t route_needs(const struct route *r, struct need ret[MAX_NEEDS])
+static size_t find_needs(const struct route *r, struct need ret[MAX_NEEDS])
 {
 	size_t n = 0;
 	for (size_t i = 0; i < ARRAY_LEN(needs) && n < MAX_NEEDS; i++)
@@ -63,6 +65,18 @@ size_t route_needs(const struct route *r, struct need ret[MAX_NEEDS])
 	if (!n)
 		ret[n++] = (struct need){ r->method, r->template, r->resource, action_of(r) };
 	return n;
+}
+
+/* found once for each row of routes.def: every request asks */
+size_t route_needs(const struct route *r, const struct need **ret)
+{
+	static struct { struct need at[MAX_NEEDS]; size_t n; } found[MAX_ROUTES];
+	size_t i = route_index(r);
+	assert(i < MAX_ROUTES);
+	if (!found[i].n)
+		found[i].n = find_needs(r, found[i].at);
+	*ret = found[i].at;
+	return found[i].n;
 }
 
 /* ---- grants: "\nresource\taction\n..." ---- */
@@ -239,8 +253,8 @@ static bool of_dags(const struct need *n, size_t k)
 bool permitted(struct call *c)
 {
 	const char *why = NULL;
-	struct need n[MAX_NEEDS];
-	size_t k = route_needs(c->route, n);
+	const struct need *n;
+	size_t k = route_needs(c->route, &n);
 	if (n[0].resource == RES_OPEN || n[0].resource == RES_METRICS)
 		return true;   /* whoever wants to know asks auth_identify; a bad token does not close an open door */
 	int status = auth_identify(c, &why);
@@ -300,8 +314,8 @@ static bool body_dags_met(const struct call *c, const json_t *v, bool *inout_any
 
 bool permitted_body(struct call *c)
 {
-	struct need n[MAX_NEEDS];
-	size_t k = route_needs(c->route, n);
+	const struct need *n;
+	size_t k = route_needs(c->route, &n);
 	for (size_t i = 0; i < k; i++) {
 		bool any = false, change = n[i].action != READ;
 		if (n[i].action == EACH && !each_met(c, n[i].resource))

@@ -22,8 +22,8 @@ bool permitted_body(struct call *c);
 void where_dags(const struct call *c, struct where *w, const char *column, bool null_too);
 
 struct need { enum http_method method; const char *template; enum resource resource; enum action action; };
-/* what the route asks: rows of needs.def, else one made from the route itself. At most 8 */
-size_t route_needs(const struct route *r, struct need ret[8]);
+/* what the route asks: rows of needs.def, else one made from the route itself */
+size_t route_needs(const struct route *r, const struct need **ret);
 size_t need_rows(const struct need **ret);                 /* the table, for tests */
 /* the least role that has it without grants */
 enum role least_role(enum resource res, enum action a, bool passwords);

@@ -27,6 +27,11 @@ const struct route *route_at(size_t i)
 	return &routes[i];
 }
 
+size_t route_index(const struct route *r)
+{
+	return (size_t)(r - routes);
+}
+
 /* "/a/b" -> "a", "b"; "/" -> "". More segments than a template can have are no match */
 static size_t split(const char *path, struct slice *at)
 {

@@ -132,11 +132,11 @@ static void test_roles(void **state)
 static void test_needs(void **state)
 {
 	static const char *const open[] = { "/api/v2/version", "/api/v2/monitor/health", "/api/v2/auth/login", "/api/v2/auth/logout" };
-	struct need n[8];
+	const struct need *n;
 	(void)state;
 	for (size_t i = 0; i < route_count(); i++) {
 		const struct route *r = route_at(i);
-		size_t k = route_needs(r, n);
+		size_t k = route_needs(r, &n);
 		bool expected = !str_starts(r->template, "/api/v2");
 		for (size_t o = 0; o < ARRAY_LEN(open); o++)
 			expected = expected || streq(open[o], r->template);
