@@ -40,6 +40,14 @@ def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return {"run": sdk_private.next_run(dag.timetable, question)}
 
 
+def _partition_keys(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.partition_keys(loaded.dag(question, question["dag_id"]).timetable, question)
+
+
+def _partition_ready(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.partition_ready(loaded.dag(question, question["dag_id"]).timetable, question)
+
+
 def _timetable_infer(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     dag = loaded.dag(question, question["dag_id"])
     start, end = sdk_private.manual_interval(dag.timetable, question["run_after"])
@@ -101,6 +109,8 @@ def _validate_params(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]
 QUESTIONS = {
     "timetable_next": _timetable_next,
     "timetable_infer": _timetable_infer,
+    "partition_keys": _partition_keys,
+    "partition_ready": _partition_ready,
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,
     "run_event": _run_event,

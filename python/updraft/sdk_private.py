@@ -373,7 +373,7 @@ def load_for_tasks(bundle_name: str, bundle_path: str, rel: str) -> tuple[Any, A
     bundle = DagBundlesManager().get_bundle(name=bundle_name, version=None)
     bundle.initialize()
     path = Path(bundle.path)
-    if bundle_path and path != Path(bundle_path):
+    if bundle_path and path.resolve() != Path(bundle_path).resolve():
         raise RuntimeError(f"bundle {bundle_name!r} is at {path} here, but at {bundle_path} for the caller")
     bag = BundleDagBag(
         dag_folder=os.fspath(path / rel),
@@ -637,6 +637,83 @@ def next_run(timetable: Any, question: dict[str, Any]) -> dict[str, Any] | None:
         "end": _text(interval.end) if interval else None,
         "run_after": _text(info.run_after),
     }
+
+
+def partition_keys(timetable: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Which partitions of a DAG an asset's partition belongs to; `refused` is why none, in the words of Airflow's event log."""
+    from airflow.configuration import conf
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    name, uri, key = question["name"], question["uri"], question["partition_key"]
+    mapper = coerce_to_core_timetable(timetable).get_partition_mapper(name=name, uri=uri)
+    about = f"asset (name='{name}', uri='{uri}') in target Dag '{question['dag_id']}'"
+    try:
+        found = mapper.to_downstream(key)
+        keys = [found] if isinstance(found, str) else [str(k) for k in found]
+    except Exception as e:
+        return {
+            "refused": "failed to map partition_key",
+            "extra": f"Could not map partition_key '{key}' for {about}. This likely indicates that the partition mapper in the target "
+            f"Dag is misconfigured or does not support this partition key.\n{type(e).__name__}: {e}",
+        }
+    most, source = mapper.max_downstream_keys, f"max_downstream_keys={mapper.max_downstream_keys}"
+    if most is None:
+        most = conf.getint("scheduler", "partition_mapper_max_downstream_keys")
+        source = f"[scheduler] partition_mapper_max_downstream_keys={most}"
+    if len(keys) > most:
+        return {
+            "refused": "partition fan-out exceeded",
+            "extra": f"Partition mapper for {about} produced {len(keys)} downstream keys from partition_key='{key}', exceeding "
+            f"{source}. No Dag runs were queued for this event.",
+        }
+    try:
+        date = mapper.carry_partition_date(_moment(question.get("partition_date")))
+    except Exception:
+        date = None  # as Airflow does: the run is made without it
+    return {"keys": keys, "date": _text(date)}
+
+
+def _condition_holds(node: Any, statuses: dict[tuple[str, str], bool]) -> bool:
+    """Airflow's evaluator without its database: aliases take no part in partitions."""
+    kind = type(node).__name__
+    if kind.endswith("All"):
+        return all(_condition_holds(o, statuses) for o in node.objects)
+    if kind.endswith("Any"):
+        return any(_condition_holds(o, statuses) for o in node.objects)
+    name, uri = getattr(node, "name", None), getattr(node, "uri", None)
+    return any(ok for (n, u), ok in statuses.items() if (name is None or n == name) and (uri is None or u == uri))
+
+
+def partition_ready(timetable: Any, question: dict[str, Any]) -> dict[str, Any]:
+    """Whether all that a partition waits for has come, and the moment it stands for."""
+    from airflow.partition_mappers.base import is_rollup
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    core, key = coerce_to_core_timetable(timetable), question["partition_key"]
+    statuses, why, anchors, broken = {}, [], set(), False
+    for one in question["received"]:
+        name, uri = one["name"], one["uri"]
+        mapper = core.get_partition_mapper(name=name, uri=uri)
+        try:
+            result = True
+            if is_rollup(mapper):
+                verdict = mapper.wait_policy.is_satisfied_by_keys(matched=set(one["keys"]), expected=mapper.to_upstream(key))
+                result = bool(verdict.satisfied and not verdict.unreachable)
+                if verdict.unreachable:
+                    why.append(f"asset {name!r} can never be complete: {verdict.unreachable_reason}")
+        except Exception as e:
+            result = False
+            why.append(f"the mapper of asset {name!r} failed: {type(e).__name__}: {e}")
+        statuses[name, uri] = result
+        try:
+            if (anchor := mapper.to_partition_date(key)) is not None:
+                anchors.add(anchor)
+        except Exception:
+            broken = True
+    date = _text(anchors.pop()) if len(anchors) == 1 and not broken else None
+    if not anchors and not broken and date is None:
+        date = question.get("carried_date")
+    return {"ready": _condition_holds(core.asset_condition, statuses), "date": date, "why": "; ".join(why) or None}
 
 
 def manual_interval(timetable: Any, run_after: str) -> tuple[str | None, str | None]:

@@ -5,6 +5,9 @@
 struct civil { int year, month, day, hour, minute, second, usec; };   /* month 1..12 */
 usec_t civil_to_usec(const struct civil *c);          /* as UTC, proleptic Gregorian; fields may overflow (day 32) */
 void usec_to_civil(usec_t t, struct civil *ret);
+/* Python's format codes, C locale. E_INVALID: a code that is not known, or (strptime: Y m d H M S f j y only) a text that does not fit */
+int time_strftime(const char *format, const struct civil *c, struct buf *out);
+int time_strptime(const char *format, const char *text, struct civil *ret);
 int civil_weekday(const struct civil *c);             /* 0 = Sunday */
 int days_in_month(int year, int month);
 

@@ -63,6 +63,12 @@ void catchup_compute(struct core *c, struct dag_state *d)
 void catchup_note_run(struct core *c, struct dag_state *d, const struct dag_run *run)
 {
 	(void)c;
+	if (run->partition_key && d->dag && timetable_kind(d->dag->timetable) == TT_CRON_PARTITION && (run->type == RUN_SCHEDULED || run->type == RUN_BACKFILL)) {
+		if (!d->has_last || run->run_after > d->last.run_after)
+			d->last = (struct run_info){ USEC_NONE, USEC_NONE, USEC_NONE, run->run_after };
+		d->has_last = true;
+		return;
+	}
 	if (run->logical_date == USEC_NONE || (run->type != RUN_SCHEDULED && run->type != RUN_BACKFILL))
 		return;
 	if (d->has_last && run->logical_date < d->last.logical_date)
@@ -97,6 +103,22 @@ static bool run_type_allowed(const struct dag *dag, enum run_type type)
 		if (streq(json_string_value(json_array_get(dag->allowed_run_types, i)), run_type_name(type)))
 			return true;
 	return !dag->allowed_run_types;
+}
+
+/* its run id names the partition too; logical dates are free */
+static void create_partition(struct core *c, struct dag_state *d)
+{
+	char run_id[400], random[9], when[40];
+	struct buf key = {0};
+	struct trigger_request rq = { .dag_id = d->dag_id, .run_id = run_id, .type = RUN_SCHEDULED, .logical_date = USEC_NONE, .interval_start = USEC_NONE,
+		.interval_end = USEC_NONE, .run_after = d->next.run_after, .triggered_by = "timetable" };
+	timetable_partition(d->dag->timetable, d->next.run_after, &rq.partition_date, &key);
+	random_text8(c, random);
+	time_format(d->next.run_after, TIME_ISO_OFFSET, when);
+	snprintf(run_id, sizeof run_id, "%s%s__%s__%.8s", run_type_prefix(RUN_SCHEDULED), when, key.data ? key.data : "", random);
+	rq.partition_key = key.data ? key.data : "";
+	run_create(c, d, &rq, c->now);
+	buf_clear(&key);
 }
 
 static void create_next(struct core *c, struct dag_state *d)
@@ -137,7 +159,9 @@ void catchup_drain(struct core *c, struct dag_state *d)
 	skip_missed(c, d);
 	while (due(c, d)) {
 		struct run_info made = d->next;
-		if (!date_taken(d, made.logical_date))
+		if (timetable_kind(d->dag->timetable) == TT_CRON_PARTITION)
+			create_partition(c, d);
+		else if (!date_taken(d, made.logical_date))
 			create_next(c, d);
 		d->has_last = true;
 		d->last = made;

@@ -17,6 +17,7 @@ struct dag_run {
   enum run_type type; enum run_state state;
   usec_t logical_date, interval_start, interval_end, run_after, queued_at, start_date, end_date, last_decision;
   const char *conf, *note, *triggered_by, *triggering_user, *partition_key;    /* conf: JSON text or NULL */
+  usec_t partition_date;
   int64_t backfill_id; int backfill_ordinal;     /* 0 = none; its place in the backfill, from 1 */
   int clear_number; enum reason why; const char *why_detail;
   bool is_new;                                   /* not yet in the store: the engine inserts */
@@ -75,7 +76,7 @@ enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKI
 
 struct ti_ref { struct uuid id; int try_number; };     /* a reference to a past try is ignored (stale messages) */
 struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t logical_date, interval_start, interval_end, run_after;
-  const char *conf, *note, *triggered_by, *user, *partition_key; int64_t backfill_id; int backfill_ordinal; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
+  const char *conf, *note, *triggered_by, *user, *partition_key; usec_t partition_date; int64_t backfill_id; int backfill_ordinal; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
 struct selection { const char *dag_id, *run_id; const char *const *task_ids; const int *map_indices; uint32_t n;  /* n 0 = all tasks; map index -2 = all */
   bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest */
 

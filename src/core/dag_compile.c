@@ -185,7 +185,7 @@ static int read_schedule(struct dag_builder *b, const json_t *o)
 		return r;
 	d->timetable = t;
 	d->asset_condition = timetable_asset_condition(t);
-	d->has_asset_schedule = d->asset_condition && timetable_kind(t) != TT_CUSTOM;
+	d->has_asset_schedule = d->asset_condition && timetable_kind(t) != TT_CUSTOM && timetable_kind(t) != TT_PARTITIONED_ASSET;
 	read_time_range(d);
 	return 0;
 }

@@ -157,7 +157,7 @@ struct dag_run *run_alloc(struct core *c, struct dag_state *d, struct dag *dag, 
 	run->dag = dag_ref(dag);
 	run->run_id = xstrdup(run_id);
 	run->logical_date = logical_date;
-	run->interval_start = run->interval_end = run->queued_at = run->start_date = run->end_date = run->last_decision = USEC_NONE;
+	run->interval_start = run->interval_end = run->queued_at = run->start_date = run->end_date = run->last_decision = run->partition_date = USEC_NONE;
 	run->p->order = c->next_order++;
 	run->p->tasks = xcalloc(dag->n_tasks, sizeof *run->p->tasks);
 	map_put(&d->by_run_id, run_id, run);

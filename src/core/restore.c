@@ -42,6 +42,7 @@ static void copy_row(struct dag_run *run, const struct dag_run *row)
 	text_set(&run->triggered_by, row->triggered_by);
 	text_set(&run->triggering_user, row->triggering_user);
 	text_set(&run->partition_key, row->partition_key);
+	run->partition_date = row->partition_date;
 	text_set(&run->why_detail, row->why_detail);
 }
 

@@ -84,6 +84,20 @@ static int compile_cron(struct arena *a, struct timetable *t, const json_t *var,
 	return 0;
 }
 
+static int compile_cron_partition(struct arena *a, struct timetable *t, const json_t *var, const char *dag_timezone, struct err *err)
+{
+	struct civil sample = { .year = 2000, .month = 1, .day = 1 };
+	struct buf key = {0};
+	int64_t offset = jg_int(var, "run_offset", 0);
+	t->key_format = jg_str(var, "key_format", "%Y-%m-%dT%H:%M:%S");
+	t->run_offset = offset > 100000 ? 100000 : offset < -100000 ? -100000 : (int)offset;
+	int r = compile_cron(a, t, var, dag_timezone, err);
+	if (r == 0 && time_strftime(t->key_format, &sample, &key) < 0)
+		r = bad(err, t, "key_format", "made of the format codes Y y m d H I p M S f j b B a A w u U W V G F T %");
+	buf_clear(&key);
+	return r;
+}
+
 static int compile_delta(struct arena *a, struct timetable *t, const json_t *var, struct err *err)
 {
 	int r = span_read(jg(var, "delta"), "delta", &t->delta, err);
@@ -139,8 +153,8 @@ static const struct { const char *name; enum timetable_kind kind; const char *su
 	{ "EventsTimetable", TT_EVENTS, "", "" },
 	{ "AssetTriggeredTimetable", TT_ASSET, "Asset", "Triggered by assets" },
 	{ "AssetOrTimeSchedule", TT_ASSET_OR_TIME, "", "" },
-	{ "PartitionedAssetTimetable", TT_CUSTOM, "Partitioned Asset", "Triggered by assets" },   /* mappers are Python's */
-	{ "CronPartitionTimetable", TT_CUSTOM, "", "" },
+	{ "PartitionedAssetTimetable", TT_PARTITIONED_ASSET, "Partitioned Asset", "Triggered by assets" },   /* mappers are Python's */
+	{ "CronPartitionTimetable", TT_CRON_PARTITION, "", "" },
 };
 
 static void find_kind(struct timetable *t)
@@ -170,10 +184,15 @@ static int compile_kind(struct arena *a, struct timetable *t, const json_t *var,
 		return compile_events(a, t, var, err);
 	case TT_ASSET_OR_TIME:
 		return compile_asset_or_time(a, t, var, tz, depth, err);
-	case TT_ASSET: case TT_CUSTOM:
+	case TT_CRON_PARTITION:
+		return compile_cron_partition(a, t, var, tz, err);
+	case TT_ASSET: case TT_PARTITIONED_ASSET: case TT_CUSTOM:
 		t->asset_condition = jg(var, "asset_condition");
-		return *t->summary ? 0 : compile_cron(a, t, var, tz, err);   /* a cron of partitions: named here, asked there */
-	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_KIND_COUNT:
+		return 0;
+	case TT_NULL:
+		t->at_runtime = streq(t->summary, "PartitionedAtRuntime");
+		return 0;
+	case TT_ONCE: case TT_CONTINUOUS: case TT_KIND_COUNT:
 		return 0;
 	}
 	return 0;
@@ -227,14 +246,24 @@ bool timetable_is_periodic(const struct timetable *t)
 {
 	switch (t->kind) {
 	case TT_CRON_TRIGGER: case TT_CRON_INTERVAL: case TT_DELTA_TRIGGER: case TT_DELTA_INTERVAL:
-	case TT_MULTIPLE_CRON: case TT_EVENTS: case TT_CUSTOM:
+	case TT_MULTIPLE_CRON: case TT_EVENTS: case TT_CRON_PARTITION: case TT_CUSTOM:
 		return true;
 	case TT_ASSET_OR_TIME:
 		return timetable_is_periodic(t->inner);
-	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_ASSET: case TT_KIND_COUNT:
+	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_ASSET: case TT_PARTITIONED_ASSET: case TT_KIND_COUNT:
 		return false;
 	}
 	return false;
+}
+
+bool timetable_is_partitioned(const struct timetable *t)
+{
+	return t->kind == TT_CRON_PARTITION || t->kind == TT_PARTITIONED_ASSET;
+}
+
+bool timetable_takes_key(const struct timetable *t)
+{
+	return timetable_is_partitioned(t) || t->at_runtime || t->kind == TT_CUSTOM;
 }
 
 int timetable_active_runs_limit(const struct timetable *t)

@@ -23,6 +23,12 @@ const char *timetable_type(const struct timetable *t);          /* class path */
 const json_t *timetable_asset_condition(const struct timetable *t);   /* NULL: not scheduled on assets */
 int timetable_active_runs_limit(const struct timetable *t);     /* 0 = none; @continuous: 1 */
 bool timetable_can_be_scheduled(const struct timetable *t);     /* false for schedule=None only */
+/* Partitions. takes_key: a run may have one; is_partitioned: its own runs have one. A cron's: the moment and key of the run at
+ * run_after; of a key, the moment (E_INVALID: it does not fit key_format; USEC_NONE: only Python knows) */
+bool timetable_is_partitioned(const struct timetable *t);
+bool timetable_takes_key(const struct timetable *t);
+void timetable_partition(const struct timetable *t, usec_t run_after, usec_t *ret_date, struct buf *ret_key);
+int timetable_partition_date(const struct timetable *t, const char *key, usec_t *ret_date, struct err *err);
 bool timetable_is_periodic(const struct timetable *t);
 /* random8: eight letters or digits, used when there is no logical date. ret: at least 96 bytes.
  * "scheduled__2015-06-01T00:00:00+00:00" and the forms of the other run types, as Airflow 3.3 makes them */

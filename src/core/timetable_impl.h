@@ -18,4 +18,6 @@ struct timetable {
 	bool restrict_to_events, is_custom_asset;
 	const struct timetable *inner;       /* TT_ASSET_OR_TIME */
 	const json_t *asset_condition;
+	const char *key_format; int run_offset;   /* TT_CRON_PARTITION: the partition lies so many ticks after the run */
+	bool at_runtime;                     /* TT_NULL whose tasks name the partitions */
 };

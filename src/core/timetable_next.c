@@ -195,13 +195,53 @@ static enum timetable_answer next_continuous(const struct run_info *last, const 
 	return TIMETABLE_RUN;
 }
 
+/* ---- partitions ---- */
+
+/* as a cron trigger, but it goes on from the last run's own moment, and its runs have neither date nor interval */
+static enum timetable_answer next_partition(const struct timetable *t, const struct run_info *last, const struct restriction *r, struct run_info *ret)
+{
+	struct run_info from = last ? interval(last->run_after, last->run_after) : (struct run_info){0}, one;
+	if (next_trigger(t, 0, last ? &from : NULL, r, &one) != TIMETABLE_RUN)
+		return TIMETABLE_NONE;
+	*ret = (struct run_info){ .logical_date = USEC_NONE, .interval_start = USEC_NONE, .interval_end = USEC_NONE, .run_after = one.run_after };
+	return TIMETABLE_RUN;
+}
+
+void timetable_partition(const struct timetable *t, usec_t run_after, usec_t *ret_date, struct buf *ret_key)
+{
+	struct grid g = grid_of(t, 0);
+	struct civil c;
+	for (int i = 0; i < t->run_offset; i++)
+		run_after = grid_next(&g, run_after);
+	for (int i = 0; i > t->run_offset; i--)
+		run_after = grid_prev(&g, run_after);
+	*ret_date = run_after;
+	tz_to_civil(t->crons[0].tz, run_after, &c);
+	time_strftime(t->key_format, &c, ret_key);       /* the codes were checked when it was compiled */
+}
+
+int timetable_partition_date(const struct timetable *t, const char *key, usec_t *ret_date, struct err *err)
+{
+	struct civil c;
+	*ret_date = USEC_NONE;
+	if (t->kind != TT_CRON_PARTITION)
+		return 0;
+	if (time_strptime(t->key_format, key, &c) < 0)
+		return err_set(err, E_INVALID, "Partition key '%s' does not match the timetable's key_format '%s': time data '%s' does not match format '%s'", key,
+		               t->key_format, key, t->key_format);
+	*ret_date = tz_from_civil(t->crons[0].tz, &c, 0);
+	return 0;
+}
+
 enum timetable_answer timetable_next(const struct timetable *t, const struct run_info *last, usec_t earliest, usec_t latest,
                                      bool catchup, usec_t now, struct run_info *ret)
 {
 	struct restriction r = { .earliest = earliest, .latest = latest, .catchup = catchup, .now = now };
 	switch (t->kind) {
-	case TT_NULL: case TT_ASSET: case TT_KIND_COUNT:
+	case TT_NULL: case TT_ASSET: case TT_PARTITIONED_ASSET: case TT_KIND_COUNT:
 		return TIMETABLE_NONE;
+	case TT_CRON_PARTITION:
+		return next_partition(t, last, &r, ret);
 	case TT_ONCE:
 		return next_once(last, &r, ret);
 	case TT_CONTINUOUS:
@@ -256,7 +296,7 @@ enum timetable_answer timetable_manual(const struct timetable *t, usec_t run_aft
 		return timetable_manual(t->inner, run_after, ret_start, ret_end);
 	case TT_CUSTOM:
 		return TIMETABLE_ASK;
-	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_ASSET: case TT_KIND_COUNT:
+	case TT_NULL: case TT_ONCE: case TT_CONTINUOUS: case TT_ASSET: case TT_CRON_PARTITION: case TT_PARTITIONED_ASSET: case TT_KIND_COUNT:
 		break;
 	}
 	*ret_start = start;

@@ -33,15 +33,21 @@ static int write_event(struct engine *e, const struct happening *h, int64_t asse
 }
 
 /* DAGs scheduled by the asset, by its name or uri, or by the alias that the event came through; paused ones do not queue up events. */
-static int queue_up(struct engine *e, const struct happening *h, int64_t asset, struct err *err)
+static int queue_up(struct engine *e, const struct happening *h, int64_t asset, int64_t event, struct err *err)
 {
+  struct listener { const char *dag_id; bool partitioned; };
   CLEANUP(rows_close) struct rows r = {0};
   struct arena a = {0};
-  VEC(const char *) dags = {0};
+  VEC(struct listener) dags = {0};
   int x = store_query(e->db, SQL_asset_listeners, &r, err, v_int(asset), v_text(h->name), v_text(h->uri), v_text(h->alias));
-  while (x >= 0 && (x = rows_next(&r, err)) == 1) vec_push(&dags, arena_strdup(&a, row_text(&r, 0)));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    struct listener l = {arena_strdup(&a, row_text(&r, 0)), row_bool(&r, 1)};
+    vec_push(&dags, l);
+  }
   rows_close(&r);
-  for (size_t i = 0; x >= 0 && i < dags.n; i++) x = store_run(e->db, SQL_asset_queue_add, err, v_text(dags.at[i]), v_int(asset), v_time(loop_now()));
+  for (size_t i = 0; x >= 0 && i < dags.n; i++)
+    x = dags.at[i].partitioned ? partitions_event(e, dags.at[i].dag_id, event, h->ti, err)
+                               : store_run(e->db, SQL_asset_queue_add, err, v_text(dags.at[i].dag_id), v_int(asset), v_time(loop_now()));
   vec_clear(&dags);
   arena_clear(&a);
   return x;
@@ -53,7 +59,7 @@ static int happen(struct engine *e, const struct happening *h, int64_t *ret_even
   int x = engine_write(e, err);
   if (x == 0) x = asset_of(e, h, &asset, err);
   if (x == 0) x = write_event(e, h, asset, &event, err);
-  if (x == 0) x = queue_up(e, h, asset, err);
+  if (x == 0) x = queue_up(e, h, asset, event, err);
   if (x < 0) return x;
   struct event ev = {.kind = EV_ASSET, .asset = {.name = h->name, .uri = h->uri, .alias = h->alias, .event_id = event}};
   engine_step(e, &ev);
@@ -63,45 +69,22 @@ static int happen(struct engine *e, const struct happening *h, int64_t *ret_even
 
 /* ---- a task's end ---- */
 
-/* the extra of an outlet's event that did not come through an alias */
-static const json_t *extra_of(const json_t *outlet_events, const char *name, const char *uri)
+/* What the task said of an outlet: an event for each partition that it named, else one of the run's own. */
+static int outlet_happens(struct engine *e, struct happening *h, const json_t *outlet_events, struct err *err)
 {
-  size_t k;
-  json_t *v;
-  const json_t *found = NULL;
-  json_array_foreach((json_t *)(uintptr_t)outlet_events, k, v) {
-    const json_t *key = jg(v, "dest_asset_key");
-    if (!jg_str(v, "source_alias_name", NULL) && streq(jg_str(key, "name", NULL), name) && streq(jg_str(key, "uri", NULL), uri)) found = v;
-  }
-  return found;
-}
-
-/* One event, or one for each partition that the task named. */
-static int outlet_happens(struct engine *e, struct happening *h, const json_t *said, struct err *err)
-{
-  const json_t *keys = jg(said, "partition_keys"), *given = jg(said, "extra");
-  const char *key;
-  json_t *own;
   size_t i;
-  int r = 0;
-  h->extra = given;
-  h->partition = h->ti->run->partition_key;
-  if (json_is_array(keys) && json_array_size(keys)) {
-    json_array_foreach((json_t *)(uintptr_t)keys, i, own) {
-      h->partition = json_string_value(own);
-      if (h->partition && (r = happen(e, h, NULL, err)) < 0) return r;
-    }
-    return r;
-  }
-  if (!json_is_object(keys) || !json_object_size(keys)) return happen(e, h, NULL, err);
-  json_object_foreach((json_t *)(uintptr_t)keys, key, own) {
-    CLEANUP(json_decrefp) json_t *extra = given ? json_deep_copy(given) : json_object();
-    if (json_is_object(own)) json_object_update(extra, own);
-    h->extra = extra;
-    h->partition = key;
+  json_t *v;
+  int r = 0, n = 0;
+  json_array_foreach((json_t *)(uintptr_t)outlet_events, i, v) {
+    const json_t *key = jg(v, "dest_asset_key");
+    if (jg_str(v, "source_alias_name", NULL) || !streq(jg_str(key, "name", NULL), h->name) || !streq(jg_str(key, "uri", NULL), h->uri)) continue;
+    h->extra = jg(v, "extra");
+    h->partition = jg_str(v, "partition_key", h->ti->run->partition_key);
     if ((r = happen(e, h, NULL, err)) < 0) return r;
+    n++;
   }
-  return r;
+  h->partition = h->ti->run->partition_key;
+  return n ? r : happen(e, h, NULL, err);
 }
 
 static int outlet(struct engine *e, const struct task_instance *ti, const json_t *o, const json_t *outlet_events, struct err *err)
@@ -118,10 +101,10 @@ static int outlet(struct engine *e, const struct task_instance *ti, const json_t
   CLEANUP(freep) char *full_uri = xstrdup(name && uri ? uri : row_text(&row, 2));
   rows_close(&row);
   struct happening h = {.ti = ti, .name = full_name, .uri = full_uri};
-  return outlet_happens(e, &h, extra_of(outlet_events, full_name, full_uri), err);
+  return outlet_happens(e, &h, outlet_events, err);
 }
 
-/* outlet_events: [{dest_asset_key:{name,uri}, source_alias_name?, extra, partition_keys?}]; task_outlets: [{name,uri,type}] */
+/* outlet_events: [{dest_asset_key:{name,uri}, source_alias_name?, extra, partition_key?}]; task_outlets: [{name,uri,type}] */
 int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *outlet_events, struct err *err)
 {
   size_t i;
@@ -131,8 +114,9 @@ int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_
     if ((r = outlet(e, ti, v, outlet_events, err)) < 0) return r;
   json_array_foreach((json_t *)(uintptr_t)outlet_events, i, v) {
     const json_t *key = jg(v, "dest_asset_key");
-    struct happening h = {.ti = ti, .alias = jg_str(v, "source_alias_name", NULL), .name = jg_str(key, "name", NULL), .uri = jg_str(key, "uri", NULL)};
-    if (h.alias && h.name && h.uri && (r = outlet_happens(e, &h, v, err)) < 0) return r;
+    struct happening h = {.ti = ti, .alias = jg_str(v, "source_alias_name", NULL), .name = jg_str(key, "name", NULL), .uri = jg_str(key, "uri", NULL),
+                          .extra = jg(v, "extra"), .partition = ti->run->partition_key};
+    if (h.alias && h.name && h.uri && (r = happen(e, &h, NULL, err)) < 0) return r;
   }
   return r;
 }

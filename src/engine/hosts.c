@@ -10,7 +10,7 @@
 #define ASK_DEADLINE (30 * USEC_SEC)
 #define RESTART_AFTER (USEC_SEC / 4)
 
-struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; };
+struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; host_answer_fn answer; int64_t about; };
 struct python_host { struct child *child; bool ready; int64_t next; VEC(struct ask) asks; struct source *timer; };
 
 static void ask_drop(struct python_host *h, size_t i)
@@ -63,7 +63,7 @@ static void start_host(struct engine *e)
   h->child = NULL;
 }
 
-static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *body)
+static void ask_for(struct engine *e, const char *dag_id, bool timetable, json_t *body, host_answer_fn answer, int64_t about)
 {
   if (e->headless) { json_decref(body); return; }
   if (!e->host) {
@@ -71,7 +71,7 @@ static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *bo
     e->host->timer = loop_timer(e->loop, on_deadline, e);
   }
   struct python_host *h = e->host;
-  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .until = loop_monotonic() + ASK_DEADLINE};
+  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .answer = answer, .about = about, .until = loop_monotonic() + ASK_DEADLINE};
   json_object_set_new(body, "type", json_string("Ask"));
   json_object_set_new(body, "ask", json_integer(a.id));
   vec_push(&h->asks, a);
@@ -80,11 +80,24 @@ static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *bo
   else if (h->ready) send_waiting(e);
 }
 
+static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *body)
+{
+  ask_for(e, dag_id, timetable, body, NULL, 0);
+}
+
 static json_t *file_json(struct engine *e, const struct dag *dag)
 {
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(e->db, SQL_bundle_get, &r, NULL, v_text(dag->bundle_name));
   return json_pack("{s:s?,s:s?,s:s?}", "bundle", dag->bundle_name, "bundle_path", x == 0 ? row_text(&r, 3) : NULL, "rel", dag->relative_fileloc);
+}
+
+void engine_ask(struct engine *e, const struct dag *dag, const char *what, json_t *body, host_answer_fn answer, int64_t about)
+{
+  json_object_set_new(body, "what", json_string(what));
+  json_object_set_new(body, "dag_id", json_string(dag->dag_id));
+  json_object_set_new(body, "file", file_json(e, dag));
+  ask_for(e, dag->dag_id, false, body, answer, about);
 }
 
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why)
@@ -153,7 +166,11 @@ static void answered(struct engine *e, const json_t *body)
                          time_at(run, "start"), time_at(run, "end"), time_at(run, "run_after")}}};
       engine_step(e, &ev);
     }
-    ask_drop(h, i);
+    host_answer_fn answer = a->answer;
+    int64_t about = a->about;
+    CLEANUP(freep) char *dag_id = xstrdup(a->dag_id);
+    ask_drop(h, i);                                  /* before: the answer may ask again */
+    if (answer) answer(e, dag_id, about, error ? NULL : jg(body, "result"));
     return;
   }
 }

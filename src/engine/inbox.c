@@ -124,6 +124,10 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
     if (there) return err_set(err, E_EXISTS, "a run of %s for this logical date exists already", t.dag_id);
   }
   struct dag *dag = map_get(&e->dags, t.dag_id);
+  t.partition_date = USEC_NONE;
+  if (t.partition_key && !timetable_takes_key(dag->timetable))
+    return err_set(err, E_BAD_REQUEST, "Dag '%s' is not a partitioned Dag and does not accept a partition_key.", t.dag_id);
+  if (t.partition_key && timetable_partition_date(dag->timetable, t.partition_key, &t.partition_date, err) < 0) return E_BAD_REQUEST;
   if (type == RUN_MANUAL && (r = params_check(dag->params, jg(args, "conf"), err)) < 0) return r;
   if (type == RUN_OPERATOR_TRIGGERED && t.logical_date != USEC_NONE) {         /* the official operator's runs: an interval of now */
     if (t.run_after == USEC_NONE) t.run_after = loop_now();

@@ -174,6 +174,10 @@ int backfill_tell(struct engine *e, int64_t id, struct err *err);               
 int backfill_idle(struct engine *e, int64_t id, usec_t now, struct err *err);      /* none of its runs is unfinished any more */
 void backfill_core_reply(struct engine *e, const struct action *a);
 
+/* partitions.c: DAGs scheduled by partitions of assets */
+int partitions_event(struct engine *e, const char *dag_id, int64_t event, const struct task_instance *ti, struct err *err);
+int partitions_restore(struct engine *e, struct err *err);         /* asks again what was not answered when the last scheduler ended */
+
 /* people.c: human in the loop */
 void people_time_out(struct engine *e, const struct uuid *ti, int try_number);   /* nobody answered in time */
 int people_answered_already(struct engine *e, const struct uuid *ti, int try_number, struct err *err);   /* a task has come to wait: goes on at once if so */
@@ -203,6 +207,10 @@ void figures_beat(struct engine *e);
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why);   /* last: whose end ended the run; NULL */
 void engine_run_event(struct engine *e, struct dag_run *run, enum run_state state, const char *msg);   /* to the listeners of plugins */
 void engine_ti_callback(struct engine *e, struct task_instance *ti);
+/* The question `what` about a DAG. result: NULL when it could not be answered (that was logged). body is taken over. Nothing is
+ * asked without a supervisor's loop (headless) */
+typedef void (*host_answer_fn)(struct engine *e, const char *dag_id, int64_t about, const json_t *result);
+void engine_ask(struct engine *e, const struct dag *dag, const char *what, json_t *body, host_answer_fn answer, int64_t about);
 void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
 void hosts_exit(struct engine *e, struct child *c);

@@ -48,6 +48,7 @@ static void tell_state(struct engine *e, const struct rows *r)
 {
   CLEANUP(rows_close) struct rows last = {0};
   bool has_last = store_one(e->db, SQL_run_last_automatic, &last, NULL, v_text(row_text(r, 0))) == 0;
+  has_last = has_last || store_one(e->db, SQL_run_last_partition, &last, NULL, v_text(row_text(r, 0))) == 0;
   struct event ev = {.kind = EV_DAG_STATE, .dag_state = {.dag_id = row_text(r, 0), .paused = row_bool(r, 1), .stale = row_bool(r, 2),
                      .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8), .has_last = has_last}};
   if (has_last) ev.dag_state.last = (struct run_info){row_time(&last, 2), row_time(&last, 3), row_time(&last, 4), row_time(&last, 5)};
@@ -281,6 +282,7 @@ int engine_restore(struct engine *e, struct err *err)
   FAULT("restored");
   struct event ev = {.kind = EV_START};
   engine_step(e, &ev);
+  if (!e->failed && (r = partitions_restore(e, err)) < 0) return r;
   return e->failed ? err_set(err, E_STORE, "the first look at the store could not be written down") : 0;
 }
 

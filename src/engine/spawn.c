@@ -60,6 +60,7 @@ json_t *dag_run_json(struct engine *e, const struct dag_run *run)
   json_object_set_new(o, "triggering_user_name", string_or_null(run->triggering_user));
   json_object_set_new(o, "consumed_asset_events", consumed_events(e, run));
   json_object_set_new(o, "partition_key", string_or_null(run->partition_key));
+  json_object_set_new(o, "partition_date", json_time(run->partition_date));
   json_object_set_new(o, "note", string_or_null(run->note));
   return o;
 }

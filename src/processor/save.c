@@ -209,6 +209,15 @@ static int save_tags(struct saving *s, const struct dag *dag, const json_t *raw,
   return r;
 }
 
+static bool backfillable(const struct dag *dag)
+{
+  size_t i;
+  json_t *one;
+  bool allowed = !dag->allowed_run_types;
+  json_array_foreach((json_t *)(uintptr_t)dag->allowed_run_types, i, one) allowed = allowed || streq(json_string_value(one), run_type_name(RUN_BACKFILL));
+  return allowed && timetable_is_periodic(dag->timetable);
+}
+
 static int save_row(struct saving *s, const struct dag *dag, const json_t *raw, const json_t *facts, const char *expression, struct err *err)
 {
   CLEANUP(freep) char *links = text_of(jg(raw, "owner_links"));
@@ -221,8 +230,8 @@ static int save_row(struct saving *s, const struct dag *dag, const json_t *raw, 
   return store_run(s->p->db, SQL_dag_put, err, v_text(dag->dag_id), v_text(dag->display_name), v_text(dag->bundle_name), v_text(dag->bundle_version),
                    v_text(dag->relative_fileloc), v_text(dag->fileloc), v_bool(paused), v_bool(dag->has_task_limits), v_int(dag->max_active_tasks),
                    v_int(dag->max_active_runs), v_int(dag->max_consecutive_failed_dag_runs), v_uuid(&dag->version_id), v_text(dag->owners), v_text(dag->description),
-                   v_text(summary && *summary ? summary : NULL), v_text(jg_str(own, "description", timetable_description(dag->timetable))), v_text(timetable_type(dag->timetable)), v_bool(false),
-                   v_bool(timetable_is_periodic(dag->timetable)), v_bool(timetable_is_periodic(dag->timetable)), v_text(types), v_text(expression),
+                   v_text(summary && *summary ? summary : NULL), v_text(jg_str(own, "description", timetable_description(dag->timetable))), v_text(timetable_type(dag->timetable)), v_bool(timetable_is_partitioned(dag->timetable)),
+                   v_bool(timetable_is_periodic(dag->timetable)), v_bool(backfillable(dag)), v_text(types), v_text(expression),
                    v_time(s->now), v_double((double)s->f->duration / 1e6), v_bool(dag->fail_fast), v_bool(dag->is_legacy), v_text(reasons), v_text(links), v_time(s->now));
 }
 

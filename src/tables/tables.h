@@ -34,7 +34,7 @@ enum reason {
 };
 enum weight_rule { WEIGHT_DOWNSTREAM, WEIGHT_UPSTREAM, WEIGHT_ABSOLUTE, WEIGHT_CUSTOM, WEIGHT_RULE_COUNT };
 enum timetable_kind { TT_NULL, TT_ONCE, TT_CONTINUOUS, TT_CRON_TRIGGER, TT_CRON_INTERVAL, TT_DELTA_TRIGGER, TT_DELTA_INTERVAL,
-                      TT_MULTIPLE_CRON, TT_EVENTS, TT_ASSET, TT_ASSET_OR_TIME, TT_CUSTOM, TT_KIND_COUNT };
+                      TT_MULTIPLE_CRON, TT_EVENTS, TT_ASSET, TT_ASSET_OR_TIME, TT_CRON_PARTITION, TT_PARTITIONED_ASSET, TT_CUSTOM, TT_KIND_COUNT };
 
 const char *ti_state_name(enum ti_state s);          /* "" for the null state */
 int ti_state_from(const char *name, enum ti_state *ret);      /* NULL, "", "none", "no_status" are the null state */

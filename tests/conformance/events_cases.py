@@ -151,3 +151,17 @@ case("x_cli", "x_twice_1", [("until", "the asset", "/api/v2/assets?name_pattern=
         ("details", "--uri", "s3://bucket/x_two", "-o", "plain"), ("details", "--alias", "--name", "x_alias", "-o", "json"), ("details",), ("details", "--name", "nope"),
         ("details", "--alias"), ("details", "--alias", "--name", "nope"), ("materialize",), ("materialize", "--name", "nope"), ("materialize", "--name", "x_twice"))]], logs=False)
 case("x_watched", "x_watched", [("unpause", "x_watched"), ("touch", "flag"), ("ended", "x_watched", 1), ("ask", "asset", "GET", "/api/v2/assets/{asset:x_watched_file}")], logs=False)
+
+# ---- partitions ----
+
+case("k_daily", "k_daily", [("unpause", "k_monthly"), ("unpause", "k_daily"), ("ended", "k_daily", 3), ("ended", "k_monthly", 1),
+    ("ask", "dag", "GET", "/api/v2/dags/k_daily"), ("ask", "dag of assets", "GET", "/api/v2/dags/k_monthly")], logs=False)
+case("k_offset", "k_offset", [("unpause", "k_offset"), ("ended", "k_offset", 2)], logs=False)
+case("k_keys", "k_names k_allowed k_both k_segments k_two_of_three k_never", [
+    ("unpause", d) for d in "k_same k_allowed k_both k_fixed k_segments k_two_of_three k_never k_names".split()] + [
+    ("trigger", "k_names"), ("ended", "k_names", 1), ("ended", "k_same", 2), ("ended", "k_allowed", 1), ("ended", "k_segments", 1), ("ended", "k_two_of_three", 1), ("ended", "k_fixed", 1),
+    event("k_other", "event of the other", partition_key="eu"), ("ended", "k_both", 1)], logs=False)
+case("k_product", "k_product", [("unpause", "k_product"), event("k_composite", partition_key="us|2026-06-14T03:00:00"), ("ended", "k_product", 1)], logs=False)
+case("k_by_hand", "k_plain", [("unpause", "k_plain"), ("unpause", "k_names"),
+    ("ask", "not partitioned", "POST", "/api/v2/dags/k_plain/dagRuns", {"logical_date": None, "partition_key": "x"}),
+    ("ask", "wrong key", "POST", "/api/v2/dags/k_offset/dagRuns", {"logical_date": None, "partition_key": "x"})], logs=False)

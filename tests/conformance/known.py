@@ -4,8 +4,6 @@ import re
 
 KNOWN = [
     (r"\[[1-9]\d*\]/task_display_name", "real Airflow gives the display name to the first mapped instance only"),
-    (r"/(timetable_partitioned|timetable_periodic|is_backfillable)\b", "partitioned timetables are issue B's"),
-    (r"/next_dagrun_(run_after|logical_date|data_interval_start|data_interval_end)\b", "the next run of partitioned and custom timetables is asked for later"),
 ]
 
 

@@ -70,7 +70,7 @@ DELETE FROM task_inlet_asset WHERE dag_id = ? AND updated < ?
 DELETE FROM asset_dag_queue WHERE dag_id = ?
 -- DAGs that an event concerns and that are neither stale nor paused: asset, its name, its uri, the alias it came through or NULL
 -- name: asset_listeners
-SELECT d.dag_id FROM dag d WHERE d.is_stale = 0 AND d.is_paused = 0 AND (
+SELECT d.dag_id, d.timetable_partitioned FROM dag d WHERE d.is_stale = 0 AND d.is_paused = 0 AND (
   d.dag_id IN (SELECT dag_id FROM dag_schedule_asset WHERE asset = ?1) OR d.dag_id IN (SELECT dag_id FROM dag_schedule_name WHERE name = ?2)
   OR d.dag_id IN (SELECT dag_id FROM dag_schedule_uri WHERE uri = ?3)
   OR d.dag_id IN (SELECT s.dag_id FROM dag_schedule_alias s JOIN asset_alias a ON a.id = s.alias WHERE a.name = ?4)) ORDER BY d.dag_id

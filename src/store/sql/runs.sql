@@ -4,7 +4,7 @@
 r.id, r.dag_id, r.run_id, r.run_type, r.state, r.version, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at,
   r.start_date, r.end_date, r.last_decision, r.triggered_by, r.triggering_user, r.partition_key, r.backfill_id, r.clear_number, r.why,
   r.why_detail, r.conf, n.content,
-  (SELECT max(b.sort_ordinal) FROM backfill_run b WHERE b.dag_run = r.id AND b.backfill = r.backfill_id)
+  (SELECT max(b.sort_ordinal) FROM backfill_run b WHERE b.dag_run = r.id AND b.backfill = r.backfill_id), r.partition_date
 -- name: run_load_live
 SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.state IN ('queued', 'running') ORDER BY r.id
 -- name: run_load
@@ -19,12 +19,12 @@ SELECT GREATEST((SELECT last_value FROM dag_run_id_seq), (SELECT COALESCE(max(id
 -- name: run_insert
 INSERT INTO dag_run (id, dag_id, run_id, run_type, state, version, logical_date, interval_start, interval_end, run_after, queued_at,
   start_date, end_date, last_decision, triggered_by, triggering_user, partition_key, backfill_id, clear_number, why, why_detail, conf,
-  created_version, bundle_version, updated)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  created_version, bundle_version, updated, partition_date)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: run_update
 UPDATE dag_run SET run_type = ?2, state = ?3, version = ?4, logical_date = ?5, interval_start = ?6, interval_end = ?7, run_after = ?8,
   queued_at = ?9, start_date = ?10, end_date = ?11, last_decision = ?12, triggered_by = ?13, triggering_user = ?14, partition_key = ?15,
-  backfill_id = ?16, clear_number = ?17, why = ?18, why_detail = ?19, conf = ?20, updated = ?21 WHERE id = ?1
+  backfill_id = ?16, clear_number = ?17, why = ?18, why_detail = ?19, conf = ?20, updated = ?21, partition_date = ?22 WHERE id = ?1
 -- name: run_id_of
 SELECT id FROM dag_run WHERE dag_id = ? AND run_id = ?
 -- name: run_state
@@ -33,6 +33,10 @@ SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ?
 -- name: run_last_automatic
 SELECT id, run_id, logical_date, interval_start, interval_end, run_after FROM dag_run
 WHERE dag_id = ? AND run_type IN ('scheduled', 'backfill') AND logical_date IS NOT NULL ORDER BY logical_date DESC LIMIT 1
+-- the same where runs are of partitions and have no dates
+-- name: run_last_partition
+SELECT id, run_id, logical_date, interval_start, interval_end, run_after FROM dag_run
+WHERE dag_id = ? AND run_type IN ('scheduled', 'backfill') AND partition_key IS NOT NULL ORDER BY run_after DESC LIMIT 1
 -- the run before a logical date, in a state if one is given: dag_id, logical date, state
 -- name: run_previous
 SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, partition_key,
@@ -301,7 +305,7 @@ DELETE FROM decision WHERE dag_run = ?
 -- name: run_delete_asset_events
 DELETE FROM dag_run_asset_event WHERE dag_run = ?
 -- name: run_delete_partitions
-UPDATE asset_partition_run SET dag_run = NULL WHERE dag_run = ?
+DELETE FROM asset_partition_run WHERE dag_run = ?
 -- name: run_delete_backfill
 UPDATE backfill_run SET dag_run = NULL WHERE dag_run = ?
 -- name: run_delete

@@ -17,10 +17,11 @@ from dateutil.relativedelta import relativedelta, FR
 
 from airflow.timetables import events, interval, simple, trigger
 from airflow.timetables.assets import AssetOrTimeSchedule
-from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from airflow.serialization.definitions.assets import SerializedAsset
 
 UTC = pendulum.UTC
+trigger.log = mock.Mock()      # it would write into the cases
 RND = random.Random(20260101)
 
 
@@ -166,7 +167,59 @@ def others():
     name(both)
 
 
+def partition(tt, last, earliest, latest, catchup, now):
+    with frozen(now):
+        info = tt.next_dagrun_info_v2(last_dagrun_info=last and DagRunInfo(run_after=last, data_interval=None), restriction=TimeRestriction(earliest, latest, catchup))
+    CASES.append({"tt": serialized(tt), "after": us(last), "earliest": us(earliest), "latest": us(latest), "catchup": catchup, "now": us(now),
+                  "partition": info and [us(info.run_after), us(info.partition_date), info.partition_key]})
+    return info
+
+
+def decode(tt, key):
+    try:
+        date = us(pendulum.instance(tt._decode_partition_date(key)))
+    except ValueError:
+        date = None
+    CASES.append({"tt": serialized(tt), "key": key, "decoded": date})
+
+
+FORMATS = [None, "%Y-%m-%d", "%Y%m%dT%H", "%y.%j %H:%M", "%G-W%V-%u", "%d %b %Y, %A", "%Y-%m-%dT%H:%M:%S.%f"]
+
+
+def partitions():
+    for n, cron in enumerate(CRONS[:9] + ["@daily"]):
+        for zone in ("UTC", "America/Chicago", "Asia/Kathmandu"):
+            form = FORMATS[(n + len(zone)) % len(FORMATS)]
+            tt = trigger.CronPartitionTimetable(cron, timezone=zone, run_offset=RND.choice([None, 1, -1, -3, 2]), **({"key_format": form} if form else {}))
+            now = at(RND.choice(EDGES)) + dt.timedelta(minutes=RND.randint(0, 300))
+            for earliest, catchup in ((now - dt.timedelta(days=9), True), (None, False), (now - dt.timedelta(days=30), False), (now + dt.timedelta(hours=7), False)):
+                last = None
+                for _ in range(3):
+                    info = partition(tt, last, earliest, None, catchup, now)
+                    last = info.run_after
+            partition(tt, now - dt.timedelta(days=400), None, now - dt.timedelta(days=500), True, now)
+            for key in ("2026-01-05", "20260105T07", "26.305 21:30", "2026-03-08T02:30:00.5", "2026-03-08T02:30:00", "", "2026-02-30", "x"):
+                decode(tt, key)
+        name(tt)
+
+
+def nights():
+    """Every night at nine in Chicago, over twelve years of changes of the clock, by each of the timetables that a cron may become."""
+    zone = pendulum.timezone("America/Chicago")
+    for tt in (trigger.CronTriggerTimetable("0 21 * * *", timezone=zone), interval.CronDataIntervalTimetable("0 21 * * *", zone)):
+        ticks, last, end = [], None, at("2027-01-01T00:00:00Z")
+        while not ticks or ticks[-1] < us(end):
+            with frozen(end):
+                info = tt.next_dagrun_info(last_automated_data_interval=last, restriction=TimeRestriction(at("2015-01-01T00:00:00Z"), None, True))
+            assert info.run_after.in_timezone(zone).hour == 21
+            last = info.data_interval
+            ticks.append(us(info.run_after))
+        CASES.append({"tt": serialized(tt), "earliest": us(at("2015-01-01T00:00:00Z")), "ticks": ticks})
+
+
 crons()
 deltas()
 others()
+partitions()
+nights()
 json.dump(CASES, sys.stdout, separators=(",", ":"))
