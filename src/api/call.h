@@ -51,6 +51,7 @@ struct call {
 /* everything the role holds; server.c */
 struct api {
 	struct web *web;
+	struct graphs *graphs;
 	const struct api_options *o;
 	const struct config *cfg;
 	struct loop *loop;

@@ -19,7 +19,7 @@ const struct field version_fields[] = {
 };
 
 /* A run whose version never changed has that one. Otherwise those that its task instances ran with. None without instances. */
-static void write_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
 {
 	static const char from[] = " FROM dag_version v JOIN dag d ON d.dag_id = v.dag_id WHERE ";
 	CLEANUP(buf_clear) struct buf sql = {0};
@@ -52,7 +52,7 @@ static void write_versions(struct call *c, struct json_writer *w, const struct r
 	TIME("data_interval_start", "r.interval_start"), TIME("data_interval_end", "r.interval_end"), TIME("run_after", "r.run_after")
 #define RUN_END \
 	TEXT("triggered_by", "r.triggered_by"), TEXT("triggering_user_name", "r.triggering_user"), JSON("conf", "COALESCE(r.conf, '{}')"), \
-	TEXT("note", "n.content"), COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_versions), \
+	TEXT("note", "n.content"), COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_run_versions), \
 	TEXT("bundle_version", "r.bundle_version"), TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), \
 	TEXT("partition_key", "r.partition_key"), TIME("partition_date", "r.partition_date")
 #define RUN_HEAD \

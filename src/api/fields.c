@@ -116,3 +116,16 @@ int fields_write(struct call *c, struct json_writer *w, const struct field *f, c
 	}
 	return col;
 }
+
+int fields_write_known(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col)
+{
+	for (; f->kind != FIELD_END; f++) {
+		if (f->kind != FIELD_CALL && f->kind != FIELD_OBJECT && row_null(r, col)) {
+			col++;
+			continue;
+		}
+		write_key(w, f->name);
+		col = write_value(c, w, f, r, col);
+	}
+	return col;
+}

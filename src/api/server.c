@@ -4,6 +4,7 @@
 #include "api/beats.h"
 #include "api/commands.h"
 #include "api/execution.h"
+#include "api/graph.h"
 #include "api/handlers.h"
 #include "api/origin.h"
 #include "api/accounts.h"
@@ -252,6 +253,7 @@ static int open_all(struct api *api, struct err *err)
 	}
 	api->origins = origins_new(cfg);
 	api->web = web_new(cfg);
+	api->graphs = graphs_new();
 	return rc;
 }
 
@@ -267,6 +269,7 @@ static void close_all(struct api *api)
 	beats_free(api->task_beats);
 	origins_free(api->origins);
 	web_free(api->web);
+	graphs_free(api->graphs);
 	if (api->db)
 		job_end(api);
 	source_free(api->beat);

@@ -33,6 +33,7 @@ struct field {
 int fields_columns(const struct field *f);                 /* how many columns the table takes */
 void fields_sql(const struct field *f, struct buf *out);   /* "a, b, c" */
 int fields_write(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col);  /* members only; next column */
+int fields_write_known(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col);   /* without those that are NULL */
 
 /* ---- filters: query parameters -> WHERE ---- */
 enum filter_kind { FILTER_END, FILTER_TEXT, FILTER_INT, FILTER_BOOL, FILTER_IN, FILTER_IN_INT, FILTER_NOT_IN, FILTER_SEARCH,
