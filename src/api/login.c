@@ -47,8 +47,7 @@ static void reply_token(struct call *c, const struct user *u, usec_t lifetime)
 
 bool safe_next(const struct call *c, const char *next)
 {
-	const char *origin = arena_printf(&c->r->arena, "%s://%s", c->r->scheme, c->r->host);
-	return next && *next && next_is_safe(next, origin, config_str(c->api->cfg, OPT_api_base_url), http_base_path(c->r));
+	return next && *next && next_is_safe(next, c->r->host, config_str(c->api->cfg, OPT_api_base_url), http_base_path(c->r));
 }
 
 static void reply_redirect(struct call *c, const char *to)

@@ -49,13 +49,19 @@ static bool under(const char *path, const char *base)
 	return least >= 0;
 }
 
-/* the path behind `origin` ("http://host"), or NULL */
-static const char *behind(const char *url, const char *origin)
+/* "http://" or "https://", and its length; 0 for neither. A proxy that ends TLS leaves us thinking that we are asked over http. */
+static size_t scheme_of(const char *url)
 {
-	size_t n = strlen(origin);
-	if (!n || strncasecmp(url, origin, n) || (url[n] && !strchr("/?#", url[n])))
+	return !strncasecmp(url, "http://", 7) ? 7 : !strncasecmp(url, "https://", 8) ? 8 : 0;
+}
+
+/* the path behind our host, or NULL */
+static const char *behind(const char *url, const char *host, size_t n)
+{
+	size_t scheme = scheme_of(url);
+	if (!scheme || !n || strcspn(url + scheme, "/?#") != n || strncasecmp(url + scheme, host, n))
 		return NULL;
-	return url[n] == '/' ? url + n : "/";
+	return url[scheme + n] == '/' ? url + scheme + n : "/";
 }
 
 static bool path_is_safe(const char *path, const char *base)
@@ -63,25 +69,21 @@ static bool path_is_safe(const char *path, const char *base)
 	return path[0] == '/' && path[1] != '/' && under(path, base);
 }
 
-static bool is_safe(const char *next, const char *origin, const char *base_url, const char *base)
+static bool is_safe(const char *next, const char *host, const char *base_url, const char *base)
 {
-	size_t authority = 0;
+	size_t scheme = base_url ? scheme_of(base_url) : 0;
 	if (!clean(next))
 		return false;
 	if (next[0] == '/')
 		return path_is_safe(next, base);
-	const char *path = behind(next, origin), *scheme = base_url ? strstr(base_url, "://") : NULL;
-	if (scheme)
-		authority = (size_t)(scheme - base_url) + 3 + strcspn(scheme + 3, "/?#");
-	if (!path && authority) {
-		CLEANUP(freep) char *known = xstrndup(base_url, authority);
-		path = behind(next, known);
-	}
+	const char *path = behind(next, host, strlen(host));
+	if (!path && scheme)
+		path = behind(next, base_url + scheme, strcspn(base_url + scheme, "/?#"));
 	return path && path_is_safe(path, base);
 }
 
-bool next_is_safe(const char *next, const char *origin, const char *base_url, const char *base)
+bool next_is_safe(const char *next, const char *host, const char *base_url, const char *base)
 {
 	CLEANUP(freep) char *once = unquoted(next);
-	return is_safe(next, origin, base_url, base) && is_safe(once, origin, base_url, base);
+	return is_safe(next, host, base_url, base) && is_safe(once, host, base_url, base);
 }

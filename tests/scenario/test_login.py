@@ -79,6 +79,23 @@ class Page(unittest.TestCase):
         self.assertEqual(self.s.ask("GET", "/api/v2/dags", headers=token)[0], 403)
 
 
+class SubPath(unittest.TestCase):
+    def test_login_below_a_path_and_behind_a_proxy(self):
+        home = simple_home(AIRFLOW__API__BASE_URL="https://air.example.com/team")
+        self.addCleanup(home.close)
+        s = Server(home)
+        self.addCleanup(s.stop)
+        self.assertIn('action="/team/auth/login/"', s.ask("GET", "/team/auth/login")[1])
+        here = f"127.0.0.1:{s.port}"
+        for next, to in (("/team/dags", "/team/dags"), ("/dags", "/team/"), ("https://air.example.com/team/x", "https://air.example.com/team/x"), ("https://air.example.com/x", "/team/"),
+                         (f"https://{here}/team/x", f"https://{here}/team/x"), ("", "/team/")):
+            with self.subTest(next):
+                body = urllib.parse.urlencode({"username": "olga", "password": "secret", "next": next})
+                self.assertEqual((s.ask("POST", "/team/auth/login/", body, FORM)[0], s.headers["location"]), (303, to))
+                self.assertIn("; Path=/team;", s.headers["set-cookie"])
+        self.assertEqual(s.ask("GET", "/team/api/v2/auth/login?next=" + urllib.parse.quote(f"https://{here}/team/x", safe=""))[0], 307)
+
+
 class Sessions(unittest.TestCase):
     def setUp(self):
         self.home = simple_home()

@@ -67,11 +67,11 @@ static void test_next(void **state)
 {
 	static const struct { const char *next; bool safe; } rows[] = {
 		{ "/", true }, { "/dags?x=1#y", true }, { "/a/../b", true }, { "http://here:8080/dags", true }, { "HTTP://HERE:8080/", true }, { "https://air.example.com/x", true },
-		{ "http://here:8080", true }, { "http://here:8080?x", true },
+		{ "http://here:8080", true }, { "http://here:8080?x", true }, { "https://here:8080/x", true }, { "http://air.example.com/x", true },
 		{ "//evil.com", false }, { "///evil.com", false }, { "/\\evil.com", false }, { "\\\\evil.com", false }, { "http://evil.com/", false }, { "http:/evil.com", false },
 		{ "http:evil.com", false }, { "http://here:8080.evil.com/", false }, { "http://here:8080@evil.com/", false }, { "javascript:alert(1)", false },
 		{ "data:text/html,x", false }, { "/%2Fevil.com", false }, { "/%5Cevil.com", false }, { "%2F%2Fevil.com", false }, { "/\t/evil.com", false }, { "/x\r\nSet-Cookie: a=b", false },
-		{ "/x%0d%0aSet-Cookie:a=b", false }, { " //evil.com", false }, { "https:\\\\evil.com", false }, { "http://air.example.com.evil/", false }, { "http://here:8080//evil.com", false },
+		{ "/x%0d%0aSet-Cookie:a=b", false }, { " //evil.com", false }, { "https:\\\\evil.com", false }, { "http://air.example.com.evil/", false }, { "http://here:8080//evil.com", false }, { "http://here:80801/", false }, { "http://here/", false }, { "ftp://here:8080/", false }, { "http://", false }, { "http:///x", false },
 		{ "", false },
 	};
 	static const struct { const char *next; bool safe; } below[] = {
@@ -80,13 +80,13 @@ static void test_next(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		bool got = next_is_safe(rows[i].next, "http://here:8080", "https://air.example.com/", "");
+		bool got = next_is_safe(rows[i].next, "here:8080", "https://air.example.com/", "");
 		if (got != rows[i].safe)
 			print_error("%s: %d\n", rows[i].next, got);
 		assert_int_equal(got, rows[i].safe);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(below); i++)
-		assert_int_equal(next_is_safe(below[i].next, "http://here:8080", "", "/team"), below[i].safe);
+		assert_int_equal(next_is_safe(below[i].next, "here:8080", "", "/team"), below[i].safe);
 }
 
 static void test_templates(void **state)
