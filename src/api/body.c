@@ -213,6 +213,20 @@ static void check_texts(struct call *c, const char *loc, const json_t *v)
 			wrong(c, arena_printf(a, "%.*s,%zu]", (int)strlen(loc) - 1, loc, i), "string_type", "Input should be a valid string", one, NULL);
 }
 
+static void check_choices(struct call *c, const struct body_field *f, const char *loc, const json_t *v)
+{
+	struct arena *a = &c->r->arena;
+	size_t i;
+	json_t *one;
+	if (!json_is_array(v)) {
+		wrong(c, loc, "list_type", "Input should be a valid list", v, NULL);
+		return;
+	}
+	json_array_foreach(v, i, one)
+		if (!json_is_null(one) && (!json_is_string(one) || !choice_has(f->choices, json_string_value(one))))
+			enum_problem(c, arena_printf(a, "%.*s,%zu]", (int)strlen(loc) - 1, loc, i), f->choices, json_text(a, one));
+}
+
 static void check_value(struct call *c, const struct body_field *f, const char *loc, const json_t *v)
 {
 	if (json_is_null(v) && f->nullable)
@@ -235,6 +249,7 @@ static void check_value(struct call *c, const struct body_field *f, const char *
 		if (!json_is_array(v))
 			wrong(c, loc, "list_type", "Input should be a valid list", v, NULL);
 		break;
+	case BODY_CHOICES: check_choices(c, f, loc, v); break;
 	case BODY_ANY: case BODY_END: break;
 	}
 }

@@ -212,8 +212,25 @@ void call_problems_twice(struct call *c)
 	buf_add(&c->problems, again.data, again.len);
 }
 
+static void fail_reason(struct call *c)
+{
+	struct json_writer *w = call_json(c);
+	jw_object(w);
+	jw_key(w, "detail");
+	jw_object(w);
+	jw_kstr(w, "reason", c->refusal_reason);
+	jw_kstr(w, "message", c->refusal);
+	jw_end_object(w);
+	jw_end_object(w);
+	call_reply(c, c->refused);
+}
+
 bool call_problems(struct call *c)
 {
+	if (c->refused && c->refusal_reason) {
+		fail_reason(c);
+		return true;
+	}
 	if (c->refused) {
 		call_fail(c, c->refused, "%s", c->refusal);
 		return true;

@@ -43,6 +43,7 @@ struct call {
 	struct buf problems;            /* entries of a 422, comma separated */
 	int refused;                    /* a status that ends the call before its problems are told; 0: none */
 	const char *refusal;
+	const char *refusal_reason;     /* the detail is an object then: {reason, message} */
 	struct json_writer w;           /* over r->out */
 	void (*then)(struct call *c, int code, const char *text, const json_t *result);   /* call_command's */
 	void *state;                    /* the handler's own between two answers of the scheduler; in the request's arena */

@@ -258,10 +258,14 @@ static void reply_this_run(struct call *c, int code, const char *text, const jso
 		reply_run(c, call_param(c, "dag_id"), call_param(c, "dag_run_id"));
 }
 
+/* an empty note takes it away */
 static bool put_run_note(struct call *c, int64_t run, const json_t *note)
 {
 	CLEANUP(err_clear) struct err err = {0};
-	if (store_run(c->api->db, SQL_run_note_put, &err, v_int(run), v_text(json_string_value(note)), v_text(c->user.name), v_time(loop_now())) == 0)
+	const char *text = json_string_value(note);
+	int rc = text && !*text ? store_run(c->api->db, SQL_run_delete_note, &err, v_int(run))
+	                        : store_run(c->api->db, SQL_run_note_put, &err, v_int(run), v_text(text), v_text(c->user.name), v_time(loop_now()));
+	if (rc == 0)
 		return true;
 	call_fail_err(c, &err);
 	return false;
@@ -359,7 +363,7 @@ void clear_dag_run(struct call *c)
 
 static const struct body_field runs_batch_fields[] = {
 	{ "order_by", BODY_TEXT, .nullable = true }, { "page_offset", BODY_INT, .bounded = true }, { "page_limit", BODY_INT, .bounded = true },
-	{ "dag_ids", BODY_TEXTS, .nullable = true }, { "states", BODY_LIST, .nullable = true },
+	{ "dag_ids", BODY_TEXTS, .nullable = true }, { "states", BODY_CHOICES, .nullable = true, .choices = "queued|running|success|failed" },
 	BATCH_RANGE("run_after"), BATCH_RANGE("logical_date"), BATCH_RANGE("start_date"), BATCH_RANGE("end_date"), BATCH_NUMBERS("duration"),
 	{ "conf_contains", BODY_TEXT, .nullable = true }, { NULL, BODY_END }
 };

@@ -461,8 +461,12 @@ static void set_favorite(struct call *c, enum sql_id statement)
 		call_fail(c, 404, "Dag with id '%s' not found", dag_id);
 	else if (rc < 0 || store_run(c->api->db, statement, &err, v_text(c->user.name), v_text(dag_id)) < 0)
 		call_fail_err(c, &err);
-	else
+	else if (store_changes(c->api->db))
 		call_empty(c, 204);
+	else if (statement == SQL_dag_favorite_add)
+		call_unique(c, "the Dag is marked as favorite already");
+	else
+		call_fail(c, 409, "Dag is not marked as favorite");
 }
 
 void favorite_dag(struct call *c)

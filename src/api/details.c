@@ -110,7 +110,13 @@ static void write_details(struct json_writer *w, const json_t *dag, const struct
 	key_plain(w, "template_search_path", path);
 	jw_kstr(w, "timezone", jg_str(dag, "timezone", "UTC"));
 	jw_ktime(w, "last_parsed", about->last_parsed);
-	key_plain(w, "default_args", jg(dag, "default_args"));
+	if (jg(dag, "default_args")) {
+		key_plain(w, "default_args", jg(dag, "default_args"));
+	} else {
+		jw_key(w, "default_args");
+		jw_object(w);
+		jw_end_object(w);
+	}
 	key_bool(w, "rerun_with_latest_version", jg(dag, "rerun_with_latest_version"));
 	key_raw(w, "owner_links", about->owner_links ? about->owner_links : "{}");
 	jw_kbool(w, "is_favorite", about->favorite);
@@ -222,15 +228,16 @@ static void write_schedule_part(struct json_writer *w, const json_t *t)
 	jw_kstr(w, "weight_rule", option_text(t, "weight_rule", "downstream"));
 }
 
-static void write_task(struct json_writer *w, const json_t *t)
+/* dag: where a task has no dates of its own, it has the DAG's */
+static void write_task(struct json_writer *w, const json_t *t, const json_t *dag)
 {
 	const char *id = jg_str(t, "task_id", "");
 	jw_object(w);
 	jw_kstr(w, "task_id", id);
 	jw_kstr(w, "task_display_name", option_text(t, "_task_display_name", option_text(t, "task_display_name", id)));
 	jw_kstr(w, "owner", option_text(t, "owner", "airflow"));
-	key_time(w, "start_date", option(t, "start_date"));
-	key_time(w, "end_date", option(t, "end_date"));
+	key_time(w, "start_date", option(t, "start_date") ? option(t, "start_date") : jg(dag, "start_date"));
+	key_time(w, "end_date", option(t, "end_date") ? option(t, "end_date") : jg(dag, "end_date"));
 	jw_kstr(w, "trigger_rule", option_text(t, "trigger_rule", "all_success"));
 	key_bool_or(w, "depends_on_past", option(t, "depends_on_past"));
 	key_bool_or(w, "wait_for_downstream", option(t, "wait_for_downstream"));
@@ -276,6 +283,19 @@ static int by_text(const char *a, const char *b)
 }
 
 /* insertion into place: DAGs have tens of tasks, and the serialized order is nearly sorted */
+/* numbers by size, texts by their bytes; those of the class when the task says nothing */
+static int by_key(const json_t *a, const json_t *b, const char *key)
+{
+	const json_t *x = option(a, key), *y = option(b, key);
+	if (json_is_number(x) && json_is_number(y)) {
+		double d = json_number_value(x) - json_number_value(y);
+		return d < 0 ? -1 : d > 0;
+	}
+	if (streq(key, "operator_name"))
+		return by_text(jg_str(a, "_operator_name", jg_str(a, "task_type", NULL)), jg_str(b, "_operator_name", jg_str(b, "task_type", NULL)));
+	return by_text(option_text(a, key, ""), option_text(b, key, ""));
+}
+
 static bool sortable(const char *name)
 {
 	static const char *const names[] = { "task_id", "task_display_name", "owner", "start_date", "end_date", "trigger_rule", "depends_on_past", "wait_for_downstream",
@@ -293,7 +313,7 @@ static void sort_tasks(const json_t **at, size_t n, const char *key, bool down)
 		const json_t *t = at[i];
 		size_t k = i;
 		for (; k > 0; k--) {
-			int order = by_text(option_text(at[k - 1], key, ""), option_text(t, key, ""));
+			int order = by_key(at[k - 1], t, key);
 			if (down ? order >= 0 : order <= 0)
 				break;
 			at[k] = at[k - 1];
@@ -335,7 +355,7 @@ void get_tasks(struct call *c)
 	jw_key(w, "tasks");
 	jw_array(w);
 	for (size_t i = 0; i < n; i++)
-		write_task(w, at[i]);
+		write_task(w, at[i], v.data);
 	jw_end_array(w);
 	jw_kint(w, "total_entries", (int64_t)n);
 	jw_end_object(w);
@@ -350,7 +370,7 @@ void get_task(struct call *c)
 		return;
 	const json_t *t = find_task(v.data, task_id);
 	if (t) {
-		write_task(call_json(c), t);
+		write_task(call_json(c), t, v.data);
 		call_reply(c, 200);
 		return;
 	}

@@ -119,6 +119,11 @@ static void filter_after(struct call *c, struct where *w, const char *value)
 
 void get_event_log(struct call *c)
 {
+	int64_t id;
+	if (str_to_int64(call_param(c, "event_log_id"), &id) < 0) {
+		call_fail(c, 400, "'event_log_id' must be an integer");     /* told by who checks permissions, in Airflow */
+		return;
+	}
 	one_by_number(c, "event_log_id", INT64_MIN, "l.id = ?");
 }
 
@@ -279,7 +284,16 @@ static const struct field backfill_fields[] = {
 };
 static const struct filter backfill_filters[] = { { "dag_id", FILTER_TEXT, "b.dag_id" }, { NULL, FILTER_END } };
 static const struct order backfill_orders[] = { { "id", "b.id" }, { NULL, NULL } };
-const struct list_spec backfills_list = { .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id", .dag = "b.dag_id",
+static bool backfills_before(struct call *c)
+{
+	if (http_query(c->r, "dag_id"))
+		return true;
+	call_problem(c, "missing", "[\"query\",\"dag_id\"]", "Field required", "null", NULL);
+	call_problems(c);
+	return false;
+}
+
+const struct list_spec backfills_list = { .before = backfills_before, .key = "backfills", .fields = backfill_fields, .from = "backfill b LEFT JOIN dag d ON d.dag_id = b.dag_id", .dag = "b.dag_id",
 	.filters = backfill_filters, .orders = backfill_orders, .order = "id", .tie = "b.id", .missing = "Backfill not found" };
 
 static const struct filter ui_backfill_filters[] = {

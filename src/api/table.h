@@ -103,7 +103,7 @@ void api_one_reply(struct call *c, const struct list_spec *s, const char *condit
 
 /* ---- bodies ---- */
 enum body_kind { BODY_END, BODY_TEXT, BODY_INT, BODY_BOOL, BODY_TIME, BODY_AWARE_TIME, BODY_OBJECT, BODY_ANY, BODY_CHOICE,
-                 BODY_TEXTS, BODY_LIST };
+                 BODY_TEXTS, BODY_LIST, BODY_CHOICES };   /* CHOICES: a list of CHOICE, or of null */
 struct body_field {
 	const char *name;
 	enum body_kind kind;

@@ -176,9 +176,10 @@ static void filter_group(struct call *c, struct where *w, const char *value)
 		return;
 	if (group_tasks(c, call_param(c, "dag_id"), value, &found, &seen, &err) < 0)
 		call_refuse(c, error_http(err.code), "%s", err_text(&err));
-	else if (!seen)
+	else if (!seen) {
 		call_refuse(c, 404, "Task group %s not found", value);
-	else
+		c->refusal_reason = "not_found";
+	} else
 		where_texts(w, "t.task_id", found);
 }
 
@@ -367,7 +368,7 @@ void get_task_instance_dependencies(struct call *c)
 
 static const struct body_field tis_batch_fields[] = {
 	{ "dag_ids", BODY_TEXTS, .nullable = true }, { "dag_run_ids", BODY_TEXTS, .nullable = true }, { "task_ids", BODY_TEXTS, .nullable = true },
-	{ "state", BODY_LIST, .nullable = true }, RANGE("run_after", BODY_AWARE_TIME), RANGE("logical_date", BODY_AWARE_TIME),
+	{ "state", BODY_CHOICES, .nullable = true, .choices = TI_STATES }, RANGE("run_after", BODY_AWARE_TIME), RANGE("logical_date", BODY_AWARE_TIME),
 	RANGE("start_date", BODY_AWARE_TIME), RANGE("end_date", BODY_AWARE_TIME), RANGE("duration", BODY_ANY), { "pool", BODY_TEXTS, .nullable = true },
 	{ "queue", BODY_TEXTS, .nullable = true }, { "executor", BODY_TEXTS, .nullable = true }, { "page_offset", BODY_INT, .bounded = true },
 	{ "page_limit", BODY_INT, .bounded = true }, { "order_by", BODY_TEXT, .nullable = true }, { NULL, BODY_END }

@@ -3,6 +3,7 @@ DAGS = "/api/v2/dags"
 RUNS = DAGS + "/more/dagRuns"
 TIS = RUNS + "/{run}/taskInstances"
 X = TIS + "/first/xcomEntries"
+R1, R2 = "scheduled__2015-06-01T00:00:00+00:00", "scheduled__2015-06-02T00:00:00+00:00"
 MORE = []
 
 
@@ -19,6 +20,81 @@ ask("pause more", "PATCH", DAGS + "/more", {"is_paused": True})
 gets("providers", "/api/v2/providers", "", "limit=1", "limit=1&offset=1", "limit=x", "limit=0")
 gets("plugins", "/api/v2/plugins", "", "limit=1", "limit=x")
 gets("plugin errors", "/api/v2/plugins/importErrors", "")
+
+# ---- what is read
+M = DAGS + "/more"
+gets("details", M + "/details", "")
+gets("details unknown", DAGS + "/nowhere/details", "")
+gets("dag tasks", M + "/tasks", "", "order_by=-task_id", "order_by=operator_name", "order_by=bad")
+gets("dag task", M + "/tasks/g.b", "")
+gets("dag task mapped", M + "/tasks/mapped", "")
+gets("dag task unknown", M + "/tasks/nowhere", "")
+gets("dag versions", M + "/dagVersions", "", "version_number=1", "version_number=x", "bundle_name=nothing", "order_by=-version_number", "order_by=bad")
+gets("dag version", M + "/dagVersions/1", "")
+gets("dag version unknown", M + "/dagVersions/9", "")
+gets("dag version text", M + "/dagVersions/x", "")
+gets("source", "/api/v2/dagSources/more_manual", "version_number=1", "version_number=9", "version_number=x")
+gets("source unknown", "/api/v2/dagSources/nowhere", "")
+ask("source as image", "GET", "/api/v2/dagSources/more", None, Accept="image/png")
+gets("stats", "/api/v2/dagStats", "", "dag_ids=more", "dag_ids=nowhere")
+gets("tags", "/api/v2/dagTags", "", "tag_name_pattern=t", "order_by=-name", "order_by=bad", "limit=x")
+gets("warnings", "/api/v2/dagWarnings", "", "warning_type=bad", "order_by=bad")
+gets("import errors", "/api/v2/importErrors", "", "order_by=bad", "limit=x")
+gets("import error unknown", "/api/v2/importErrors/99", "")
+gets("import error text", "/api/v2/importErrors/x", "")
+gets("event log unknown", "/api/v2/eventLogs/999999", "")
+gets("event log text", "/api/v2/eventLogs/x", "")
+gets("event logs", "/api/v2/eventLogs", "event=nothing", "order_by=bad", "before=x")
+gets("jobs", "/api/v2/jobs", "job_type=nothing", "order_by=bad", "is_alive=x", "limit=x")
+gets("config", "/api/v2/config", "section=nowhere")
+ask("config as image", "GET", "/api/v2/config", None, Accept="image/png")
+gets("config value unknown", "/api/v2/config/section/core/option/nothing", "")
+gets("assets", "/api/v2/assets", "", "name_pattern=x", "uri_pattern=x", "dag_ids=more", "only_active=x", "order_by=bad", "limit=x")
+gets("asset unknown", "/api/v2/assets/99", "")
+gets("asset text", "/api/v2/assets/x", "")
+gets("asset aliases", "/api/v2/assets/aliases", "", "name_pattern=x", "order_by=bad")
+gets("asset alias unknown", "/api/v2/assets/aliases/99", "")
+gets("asset events", "/api/v2/assets/events", "", "asset_id=1", "asset_id=x", "source_dag_id=more", "order_by=bad", "timestamp_gte=x")
+gets("backfills", "/api/v2/backfills", "dag_id=more", "", "order_by=bad")
+gets("backfill unknown", "/api/v2/backfills/99", "")
+gets("upstream events", RUNS + "/{run}/upstreamAssetEvents", "")
+gets("upstream events unknown", RUNS + "/nowhere/upstreamAssetEvents", "")
+gets("tries", TIS + "/g.b/tries", "")
+gets("tries of a copy", TIS + "/mapped/1/tries", "")
+gets("tries unknown", TIS + "/nowhere/tries", "")
+gets("try", TIS + "/g.b/tries/1", "", "map_index=1")
+gets("try of a copy", TIS + "/mapped/1/tries/1", "")
+gets("try unknown", TIS + "/g.b/tries/9", "")
+gets("try text", TIS + "/g.b/tries/x", "")
+gets("links", TIS + "/first/links", "", "try_number=1", "try_number=9", "map_index=x")
+gets("links unknown", TIS + "/nowhere/links", "")
+gets("dependencies", TIS + "/first/dependencies", "")
+gets("dependencies of a copy", TIS + "/mapped/1/dependencies", "")
+gets("external log", TIS + "/first/externalLogUrl/1", "", "map_index=x")
+gets("wait", RUNS + "/{run}/wait", "interval=1", "interval=1&result=first&result=mapped", "interval=0", "interval=x", "")
+gets("wait unknown", RUNS + "/nowhere/wait", "interval=1")
+gets("group filter", TIS, "task_group_id=g.inner", "task_group_id=nowhere")
+ask("runs list", "POST", DAGS + "/~/dagRuns/list", {"dag_ids": ["more"], "states": ["failed", "success"], "order_by": "run_after"})
+ask("runs list page", "POST", DAGS + "/~/dagRuns/list", {"page_limit": 1, "page_offset": 1, "order_by": "-run_after"})
+ask("runs list bad", "POST", DAGS + "/~/dagRuns/list", {"states": ["bad"], "page_limit": -1, "order_by": 5})
+ask("runs list bad order", "POST", DAGS + "/~/dagRuns/list", {"order_by": "bad"})
+ask("tasks list", "POST", DAGS + "/~/dagRuns/~/taskInstances/list", {"dag_ids": ["more"], "dag_run_ids": [R1], "task_ids": ["g.b", "mapped"], "order_by": "map_index"})
+ask("tasks list bad", "POST", DAGS + "/~/dagRuns/~/taskInstances/list", {"state": ["bad"], "page_limit": "x"})
+ask("clear run dry", "POST", RUNS + "/{run}/clear", {"only_failed": True})
+ask("clear run unknown", "POST", RUNS + "/nowhere/clear", {})
+ask("clear run both", "POST", RUNS + "/{run}/clear", {"only_failed": True, "only_new": True})
+ask("run note", "PATCH", RUNS + "/{run}", {"note": "n"})
+ask("run note empty", "PATCH", RUNS + "/{run}", {"note": ""})
+ask("run state same", "PATCH", RUNS + "/{run}", {"state": "failed"})
+ask("run state bad", "PATCH", RUNS + "/{run}", {"state": "running"})
+ask("run nothing", "PATCH", RUNS + "/{run}", {})
+ask("run delete unknown", "DELETE", RUNS + "/nowhere")
+ask("favorite", "POST", M + "/favorite")
+ask("favorite again", "POST", M + "/favorite")
+ask("unfavorite", "POST", M + "/unfavorite")
+ask("unfavorite again", "POST", M + "/unfavorite")
+ask("favorite unknown", "POST", DAGS + "/nowhere/favorite")
+ask("delete unknown dag", "DELETE", DAGS + "/nowhere")
 
 # ---- XComs
 gets("xcoms", X, "", "xcom_key_pattern=return", "xcom_key=return_value", "map_index=-1", "map_index=0", "map_index=x", "map_index=-2", "limit=1&offset=1",
@@ -144,7 +220,6 @@ ask("clear tasks past", "POST", CLEAR, {"dag_run_id": "scheduled__2015-06-02T00:
 ask("clear tasks unknown run", "POST", CLEAR, {"dag_run_id": "nowhere"})
 
 # ---- runs
-R1, R2 = "scheduled__2015-06-01T00:00:00+00:00", "scheduled__2015-06-02T00:00:00+00:00"
 for name in ("one", "two", "three"):
     ask(f"trigger {name}", "POST", DAGS + "/more_manual/dagRuns", {"logical_date": None, "dag_run_id": name})
 MANUAL = DAGS + "/more_manual/dagRuns"

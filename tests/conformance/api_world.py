@@ -57,8 +57,16 @@ def answer(method, status, headers, data, norm):
     else:
         body = text if len(text) < 200 else "<long text>"
     if isinstance(body, dict):
-        body = token(logs_of(in_order(body, method)))
+        body = token(logs_of(tasks_in_order(in_order(body, method))))
     return {"status": status, "headers": kept, "body": settle(norm(body))}
+
+
+def tasks_in_order(body):
+    """Whom a task leads to is a set."""
+    for task in body["tasks"] if isinstance(body.get("tasks"), list) else [body]:
+        if isinstance(task.get("downstream_task_ids"), list):
+            task["downstream_task_ids"].sort()
+    return body
 
 
 def in_order(body, method):

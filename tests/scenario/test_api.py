@@ -55,7 +55,7 @@ class Open(unittest.TestCase):
                             "try_number=2": 0, "map_index=-1": 9, "task_display_name_pattern=T2": 3, "task_group_id=g": 3, "executor=x": 0, "duration_lt=1": 9}.items():
             with self.subTest(query):
                 self.assertEqual(self.s.get(base + query)["total_entries"], want)
-        self.fails(404, "GET", base + "task_group_id=nope", "Task group nope not found")
+        self.fails(404, "GET", base + "task_group_id=nope", {"reason": "not_found", "message": "Task group nope not found"})
 
     def test_cursor(self):
         seen, cursor = [], ""
@@ -76,14 +76,14 @@ class Open(unittest.TestCase):
     def test_every_list_has_its_shape(self):
         for path, key in {"/dags": "dags", "/variables": "variables", "/connections": "connections", "/pools": "pools", "/importErrors": "import_errors", "/eventLogs": "event_logs",
                           "/jobs": "jobs", "/dags/d0/dagVersions": "dag_versions", "/dagWarnings": "dag_warnings", "/dagTags": "tags", "/assets": "assets",
-                          "/assets/aliases": "asset_aliases", "/assets/events": "asset_events", "/backfills": "backfills", "/dagStats": "dags", "/dags/d0/tasks": "tasks",
+                          "/assets/aliases": "asset_aliases", "/assets/events": "asset_events", "/backfills?dag_id=d0": "backfills", "/dagStats": "dags", "/dags/d0/tasks": "tasks",
                           "/dags/d0/dagRuns/scheduled__0/taskInstances/t0/xcomEntries": "xcom_entries"}.items():
             with self.subTest(path):
                 got = self.s.get(path)
                 self.assertIsInstance(got[key], list)
                 self.assertIsInstance(got["total_entries"], int)
                 if path not in ("/dagStats", "/dags/d0/tasks"):
-                    self.fails(422, "GET", path + "?limit=x")
+                    self.fails(422, "GET", path + ("&" if "?" in path else "?") + "limit=x")
 
     # ---- errors ----
 
