@@ -71,6 +71,15 @@ def _run_event(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _upload_log(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    sdk_private.upload_log(question)
+    return {}
+
+
+def _fetch_log(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.fetch_log(question)
+
+
 def _providers(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"providers": sdk_private.providers()}
 
@@ -114,6 +123,8 @@ QUESTIONS = {
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,
     "run_event": _run_event,
+    "upload_log": _upload_log,
+    "fetch_log": _fetch_log,
     "providers": _providers,
     "plugins": _plugins,
     "openapi_api": _openapi_api,

@@ -857,6 +857,48 @@ def connection_forms() -> list[dict[str, Any]]:
     return [form.model_dump(mode="json") for form in HookMetaService.hook_meta_data()]
 
 
+def _remote_log(question: dict[str, Any]) -> tuple[Any, Any]:
+    """What [logging] remote_logging configures, and the task instance that it is asked about."""
+    from airflow.api_fastapi.execution_api.datamodels.taskinstance import TaskInstance
+    from airflow.sdk.log import load_remote_log_handler
+
+    remote = load_remote_log_handler()
+    if remote is None:
+        raise LookupError(
+            "remote_logging is on, but nothing is there to keep logs: [logging] remote_base_log_folder names no store whose "
+            "provider is installed, and the module of logging_config_class has no REMOTE_TASK_LOG"
+        )
+    return remote, TaskInstance.model_validate(_known(TaskInstance, question["ti"]))
+
+
+def upload_log(question: dict[str, Any]) -> None:
+    """Hand a try's log, and those of its triggers, to the remote store."""
+    import glob
+
+    from airflow.sdk.configuration import conf
+
+    remote, ti = _remote_log(question)
+    base = conf.get("logging", "base_log_folder")
+    beside = glob.glob(glob.escape(os.path.join(base, question["path"])) + ".trigger.*.log")
+    for path in (question["path"], *(os.path.relpath(name, base) for name in sorted(beside))):
+        remote.upload(path, ti)
+
+
+def fetch_log(question: dict[str, Any]) -> dict[str, Any]:
+    """Read a try's log from the remote store into a file of its own, which whoever asked removes."""
+    import tempfile
+
+    remote, ti = _remote_log(question)
+    sources, logs = (getattr(remote, "stream", None) or remote.read)(question["path"], ti)
+    if not logs:
+        return {"sources": list(sources or ()), "file": None}
+    with tempfile.NamedTemporaryFile("w", prefix="updraft-log-", suffix=".log", delete=False, encoding="utf-8") as file:
+        for part in logs:
+            for text in [part] if isinstance(part, str) else part:
+                file.write(text if text.endswith("\n") else text + "\n")
+    return {"sources": list(sources or ()), "file": file.name}
+
+
 def params_from(serialized: list[Any]) -> Any:
     """A ParamsDict of the `params` of a serialized DAG: [[name, {default, schema, description}], ...]."""
     from airflow.sdk.definitions.param import Param, ParamsDict

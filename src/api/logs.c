@@ -1,9 +1,11 @@
 /* logs: a try's log file as JSON, or as a stream of JSON lines. The file is read as it is sent, a piece at a time, so that a
  * large log costs no memory and a thousand open tails cost little. */
+#include "api/ask.h"
 #include "api/auth.h"
 #include "api/handlers.h"
 #include "exec/logmerge.h"
 #include "exec/logpath.h"
+#include "loop/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -25,6 +27,7 @@ struct reader {
 	bool null_times;                 /* the JSON answer about a try without a log writes null timestamps, as Airflow's does */
 	bool started, follow, comma;
 	bool deferred;                   /* seen to wait for a trigger while it was followed */
+	json_t *sources;                 /* where a remote log came from; NULL: it is a file of this host */
 	char *token;                     /* of a JSON answer; NULL: the log has ended */
 };
 
@@ -41,15 +44,15 @@ static char *log_path(struct call *c, int64_t map_index, int64_t try_number, str
 
 /* ---- what is known of the try ---- */
 
-struct try_state { bool known, live; char state[24]; usec_t updated; };
+struct try_state { bool known, live; char state[24]; usec_t updated; char id[37], version[37]; };
 
 static int find_try(struct call *c, int64_t map_index, int64_t try_number, struct try_state *ret, struct err *err)
 {
 	CLEANUP(rows_close) struct rows r = {0};
 	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(call_param(c, "dag_run_id")), v_text(call_param(c, "task_id")), v_int(map_index),
 	                   v_int(try_number) };
-	int rc = store_query_text(c->api->db, "SELECT t.state, t.updated FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1 "
-		"AND r.run_id = ?2 AND t.task_id = ?3 AND t.map_index = ?4 AND t.try_number = ?5 UNION ALL SELECT t.state, t.updated FROM task_try t "
+	int rc = store_query_text(c->api->db, "SELECT t.state, t.updated, t.id, t.version FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1 "
+		"AND r.run_id = ?2 AND t.task_id = ?3 AND t.map_index = ?4 AND t.try_number = ?5 UNION ALL SELECT t.state, t.updated, t.ti, t.version FROM task_try t "
 		"JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1 AND r.run_id = ?2 AND t.task_id = ?3 AND t.map_index = ?4 AND t.try_number = ?5 LIMIT 1",
 		v, 5, &r, err);
 	if (rc >= 0)
@@ -59,6 +62,11 @@ static int find_try(struct call *c, int64_t map_index, int64_t try_number, struc
 		return rc;
 	snprintf(ret->state, sizeof ret->state, "%s", row_text(&r, 0) ? row_text(&r, 0) : "");
 	ret->updated = row_time(&r, 1);
+	struct uuid id;
+	row_uuid(&r, 2, &id);
+	uuid_format(&id, ret->id);
+	row_uuid(&r, 3, &id);
+	uuid_format(&id, ret->version);
 	ret->live = streq(ret->state, "running") || streq(ret->state, "deferred") || streq(ret->state, "queued") || streq(ret->state, "restarting");
 	return 0;
 }
@@ -152,6 +160,7 @@ static void reader_free(void *arg)
 	buf_clear(&x->pending);
 	freep(&x->path);
 	freep(&x->token);
+	json_decref(x->sources);
 	call_release(x->c);
 	free(x);
 }
@@ -170,9 +179,13 @@ static void begin(struct reader *x, struct buf *out)
 	if (x->at > 0)
 		return;   /* a later part of the same log */
 	put_event(x, out, "::group::Log message source details");
-	if (x->fd >= 0)
+	size_t i;
+	json_t *source;
+	json_array_foreach(x->sources, i, source)
+		put_event(x, out, json_is_string(source) ? json_string_value(source) : "");
+	if (x->fd >= 0 && !x->sources)
 		put_event(x, out, x->path);
-	for (size_t i = 1; x->merge && logmerge_path(x->merge, i); i++)
+	for (i = 1; x->merge && logmerge_path(x->merge, i); i++)
 		put_event(x, out, logmerge_path(x->merge, i));
 	put_event(x, out, "::endgroup::");
 }
@@ -342,11 +355,49 @@ static void reply_no_try(struct call *c, const struct try_state *s, bool lines)
 	call_release(c);
 }
 
+static void send_reader(struct call *c, struct reader *x, const struct try_state *s, bool full)
+{
+	struct stat st = {0};
+	if (!x->sources && merge_from(x, 0))
+		logmerge_more(x->merge, !s->live);
+	if (x->fd >= 0 && fstat(x->fd, &st) == 0)
+		x->end = s->live && !x->follow ? whole_lines(x->fd, x->at, st.st_size) : st.st_size;
+	if (x->end < x->at)
+		x->end = x->at;
+	if (s->live && !x->lines)
+		x->token = continuation(c, x->end, full);
+	start_stream(c, x);
+}
+
+/* ---- a log that only the remote store has ---- */
+
+struct wanted { struct reader *x; struct try_state s; bool full; };
+
+static void on_fetched(struct call *c, const json_t *result, const char *error)
+{
+	struct wanted *w = c->state;
+	const char *file = jg_str(result, "file", NULL);
+	if (error)
+		log_warning("the remote log of %s: %s", w->x->path, error);
+	w->x->sources = error ? json_pack("[s+]", "The remote log could not be read: ", error) : json_incref(json_object_get(result, "sources"));
+	if (file && (w->x->fd = open(file, O_RDONLY | O_CLOEXEC)) >= 0)
+		unlink(file);
+	send_reader(c, w->x, &w->s, w->full);
+	call_release(c);
+}
+
+static json_t *remote_question(struct call *c, const char *path, int64_t map_index, int64_t try_number, const struct try_state *s)
+{
+	const size_t root = strlen(config_str(c->api->cfg, OPT_logging_base_log_folder)) + 1;
+	return json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:s}}", "what", "fetch_log", "path", path + root, "ti", "id", s->id, "dag_id", call_param(c, "dag_id"),
+		"run_id", call_param(c, "dag_run_id"), "task_id", call_param(c, "task_id"), "map_index", (json_int_t)map_index, "try_number",
+		(json_int_t)try_number, "hostname", "", "dag_version_id", s->version);
+}
+
 static void send_log(struct call *c, int64_t map_index, int64_t try_number, const struct try_state *s, bool lines)
 {
 	bool full = false;
 	int64_t at;
-	struct stat st = {0};
 	query_bool(c, "full_content", &full);
 	if (call_problems(c) || !read_token(c, &at, &full))
 		return;
@@ -358,15 +409,14 @@ static void send_log(struct call *c, int64_t map_index, int64_t try_number, cons
 	}
 	struct reader *x = xcalloc(1, sizeof *x);
 	*x = (struct reader){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .lines = lines, .at = lines ? 0 : at, .follow = lines && s->live };
-	if (merge_from(x, 0))
-		logmerge_more(x->merge, !s->live);
-	if (x->fd >= 0 && fstat(x->fd, &st) == 0)
-		x->end = s->live && !x->follow ? whole_lines(x->fd, x->at, st.st_size) : st.st_size;
-	if (x->end < x->at)
-		x->end = x->at;
-	if (s->live && !lines)
-		x->token = continuation(c, x->end, full);
-	start_stream(c, x);
+	if (x->fd >= 0 || s->live || !config_bool(c->api->cfg, OPT_logging_remote_logging)) {
+		send_reader(c, x, s, full);
+		return;
+	}
+	struct wanted *w = arena_alloc(&c->r->arena, sizeof *w);
+	*w = (struct wanted){ x, *s, full };
+	c->state = w;
+	call_ask(c, remote_question(c, path, map_index, try_number, s), false, on_fetched);
 }
 
 void get_log(struct call *c)

@@ -345,6 +345,7 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
     engine_fail(e, &err, "writing down the end of a try");
     return;
   }
+  engine_upload_log(e, c);
   if (c->terminal) {
     engine_child_drop(e, c);
     return;

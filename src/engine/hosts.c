@@ -8,6 +8,7 @@
 
 #define UNPROMPTED 4294967295u
 #define ASK_DEADLINE (30 * USEC_SEC)
+#define UPLOAD_DEADLINE (15 * 60 * USEC_SEC)     /* many tries may end at once, and their logs go one after another */
 #define RESTART_AFTER (USEC_SEC / 4)
 
 struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; host_answer_fn answer; int64_t about; };
@@ -71,7 +72,8 @@ static void ask_for(struct engine *e, const char *dag_id, bool timetable, json_t
     e->host->timer = loop_timer(e->loop, on_deadline, e);
   }
   struct python_host *h = e->host;
-  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .answer = answer, .about = about, .until = loop_monotonic() + ASK_DEADLINE};
+  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .answer = answer, .about = about, 
+                  .until = loop_monotonic() + (streq(jg_str(body, "what", ""), "upload_log") ? UPLOAD_DEADLINE : ASK_DEADLINE)};
   json_object_set_new(body, "type", json_string("Ask"));
   json_object_set_new(body, "ask", json_integer(a.id));
   vec_push(&h->asks, a);
@@ -98,6 +100,23 @@ void engine_ask(struct engine *e, const struct dag *dag, const char *what, json_
   json_object_set_new(body, "dag_id", json_string(dag->dag_id));
   json_object_set_new(body, "file", file_json(e, dag));
   ask_for(e, dag->dag_id, false, body, answer, about);
+}
+
+/* The log of a try whose process has left. */
+void engine_upload_log(struct engine *e, const struct child *c)
+{
+  if (!config_bool(e->cfg, OPT_logging_remote_logging)) return;
+  CLEANUP(err_clear) struct err err = {0};
+  CLEANUP(buf_clear) struct buf path = {0};
+  const struct task_instance *ti = engine_ti_of(e, c, &err);
+  if (!ti) {
+    log_warning("the log of try %s is not uploaded: its task instance is gone%s%s", c->token, err_text(&err)[0] ? ": " : "", err_text(&err));
+    return;
+  }
+  struct task_instance then = *ti;
+  then.try_number = c->try_number;
+  engine_log_path(e, &then, &path);
+  ask(e, ti->run->dag->dag_id, false, json_pack("{s:s,s:s,s:o}", "what", "upload_log", "path", path.data + strlen(e->log_root) + 1, "ti", ti_json(e, &then)));
 }
 
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why)

@@ -145,6 +145,7 @@ json_t *dag_run_json(struct engine *e, const struct dag_run *run);
 
 /* requests.c: what a child asks */
 void engine_request(struct engine *e, struct child *c, const void *frame, size_t n);
+struct task_instance *engine_ti_of(struct engine *e, const struct child *c, struct err *err);   /* brought back when its run has left the memory; NULL: gone */
 void engine_acknowledge(struct engine *e, struct child *c, int64_t id);   /* [id] */
 void requests_core_reply(struct engine *e, const struct action *a);   /* the core answered a TriggerDagRun of a task */
 
@@ -205,6 +206,7 @@ void figures_beat(struct engine *e);
 
 /* hosts.c: what the Python host answers or does for us */
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why);   /* last: whose end ended the run; NULL */
+void engine_upload_log(struct engine *e, const struct child *c);      /* to the remote store, when there is one */
 void engine_run_event(struct engine *e, struct dag_run *run, enum run_state state, const char *msg);   /* to the listeners of plugins */
 void engine_ti_callback(struct engine *e, struct task_instance *ti);
 /* The question `what` about a DAG. result: NULL when it could not be answered (that was logged). body is taken over. Nothing is

@@ -327,9 +327,14 @@ static void store_failed_under(struct engine *e, struct child *c, struct err *er
  * run, ended meanwhile, has left the memory: it is brought back for this request. NULL: no such instance. */
 static struct task_instance *asking_ti(struct engine *e, const struct child *c, struct err *err)
 {
+  return c->terminal ? engine_ti_of(e, c, err) : core_find_ti(e->core, &c->ti);
+}
+
+struct task_instance *engine_ti_of(struct engine *e, const struct child *c, struct err *err)
+{
   struct task_instance *ti = core_find_ti(e->core, &c->ti);
   int64_t run = 0;
-  if (ti || !c->terminal) return ti;
+  if (ti) return ti;
   int r = store_get_int(e->db, SQL_ti_run_of, 0, &run, err, v_uuid(&c->ti));
   if (r == 0 && run) r = engine_load_run(e, run, err);
   return r == 0 ? core_find_ti(e->core, &c->ti) : NULL;

@@ -48,7 +48,6 @@ REFUSED = [
     ("core", "simple_auth_manager_users", "bob:king", "viewer, user, op"),
     ("core", "default_pool_task_slot_count", "-2", "-1 or more"),
     ("core", "daemon_umask", "0o99", "octal"),
-    ("logging", "remote_logging", "True", "not served"),
     ("logging", "logging_level", "LOUD", "DEBUG"),
     ("logging", "min_length_masked_secret", "x", "0 or more"),
     ("logging", "dag_processor_log_target", "stdout", "child_process_log_directory"),

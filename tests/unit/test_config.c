@@ -229,8 +229,7 @@ static void test_refusals(void **state)
 		{NULL, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=[", {"JSON"}},
 		{NULL, "AIRFLOW__CORE__EXECUTOR=CeleryExecutor", {"CeleryExecutor", "not served", "executor = LocalExecutor"}},
 		{NULL, "AIRFLOW__CORE__EXECUTOR=LocalExecutor,KubernetesExecutor", {"KubernetesExecutor"}},
-		{NULL, "AIRFLOW__LOGGING__REMOTE_LOGGING=True", {"[logging] remote_logging = True", "not served"}},
-		{"[core]\nremote_logging = True\n", NULL, {"[logging] remote_logging = True", "airflow.cfg line 2"}},
+		{"[traces]\notel_on = True\n", NULL, {"[traces] otel_on = True", "airflow.cfg line 2"}},
 		{NULL, "AIRFLOW__CORE__AUTH_MANAGER=mine.Manager", {"mine.Manager", "simple auth manager"}},
 		{NULL, "AIRFLOW__CORE__MULTI_TEAM=True", {"multi_team"}},
 		{NULL, "AIRFLOW__SENTRY__SENTRY_ON=True", {"sentry_on"}},
@@ -263,11 +262,11 @@ static void test_refusals(void **state)
 static void test_all_at_once(void **state)
 {
 	(void)state;
-	struct place *p = place_new("[core]\nexecutor = DaskExecutor\nparallelism = x\n[sentry]\nsentry_on = yes\n[logging]\nremote_logging = 1\n", NULL);
+	struct place *p = place_new("[core]\nexecutor = DaskExecutor\nparallelism = x\n[sentry]\nsentry_on = yes\n[traces]\notel_on = 1\n", NULL);
 	struct config *c = load(p, 0);
 	struct err e = {0};
 	assert_int_equal(config_check(c, &e), E_CONFIG);
-	static const char *const says[] = {"for 4 reasons", "executor = DaskExecutor", "parallelism = x", "sentry_on = yes", "remote_logging = 1"};
+	static const char *const says[] = {"for 4 reasons", "executor = DaskExecutor", "parallelism = x", "sentry_on = yes", "otel_on = 1"};
 	for (size_t i = 0; i < ARRAY_LEN(says); i++)
 		assert_non_null(strstr(err_text(&e), says[i]));
 	err_clear(&e);
@@ -332,7 +331,7 @@ static void test_lint(void **state)
 	static const char *const env[] = {"AIRFLOW__CORE__PARALELISM=3", "AIRFLOW__API__WORKER_TIMEOUT=60", "AIRFLOW__NONSENSE=1",
 	                                  "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=file:///x", "AIRFLOW__CORE__FERNET_KEY_CMD=true", NULL};
 	struct place *p = place_new("[core]\nsql_alchemy_conn = postgres://h/d\nexecutor = SequentialExecutor\ncheck_slas = True\n[celery]\nbroker_url = x\n"
-	                            "[mine]\nkey = v\n[logging]\nremote_logging = True\n[api]\nport = x\nworkers = 1\nfrobnicate = 1\n", env);
+	                            "[mine]\nkey = v\n[logging]\nsecret_mask_adapter = True\n[api]\nport = x\nworkers = 1\nfrobnicate = 1\n", env);
 	struct config *c = load(p, 0);
 	struct lint l = {0};
 	config_lint(c, &l);
@@ -344,7 +343,7 @@ static void test_lint(void **state)
 		{LINT_ACCEPTED, "broker_url", "Celery"},
 		{LINT_ACCEPTED, "worker_timeout", "no Python web server"},
 		{LINT_REFUSED, "sql_alchemy_conn", "only SQLite is served so far"},
-		{LINT_REFUSED, "remote_logging", "not served"},
+		{LINT_REFUSED, "secret_mask_adapter", "not served"},
 		{LINT_WRONG, "port", "a whole number from 0 to 65535"},
 		{LINT_UNKNOWN, "paralelism", "did you mean parallelism?"},
 		{LINT_UNKNOWN, "frobnicate", "your own code"},
