@@ -40,6 +40,7 @@ int auth_account(const struct auth *a, const char *user, struct auth_account *re
 /* what the user's roles give beyond the built-in ones, as permit.c reads it; malloc'd, NULL or "" for nothing */
 int auth_grants(const struct auth *a, const char *user, char **ret, struct err *err);
 
+#define AUTH_FREE_TRIES 5
 /* lock-out (lockout.c): after 5 failures for a name from an address, or 30 from an address, each further try must wait, up to 5 minutes */
 int auth_wait(struct store *db, const char *user, const char *remote, usec_t now, usec_t *ret, struct err *err);   /* 0: may try */
 int auth_failed(struct store *db, const char *user, const char *remote, usec_t now, struct err *err);

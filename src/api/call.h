@@ -67,6 +67,7 @@ struct api {
 	struct audits *audits;
 	struct origins *origins;
 	struct metrics metrics;
+	struct login *logins;           /* being checked now (login.c) */
 	struct answers *answers;        /* of the Execution API, as the next one */
 	struct task_tokens *task_tokens;
 	struct beats *task_beats;

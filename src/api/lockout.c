@@ -5,7 +5,7 @@
 #include "loop/loop.h"
 #include "store/store.h"
 
-#define FREE_FOR_NAME 5
+#define FREE_FOR_NAME AUTH_FREE_TRIES
 #define FREE_FOR_ADDRESS 30
 #define LONGEST_WAIT (300 * USEC_SEC)
 #define FORGET (3600 * USEC_SEC)

@@ -11,6 +11,8 @@
 /* ---- what a login ends with ---- */
 
 struct login {
+	struct login *next_running;
+	struct api *api;
 	struct call *c;
 	struct auth_account account;
 	char *user, *password, *next;   /* in the request's arena */
@@ -108,8 +110,22 @@ static void hash_work(void *arg)
 	l->good = same && l->account.known;
 }
 
+/* A burst of guesses arrives before the first of them has been found wrong: no more at a time than would be free. */
+static bool too_many_running(const struct api *api, const char *user, const char *remote)
+{
+	int n = 0;
+	for (const struct login *l = api->logins; l; l = l->next_running)
+		n += !l->gone && streq(l->user, user) && streq(l->c->r->remote, remote);
+	return n >= AUTH_FREE_TRIES;
+}
+
 static void login_free(struct login *l)
 {
+	for (struct login **p = &l->api->logins; *p; p = &(*p)->next_running)
+		if (*p == l) {
+			*p = l->next_running;
+			break;
+		}
 	freep(&l->account.hash);
 	if (l->password)
 		explicit_bzero(l->password, strlen(l->password));
@@ -178,6 +194,8 @@ static void login_start(struct call *c, const char *user, const char *password, 
 		call_fail_err(c, &err);   /* not counted is not tried */
 		return;
 	}
+	if (!wait && too_many_running(c->api, user, c->r->remote))
+		wait = USEC_SEC;
 	if (wait) {
 		c->api->metrics.logins_waiting++;
 		int64_t seconds = (wait + USEC_SEC - 1) / USEC_SEC;
@@ -190,8 +208,9 @@ static void login_start(struct call *c, const char *user, const char *password, 
 		return;
 	}
 	struct login *l = xcalloc(1, sizeof *l);
-	*l = (struct login){ .c = c, .user = arena_strdup(&c->r->arena, user), .password = xstrdup(password),
+	*l = (struct login){ .api = c->api, .next_running = c->api->logins, .c = c, .user = arena_strdup(&c->r->arena, user), .password = xstrdup(password),
 	                     .next = arena_strdup(&c->r->arena, next), .lifetime = lifetime, .page = page, .basic = basic };
+	c->api->logins = l;
 	if (auth_mode(a) == AUTH_SIMPLE)
 		check_simple(l);
 	else

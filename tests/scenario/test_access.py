@@ -1,6 +1,6 @@
 """Who sees what: a user whose roles reach one DAG and not the other, over every route that takes an id or lists (IDOR); a DAG file's
 access_control; lock-out across restarts. UPDRAFT_BUILD names the build directory."""
-import json, pathlib, re, subprocess, sys, unittest
+import json, pathlib, re, socket, subprocess, sys, unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from api_kit import Home, PROBE, ROOT, Server, T0
@@ -169,6 +169,28 @@ class Audit(unittest.TestCase):
 
 
 class LockOut(unittest.TestCase):
+    def test_a_burst(self):
+        """guesses that arrive together, before one has been found wrong"""
+        home = password_home()
+        self.addCleanup(home.close)
+        add_user(home, "eva", "Viewer")
+        s = Server(home)
+        self.addCleanup(s.stop)
+        body = json.dumps({"username": "eva", "password": "wrong"}).encode()
+        request = b"POST /auth/token HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        sockets = [socket.create_connection(("127.0.0.1", s.port), timeout=120) for _ in range(60)]
+        for c in sockets:
+            c.sendall(request)
+        answers = []
+        for c in sockets:
+            got = b""
+            while chunk := c.recv(65536):
+                got += chunk
+            answers.append(int(got.split()[1]))
+            c.close()
+        self.assertEqual(set(answers), {401, 429})
+        self.assertLess(answers.count(401), 10)
+
     def test_restart_and_address(self):
         home = password_home()
         add_user(home, "eva", "Viewer")

@@ -34,7 +34,7 @@ static int do_trigger(struct store *db, const json_t *a, struct buf *result, str
 		rc = store_run(db, SQL_run_insert, err, v_int(id), v_text(dag_id), v_text(run_id), v_text("manual"), v_text("queued"), v_null(), v_null(),
 			v_null(), v_null(), v_time(now), v_time(now), v_null(), v_null(), v_null(), v_text(jg_str(a, "triggered_by", NULL)),
 			v_text(jg_str(a, "user", NULL)), v_text(jg_str(a, "partition_key", NULL)), v_null(), v_int(0), v_null(), v_null(), v_text(conf), v_null(),
-			v_null(), v_time(now));
+			v_null(), v_time(now), v_null());
 	if (rc == 0)
 		buf_printf(result, ",\"result\":{\"dag_id\":\"%s\",\"run_id\":\"%s\",\"id\":%lld}", dag_id, run_id, (long long)id);
 	return rc;
@@ -52,7 +52,7 @@ static int do_mark(struct store *db, const json_t *a, const char *state, struct 
 	CLEANUP(freep) char *type = xstrdup(row_text(&r, 3));
 	rows_close(&r);
 	return store_run(db, SQL_run_update, err, v_int(id), v_text(type), v_text(state), v_null(), v_null(), v_null(), v_null(), v_time(after), v_null(),
-		v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_int(0), v_null(), v_null(), v_text("{}"), v_time(loop_now()));
+		v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_int(0), v_null(), v_null(), v_text("{}"), v_time(loop_now()), v_null());
 }
 
 static int apply_one(struct store *db, const char *kind, const json_t *a, struct buf *result, struct err *err)
