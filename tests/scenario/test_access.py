@@ -8,7 +8,7 @@ from api_kit import Home, PROBE, ROOT, Server, T0
 MINE, OTHERS = "mine", "not_for_eva"
 OF_DAGS = ["DAG Runs", "Task Instances", "Task Logs", "XComs", "DAG Code", "DAG Versions", "DAG Warnings", "DAG Dependencies", "HITL Detail", "Audit Logs"]
 # of no DAG, and no role of hers has them
-NOT_FOR_EVA = tuple(f"/api/v2/{p}" for p in ("config", "connections", "plugins", "pools", "providers", "variables")) + ("/ui/teams", "/ui/connections")
+NOT_FOR_EVA = tuple(f"/api/v2/{p}" for p in ("config", "connections", "plugins", "pools", "providers", "variables")) + ("/ui/teams", "/ui/connections", "/ui/structure/structure_data")
 ELSE = ["ImportError", "Assets", "Asset Aliases", "Jobs"]
 
 
@@ -104,16 +104,25 @@ class OneDagOfTwo(unittest.TestCase):
                 if "{" not in template and not template.startswith(("/auth/", *NOT_FOR_EVA)):
                     self.assertNotEqual(status, 403, "narrow it (list_spec.dag, .narrow, or where_dags and permit.c's narrows)")
         for path, key, mine, all_ in (("dags", "dags", 1, 2), ("dags/~/dagRuns", "dag_runs", 1, 2), ("dags/~/dagRuns/~/taskInstances", "task_instances", 3, 6),
-                                      ("eventLogs", "event_logs", 1, 2), ("backfills?dag_id=", "backfills", 1, 2), ("importErrors", "import_errors", 1, 2),
+                                      ("eventLogs", "event_logs", 1, 2), ("importErrors", "import_errors", 1, 2),
                                       ("dagTags", "tags", 1, 2), ("dagStats", "dags", 1, 2), ("dags/~/dagVersions", "dag_versions", 1, 2)):
             with self.subTest(path):
                 for who, n in (("eva", mine), ("root", all_)):
-                    path = path.removesuffix("?dag_id=")
                     status, text = self.ask(who, "GET", "/api/v2/" + path)
                     self.assertEqual(status, 200, text)
                     got = json.loads(text)
                     rows = [r for r in got[key] if key != "event_logs" or r["dag_id"]]
                     self.assertEqual(len(rows), n, rows)
+
+    def test_dags_in_queries(self):
+        for path in ("/api/v2/backfills?dag_id={}", "/ui/structure/structure_data?dag_id={}", "/api/v2/dags?dag_id={}", "/api/v2/eventLogs?dag_id={}"):
+            for who, dag_id, told in (("eva", MINE, True), ("eva", OTHERS, False), ("root", OTHERS, True)):
+                status, text = self.ask(who, "GET", path.format(dag_id))
+                with self.subTest(path, who=who, dag_id=dag_id):
+                    if told:
+                        self.assertNotIn(status, (401, 403), text)
+                    else:
+                        self.assertTrue(status == 403 or dag_id.encode() not in text, text)
 
     def test_batches(self):
         for path, key, n in (("dagRuns/list", "dag_runs", 1), ("dagRuns/~/taskInstances/list", "task_instances", 3)):
