@@ -294,6 +294,14 @@ static void where_runs(struct where *w, const char *sql, const json_t *keys)
 
 static void would_clear(struct call *c, const struct clearing *x)
 {
+	if (jg_bool(c->body, "only_new", false)) {
+		size_t n = json_array_size(x->keys);
+		int64_t *runs = arena_alloc(&c->r->arena, (n + 1) * sizeof *runs);
+		for (size_t i = 0; i < n; i++)
+			runs[i] = json_integer_value(json_array_get(json_array_get(x->keys, i), 2));
+		new_tasks_reply(c, runs, n);
+		return;
+	}
 	struct where w = { .a = &c->r->arena };
 	where_runs(&w, "t.dag_run", x->keys);
 	if (x->only_failed)

@@ -339,6 +339,10 @@ void clear_dag_run(struct call *c)
 	int64_t run;
 	if (!need_run(c, dag_id, run_id, &run))
 		return;
+	if (jg_bool(c->body, "dry_run", true) && jg_bool(c->body, "only_new", false)) {
+		new_tasks_reply(c, &run, 1);
+		return;
+	}
 	if (jg_bool(c->body, "dry_run", true)) {
 		struct where w = { .a = &c->r->arena };
 		where_add(&w, "t.dag_run = ?");

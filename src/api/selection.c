@@ -91,6 +91,41 @@ void selection_reply(struct call *c, const struct where *w, bool plain)
 	list_rows(c, &s, w, " ORDER BY r.id, t.task_id, t.map_index", &p);
 }
 
+static int64_t write_new_tasks(struct call *c, int64_t run, struct err *err)
+{
+	CLEANUP(rows_close) struct rows r = {0};
+	struct val v = v_int(run);
+	int64_t n = 0;
+	int rc = store_query_text(c->api->db, "SELECT k.task_id FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id JOIN dag_version_task k ON k.version = d.version WHERE r.id = ?1 "
+		"AND NOT EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = ?1 AND t.task_id = k.task_id) ORDER BY k.task_id", &v, 1, &r, err);
+	for (; rc >= 0 && (rc = rows_next(&r, err)) > 0; n++) {
+		jw_object(&c->w);
+		jw_kstr(&c->w, "task_id", row_text(&r, 0));
+		jw_kstr(&c->w, "task_display_name", row_text(&r, 0));
+		jw_end_object(&c->w);
+	}
+	return rc < 0 ? rc : n;
+}
+
+void new_tasks_reply(struct call *c, const int64_t *runs, size_t n)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	struct json_writer *w = call_json(c);
+	int64_t total = 0, some = 0;
+	jw_object(w);
+	jw_key(w, "task_instances");
+	jw_array(w);
+	for (size_t i = 0; some >= 0 && i < n; i++, total += some)
+		some = write_new_tasks(c, runs[i], &err);
+	jw_end_array(w);
+	jw_kint(w, "total_entries", total);
+	jw_end_object(w);
+	if (some < 0)
+		call_fail_err(c, &err);
+	else
+		call_reply(c, 200);
+}
+
 /* ---- lists by body ---- */
 
 static void batch_in(struct call *c, struct where *w, const char *sql, const json_t *list)

@@ -183,6 +183,11 @@ class Open(unittest.TestCase):
         self.assertEqual(self.s.ask("POST", "/api/v2/dags/d1/dagRuns/mine/clear", {"dry_run": False})[1]["state"], "queued")
         dry = self.s.ask("POST", "/api/v2/dags/d1/dagRuns/scheduled__1/clear", {"only_failed": True})[1]
         self.assertEqual(dry["total_entries"], 3)
+        new = {"task_instances": [{"task_id": "t9", "task_display_name": "t9"}], "total_entries": 1}
+        self.home.run("INSERT INTO dag_version_task (version, task_id, is_mapped) SELECT version, 't9', 0 FROM dag WHERE dag_id = 'd1'")
+        self.assertEqual(self.s.ask("POST", "/api/v2/dags/d1/dagRuns/scheduled__1/clear", {"only_new": True}), (200, new))
+        self.assertEqual(self.s.ask("POST", "/api/v2/dags/d1/clearDagRuns", {"only_new": True, "dag_runs": [{"dag_run_id": "scheduled__1"}]}), (200, new))
+        self.home.run("DELETE FROM dag_version_task WHERE task_id = 't9'")
         self.fails(409, "DELETE", "/dags/d1/dagRuns/scheduled__2", "The DagRun with dag_id: `d1` and run_id: `scheduled__2` cannot be deleted in running state")
         waited = self.s.ask("GET", "/api/v2/dags/d1/dagRuns/scheduled__0/wait?interval=1")
         self.assertEqual(waited, (200, '{"state": "success"}\n'))
