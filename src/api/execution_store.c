@@ -235,16 +235,57 @@ void exec_asset_store_clear(struct call *c)
 
 /* ---- human in the loop ---- */
 
+static void at_least_one(struct call *c, const char *name)
+{
+	const json_t *list = json_object_get(c->body, name);
+	if (json_is_array(list) && !json_array_size(list))
+		call_problem(c, "too_short", arena_printf(&c->r->arena, "[\"body\",\"%s\"]", name), "List should have at least 1 item after validation, not 0", "[]",
+		             "{\"field_type\":\"List\",\"min_length\":1,\"actual_length\":0}");
+}
+
+static void check_person(struct call *c, size_t i, const json_t *one)
+{
+	static const char *const names[] = { "id", "name" };
+	struct arena *a = &c->r->arena;
+	if (!json_is_object(one)) {
+		call_problem(c, "model_attributes_type", arena_printf(a, "[\"body\",\"assigned_users\",%zu]", i),
+		             "Input should be a valid dictionary or object to extract fields from", json_text(a, one), NULL);
+		return;
+	}
+	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+		const json_t *v = json_object_get(one, names[k]);
+		const char *loc = arena_printf(a, "[\"body\",\"assigned_users\",%zu,\"%s\"]", i, names[k]);
+		if (!v)
+			call_problem(c, "missing", loc, "Field required", json_text(a, one), NULL);
+		else if (!json_is_string(v))
+			call_problem(c, "string_type", loc, "Input should be a valid string", json_text(a, v), NULL);
+	}
+}
+
+static void check_question(struct call *c)
+{
+	size_t i;
+	json_t *one;
+	at_least_one(c, "options");
+	json_array_foreach(json_object_get(c->body, "assigned_users"), i, one)
+		check_person(c, i, one);
+}
+
+static void check_answer(struct call *c)
+{
+	at_least_one(c, "chosen_options");
+}
+
 static const struct body_field hitl_fields[] = {
 	{ "ti_id", BODY_TEXT, .required = true }, { "options", BODY_TEXTS, .required = true }, { "subject", BODY_TEXT, .required = true },
 	{ "body", BODY_TEXT, .nullable = true }, { "defaults", BODY_TEXTS, .nullable = true }, { "multiple", BODY_BOOL }, { "params", BODY_OBJECT },
 	{ "assigned_users", BODY_LIST }, { NULL, BODY_END }
 };
-const struct body_spec hitl_body = { "HITLDetailRequest", hitl_fields, .any = true };
+const struct body_spec hitl_body = { "HITLDetailRequest", hitl_fields, .any = true, .check = check_question };
 static const struct body_field hitl_answer_fields[] = {
 	{ "ti_id", BODY_TEXT, .required = true }, { "chosen_options", BODY_TEXTS, .required = true }, { "params_input", BODY_OBJECT }, { NULL, BODY_END }
 };
-const struct body_spec hitl_answer_body = { "UpdateHITLDetailPayload", hitl_answer_fields, .any = true };
+const struct body_spec hitl_answer_body = { "UpdateHITLDetailPayload", hitl_answer_fields, .any = true, .check = check_answer };
 
 static json_t *hitl_question(struct call *c, const char *type)
 {

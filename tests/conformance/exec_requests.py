@@ -97,6 +97,8 @@ DATA = [
     ("asset store delete", "a", "DELETE", "/store/asset/by-uri/value?uri=x://as1/&key=k"), ("asset store clear", "a", "DELETE", "/store/asset/by-name/clear?name=as1"),
     ("asset store no uri", "a", "DELETE", "/store/asset/by-uri/clear?uri=zz"), ("asset store wrong", "a", "GET", "/store/asset/by-name/value"),
     ("human none", "a", "GET", "/hitlDetails/{a}"), ("human answer none", "a", "PATCH", "/hitlDetails/{a}", {"ti_id": NOBODY, "chosen_options": ["x"]}), ("human wrong", "a", "POST", "/hitlDetails/{a}", {}),
+    ("human empty", "a", "POST", "/hitlDetails/{a}", {"ti_id": NOBODY, "options": [], "subject": "s", "assigned_users": [{"id": "x"}, 5, {"id": 1, "name": "n"}]}),
+    ("human answer empty", "a", "PATCH", "/hitlDetails/{a}", {"ti_id": NOBODY, "chosen_options": []}),
     ("human", "a", "POST", "/hitlDetails/{a}", {"ti_id": "{a}", "options": ["x", "y"], "subject": "s"}), ("human get", "a", "GET", "/hitlDetails/{a}"),
     ("human answer", "a", "PATCH", "/hitlDetails/{a}", {"ti_id": "{a}", "chosen_options": ["x"]}), ("human answer again", "a", "PATCH", "/hitlDetails/{a}", {"ti_id": "{a}", "chosen_options": ["x"]}),
 ]
