@@ -254,6 +254,22 @@ class Played(Worker):
         self.state(failed, token, "success")
         self.assertEqual([t for t in self.w.troubles() if "trigger" in t], [])
 
+    def test_a_person_answers(self):
+        job, first = self.queued(), self.run_id
+        _, token = self.start(job)
+        path = f"/hitlDetails/{job['ti']['id']}"
+        self.assertEqual(self.w.call("POST", path, token, {"ti_id": job["ti"]["id"], "options": ["yes", "no"], "subject": "may it?"})[0], 201)
+        self.state(job, token, "awaiting_input", end_date=None, next_method="execute_complete")
+        self.state(job, token, "awaiting_input", status=200, end_date=None, next_method="execute_complete")
+        status, body = self.w.ask("PATCH", f"/api/v2/dags/simple/dagRuns/{first}/taskInstances/one/-1/hitlDetails", {"chosen_options": ["yes"]})
+        self.assertEqual(status, 200, body)
+        again = self.w.workload("simple", first, "one")
+        context, token = self.start(again)
+        self.assertEqual(context["next_method"], "execute_complete")
+        self.assertIn("yes", json.dumps(context["next_kwargs"]))
+        self.assertEqual(self.w.call("GET", path, token)[1]["chosen_options"], ["yes"])
+        self.state(again, token, "success")
+
     def test_odd_bodies_harm_nobody(self):
         job = self.queued()
         _, token = self.start(job)
