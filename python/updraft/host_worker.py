@@ -40,6 +40,12 @@ def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return {"run": sdk_private.next_run(dag.timetable, question)}
 
 
+def _deadline_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    loaded.dag(question, question["dag_id"])  # a callback may lie in the DAG's own file
+    ok, error = sdk_private.deadline_callback(question)
+    return {"ok": ok, "error": error}
+
+
 def _partition_keys(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.partition_keys(loaded.dag(question, question["dag_id"]).timetable, question)
 
@@ -119,6 +125,7 @@ QUESTIONS = {
     "timetable_next": _timetable_next,
     "timetable_infer": _timetable_infer,
     "partition_keys": _partition_keys,
+    "deadline_callback": _deadline_callback,
     "partition_ready": _partition_ready,
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,

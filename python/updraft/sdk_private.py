@@ -639,6 +639,39 @@ def next_run(timetable: Any, question: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def deadline_callback(question: dict[str, Any]) -> tuple[bool, str | None]:
+    """Call what a missed deadline calls: a function, a notifier, or a coroutine function. (did it work, why not)"""
+    import asyncio
+    import inspect
+    import sys
+    import traceback
+    from importlib import import_module
+
+    from airflow.sdk.execution_time.callback_supervisor import accepts_context, execute_callback
+
+    file, path = question["file"], question["path"]
+    kwargs = {**(question.get("kwargs") or {}), "context": question["context"]}
+    module, _, name = path.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    try:
+        if found is None and not module.startswith("unusual_prefix_"):
+            found = getattr(import_module(module), name)
+        if not inspect.iscoroutinefunction(found):
+            return execute_callback(path, kwargs, file["rel"], file.get("bundle_path"), log=_logger())
+        if not accepts_context(found):
+            kwargs.pop("context")
+        asyncio.run(found(**kwargs))
+    except Exception:
+        return False, traceback.format_exc()
+    return True, None
+
+
+def _logger() -> Any:
+    import structlog
+
+    return structlog.get_logger("deadline")
+
+
 def partition_keys(timetable: Any, question: dict[str, Any]) -> dict[str, Any]:
     """Which partitions of a DAG an asset's partition belongs to; `refused` is why none, in the words of Airflow's event log."""
     from airflow.configuration import conf

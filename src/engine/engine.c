@@ -51,7 +51,10 @@ static int take_ti_by_id(struct engine *e, const struct action *a, usec_t now, s
 /* A row that was inserted is updated from now on. Should the commit fail, this process leaves and reads the store anew. */
 static int save_run(struct engine *e, struct dag_run *run, usec_t now, struct err *err)
 {
+  bool is_new = run->is_new;
   int r = store_save_run(e->db, run, now, err);
+  if (r == 0 && is_new) r = deadlines_of_new_run(e, run, now, err);
+  if (r == 0 && run->state == RUN_SUCCESS) r = deadlines_met(e, run, err);
   if (r == 0) run->is_new = false;
   int64_t keep = config_int(e->cfg, OPT_core_num_dag_runs_to_retain_rendered_fields);
   if (r == 0 && keep && (run->state == RUN_SUCCESS || run->state == RUN_FAILED)) r = store_run(e->db, SQL_rendered_trim, err, v_text(run->dag->dag_id), v_int(keep));

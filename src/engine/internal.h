@@ -67,6 +67,7 @@ struct engine {
   struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
   int64_t job_id, trigger_job_id;
+  struct source *deadlines;           /* the next one that may be missed; NULL in a headless engine */
   struct source *timer, *beat, *leave, *revive;
   char hostname[256];
   char *log_root, *unixname;
@@ -174,6 +175,11 @@ int backfill_stop(struct engine *e, const struct command *c, struct err *err);  
 int backfill_tell(struct engine *e, int64_t id, struct err *err);                  /* the core, before a run of it */
 int backfill_idle(struct engine *e, int64_t id, usec_t now, struct err *err);      /* none of its runs is unfinished any more */
 void backfill_core_reply(struct engine *e, const struct action *a);
+
+/* deadlines.c */
+int deadlines_of_new_run(struct engine *e, const struct dag_run *run, usec_t now, struct err *err);
+int deadlines_met(struct engine *e, const struct dag_run *run, struct err *err);   /* it has succeeded */
+int deadlines_restore(struct engine *e, struct err *err);          /* watches; calls again what was missed and not heard of */
 
 /* partitions.c: DAGs scheduled by partitions of assets */
 int partitions_event(struct engine *e, const char *dag_id, int64_t event, const struct task_instance *ti, struct err *err);

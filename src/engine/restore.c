@@ -282,7 +282,7 @@ int engine_restore(struct engine *e, struct err *err)
   FAULT("restored");
   struct event ev = {.kind = EV_START};
   engine_step(e, &ev);
-  if (!e->failed && (r = partitions_restore(e, err)) < 0) return r;
+  if (!e->failed && ((r = partitions_restore(e, err)) < 0 || (r = deadlines_restore(e, err)) < 0)) return r;
   return e->failed ? err_set(err, E_STORE, "the first look at the store could not be written down") : 0;
 }
 

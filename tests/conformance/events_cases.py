@@ -52,6 +52,13 @@ class More(Steps):
         with open(os.path.join(self.server.home, name), "w"):
             pass
 
+    def do_written(self, name, text):
+        """A file of the home has come to hold the text."""
+        def look():
+            path = os.path.join(self.server.home, name)
+            return open(path).read() if os.path.exists(path) else ""
+        self.server.wait(f"{name} to hold {text!r}", lambda: text in look(), look)
+
     def do_run_started(self, dag, count=1):
         self.server.wait(f"{count} runs of {dag}", lambda: len(self.server.runs(dag)) >= count, lambda: len(self.server.runs(dag)))
 
@@ -165,3 +172,34 @@ case("k_product", "k_product", [("unpause", "k_product"), event("k_composite", p
 case("k_by_hand", "k_plain", [("unpause", "k_plain"), ("unpause", "k_names"),
     ("ask", "not partitioned", "POST", "/api/v2/dags/k_plain/dagRuns", {"logical_date": None, "partition_key": "x"}),
     ("ask", "wrong key", "POST", "/api/v2/dags/k_offset/dagRuns", {"logical_date": None, "partition_key": "x"})], logs=False)
+
+# ---- deadlines ----
+
+def deadlines(dag):
+    return f"/ui/dags/{dag}/dagRuns/{{run:{dag}:1}}/deadlines"
+
+
+case("d_missed", "d_missed", asked("d_missed", "ask") + [
+    ("until", "the deadline to be missed", deadlines("d_missed"), lambda b: any(d["missed"] for d in b["deadlines"])), ("written", "called", "late d_missed running True\n"),
+    ("ask", "missed", "GET", deadlines("d_missed")), answer("d_missed", "ask", ["go"]), ("ended", "d_missed", 1), ("ask", "afterwards", "GET", deadlines("d_missed"))], logs=False)
+case("d_met", "d_met", [("unpause", "d_met"), ("trigger", "d_met"), ("ended", "d_met", 1), ("ask", "met", "GET", deadlines("d_met"))], logs=False)
+case("d_waits", "d_waits", [("unpause", "d_waits"), ("trigger", "d_waits", {"logical_date": "2015-06-01T00:00:00Z"}), ("reached", "d_waits", "ask", "awaiting_input"),
+    ("ask", "waiting", "GET", deadlines("d_waits")), answer("d_waits", "ask", ["go"]), ("ended", "d_waits", 1), ("ask", "afterwards", "GET", deadlines("d_waits"))], logs=False)
+
+# ---- state stores ----
+
+TASK_STORE, ASSET_STORE = "/api/v2/dags/s_keeps/dagRuns/{run:s_keeps:1}/taskInstances/counts/state-store", "/api/v2/assets/{asset:s_kept}/state-store"
+UNKNOWN_STORE = "/api/v2/dags/s_keeps/dagRuns/nope/taskInstances/counts/state-store"
+case("s_keeps", "s_keeps", [("unpause", "s_keeps"), ("trigger", "s_keeps"), ("ended", "s_keeps", 1),
+    *[("ask", f"task {n}", *a) for n, a in enumerate((
+        ("GET", TASK_STORE), ("GET", TASK_STORE + "?limit=1&offset=1"), ("GET", TASK_STORE + "?map_index=3"), ("GET", TASK_STORE + "?map_index=-2"), ("GET", TASK_STORE + "/seen"),
+        ("GET", TASK_STORE + "/a/b"), ("GET", TASK_STORE + "/nope"), ("GET", UNKNOWN_STORE), ("GET", UNKNOWN_STORE + "/seen"),
+        ("PUT", TASK_STORE + "/new", {"value": [1, {"k": None}]}), ("GET", TASK_STORE + "/new"), ("PUT", TASK_STORE + "/new", {"value": "text", "expires_at": None}), ("GET", TASK_STORE + "/new"),
+        ("PUT", TASK_STORE + "/new", {"value": 1, "expires_at": "2100-01-01T00:00:00Z"}), ("GET", TASK_STORE + "/new"), ("PATCH", TASK_STORE + "/new", {"value": 2}), ("GET", TASK_STORE + "/new"),
+        ("PATCH", TASK_STORE + "/nope", {"value": 2}), ("PUT", TASK_STORE + "/new", {"value": None}), ("PUT", TASK_STORE + "/new", {}), ("PUT", TASK_STORE + "/new", {"value": 1, "extra": 2}),
+        ("PUT", TASK_STORE + "/new", {"value": "x" * 65600}), ("PUT", UNKNOWN_STORE + "/new", {"value": 1}), ("DELETE", TASK_STORE + "/new"), ("DELETE", TASK_STORE + "/new"),
+        ("DELETE", UNKNOWN_STORE + "/new"), ("DELETE", UNKNOWN_STORE + "?all_map_indices=true"), ("DELETE", TASK_STORE), ("GET", TASK_STORE), ("DELETE", TASK_STORE + "?all_map_indices=true")))],
+    *[("ask", f"asset {n}", *a) for n, a in enumerate((
+        ("GET", ASSET_STORE), ("GET", ASSET_STORE + "?limit=1"), ("GET", ASSET_STORE + "/runs"), ("GET", ASSET_STORE + "/nope"), ("GET", "/api/v2/assets/99999/state-store"),
+        ("PUT", ASSET_STORE + "/by/hand", {"value": {"a": 1}}), ("GET", ASSET_STORE + "/by/hand"), ("PUT", ASSET_STORE + "/by/hand", {"value": None}), ("PUT", "/api/v2/assets/99999/state-store/k", {"value": 1}),
+        ("DELETE", ASSET_STORE + "/by/hand"), ("DELETE", ASSET_STORE + "/by/hand"), ("DELETE", ASSET_STORE), ("GET", ASSET_STORE)))]], logs=False)

@@ -225,14 +225,25 @@ DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?
 -- name: deadline_add
 INSERT INTO deadline (id, dag_run, name, deadline_time, callback, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
 -- name: deadline_due
-SELECT id, dag_run, name, deadline_time, callback FROM deadline WHERE missed = 0 AND deadline_time <= ? ORDER BY deadline_time
+SELECT rowid FROM deadline WHERE missed = 0 AND deadline_time <= ? ORDER BY deadline_time
 -- name: deadline_next
 SELECT min(deadline_time) FROM deadline WHERE missed = 0
+-- missed, but the callback has not been heard of
+-- name: deadline_uncalled
+SELECT rowid FROM deadline WHERE callback_state = 'pending' ORDER BY rowid
+-- name: deadline_get
+SELECT x.id, x.dag_run, x.deadline_time, x.callback, r.dag_id, r.run_id FROM deadline x JOIN dag_run r ON r.id = x.dag_run WHERE x.rowid = ?
 -- name: deadline_missed
-UPDATE deadline SET missed = 1, updated = ?2 WHERE id = ?1
--- a run that ended in time has no deadline to miss
+UPDATE deadline SET missed = 1, callback_state = 'pending', updated = ?2 WHERE rowid = ?1
+-- name: deadline_called
+UPDATE deadline SET callback_state = ?2, updated = ?3 WHERE rowid = ?1
+-- a run that ended in time has no deadline to miss: run, its end
 -- name: deadlines_met
-DELETE FROM deadline WHERE dag_run = ? AND missed = 0
+DELETE FROM deadline WHERE dag_run = ? AND missed = 0 AND deadline_time >= ?
+-- how many of the last successful runs there are, and how long they took on average: dag_id, at most so many
+-- name: deadline_average
+SELECT count(*), avg(took) FROM (SELECT end_date - start_date AS took FROM dag_run WHERE dag_id = ? AND state = 'success' AND start_date IS NOT NULL
+  AND end_date IS NOT NULL ORDER BY run_after DESC LIMIT ?) AS last_runs
 
 -- ti, options, subject, body, defaults, multiple, params, assignees, now
 -- name: hitl_put
