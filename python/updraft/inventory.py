@@ -103,6 +103,21 @@ def _test_connection() -> list[Row]:
     return [sdk_private.test_connection(json.loads(os.environ.pop("UPDRAFT_CONNECTION")))]
 
 
+def _secret(kind: str, key: str) -> list[Row]:
+    """What the class of [secrets] backend says: [{"value": the variable, or the connection's URI}], or nothing."""
+    from airflow.configuration import get_custom_secret_backend
+
+    backend = get_custom_secret_backend()
+    if backend is None:
+        return []
+    if kind == "variable":
+        value = backend.get_variable(key=key)
+    else:
+        conn = backend.get_connection(conn_id=key)
+        value = conn.get_uri() if conn else None
+    return [] if value is None else [{"value": value}]
+
+
 TOPICS: dict[str, Callable[[], list[Row]]] = {
     "list": _list,
     "hooks": _hooks,
@@ -128,6 +143,8 @@ def main(words: list[str]) -> int:
     try:
         if topic == "get":
             rows = _get(names[0], "--full" in names)
+        elif topic == "secret":
+            rows = _secret(*names)
         else:
             rows = TOPICS[topic]()
     except LookupError as e:

@@ -51,6 +51,7 @@ def _record(watch: Watch, bag: Any, variables: list[str], connections: list[str]
     for dag_id, dag in (bag.dags if bag is not None else {}).items():
         facts = legacy.facts_of(dag)
         facts["listeners"] = listeners
+        facts["instances"] = sdk_private.mutated_instances(dag)
         facts["timetable"] = sdk_private.custom_timetable(dag)
         facts["direct"] = direct.tasks_of(dag) if watch.unchanged_surroundings() else {}
         dags[dag_id] = facts

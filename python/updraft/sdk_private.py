@@ -994,6 +994,30 @@ def tell_run_listeners(dag: Any, question: dict[str, Any]) -> None:
         structlog.get_logger(logger_name="airflow.models.dagrun.DagRun").exception("Error while calling listener")
 
 
+def mutated_instances(dag: Any) -> dict[str, dict[str, Any]]:
+    """{task_id: what task_instance_mutation_hook makes of a new instance of it}; only what it changes.
+
+    Asked once per parse, for an instance of no run yet: the scheduler has no Python to ask at each run.
+    """
+    from airflow.settings import get_policy_plugin_manager
+
+    if not get_policy_plugin_manager().hook.task_instance_mutation_hook.get_hookimpls():
+        return {}
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    found = {}
+    for task in DagSerialization.from_dict(DagSerialization.to_dict(dag)).tasks:
+        ti = TaskInstance(task=task, dag_version_id=None)
+        weight = task.weight_rule.get_weight(ti)
+        plain = {"queue": task.queue, "pool": task.pool, "pool_slots": task.pool_slots, "executor": task.executor,
+                 "run_as_user": task.run_as_user, "max_tries": task.retries, "priority_weight": weight}  # fmt: skip
+        changed = {name: getattr(ti, name) for name, value in plain.items() if getattr(ti, name) != value}
+        if changed:
+            found[task.task_id] = changed
+    return found
+
+
 def custom_timetable(dag: Any) -> dict[str, str] | None:
     """How a timetable that is not Airflow's own names and describes itself; None for Airflow's."""
     from airflow.serialization.encoders import coerce_to_core_timetable

@@ -87,12 +87,21 @@ static int list(struct cli *c)
   return cli_fail(c, &e, "the connections cannot be read");
 }
 
+/* The connection that the command names, in Airflow's order: a secrets backend of one's own, the environment, the store. */
+static int find(struct cli *c, struct connection *ret, struct err *err)
+{
+  CLEANUP(freep) char *uri = NULL;
+  const char *id = cli_pos(c, 0);
+  if (inventory_secret(c, "connection", id, &uri)) return err_set(err, E_CONFIG, "the secrets backend could not be asked");
+  return uri ? connection_parse(id, uri, ret, err) : connection_find(c->db, c->fernet, id, ret, NULL, err);
+}
+
 static int get(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
   struct connection k = {0};
   if (!cli_store(c) || !cli_fernet(c)) return 1;
-  int r = connection_find(c->db, c->fernet, cli_pos(c, 0), &k, NULL, &e);
+  int r = find(c, &k, &e);
   if (r == E_NOT_FOUND) return cli_fail(c, NULL, "Connection not found.");
   if (r < 0) return cli_fail(c, &e, "%s", "");
   struct listing *l = listing_new(c, full_columns, ARRAY_LEN(full_columns));
@@ -352,7 +361,7 @@ static int test(struct cli *c)
   if (!str_case_eq(config_str(cfg, OPT_core_test_connection), "Enabled"))
     return cli_fail(c, NULL, "Testing connections is disabled in Airflow configuration. Contact your deployment admin to enable it.");
   if (!cli_store(c) || !cli_fernet(c)) return 1;
-  int r = connection_find(c->db, c->fernet, cli_pos(c, 0), &k, NULL, &e);
+  int r = find(c, &k, &e);
   int status = r == 0 ? ask_hook(c, &k) : r == E_NOT_FOUND ? cli_fail(c, NULL, "connection %s is not defined", cli_pos(c, 0)) : cli_fail(c, &e, "connection %s", cli_pos(c, 0));
   connection_clear(&k);
   return status;

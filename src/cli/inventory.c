@@ -2,9 +2,11 @@
 #include "cli/inventory.h"
 #include "base/json.h"
 #include "cli/roles.h"
+#include "config/config.h"
 #include "processor/processor.h"
 #include <errno.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +36,9 @@ static int run(struct cli *c, const char *const *words, struct buf *ret, int *re
   int ends[2], pid, status;
   if (!folder) return err_set(err, E_NOT_FOUND, "the program's Python part (updraft/inventory.py) is not beside it; set UPDRAFT_PYTHON_PATH to its folder");
   for (size_t i = 0; words[i] && i < 4; i++) argv[3 + i] = words[i];
-  setenv("PYTHONPATH", folder, 1);
+  const char *own = getenv("PYTHONPATH");
+  CLEANUP(freep) char *path = own && *own ? xasprintf("%s:%s", folder, own) : xstrdup(folder);
+  setenv("PYTHONPATH", path, 1);
   if (pipe(ends)) return err_errno(err, errno, "making a pipe");
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
@@ -48,6 +52,17 @@ static int run(struct cli *c, const char *const *words, struct buf *ret, int *re
   if (!bad) while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
   if (r == 0) *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
   return r;
+}
+
+int inventory_secret(struct cli *c, const char *kind, const char *key, char **ret)
+{
+  const char *set = config_str(cli_config(c), OPT_secrets_backend);
+  CLEANUP(json_decrefp) json_t *rows = NULL;
+  *ret = NULL;
+  if (!set || !*set) return 0;
+  int status = inventory_ask(c, (const char *const[]){"secret", kind, key, NULL}, &rows);
+  if (status == 0) *ret = xstrdup(jg_str(json_array_get(rows, 0), "value", NULL));
+  return status;
 }
 
 int inventory_ask(struct cli *c, const char *const *words, json_t **ret)

@@ -1,5 +1,6 @@
 /* airflow variables ...: list, get, set, delete, import, export, and Airflow 1's `variables -s KEY VALUE`. */
 #include "cli/families.h"
+#include "cli/inventory.h"
 #include "cli/values.h"
 #include "config/config.h"
 #include "processor/mask.h"
@@ -80,8 +81,8 @@ static int show(struct cli *c, const char *key, const char *otherwise)
 {
   CLEANUP(err_clear) struct err e = {0};
   CLEANUP(freep) char *value = NULL;
-  if (!cli_store(c) || !cli_fernet(c)) return 1;
-  int r = variable_find(c->db, c->fernet, key, &value, NULL, &e);
+  if (!cli_store(c) || !cli_fernet(c) || inventory_secret(c, "variable", key, &value)) return 1;
+  int r = value ? 0 : variable_find(c->db, c->fernet, key, &value, NULL, &e);
   if (r == 0) return print_value(c, key, value);
   if (r != E_NOT_FOUND) return cli_fail(c, &e, "%s", "");
   if (!otherwise) return cli_fail(c, NULL, "Variable %s does not exist.", key);

@@ -94,6 +94,18 @@ static void read_options(struct dag *d, const json_t *o, const struct dag_meta *
 	d->allowed_run_types = json_is_array(jg(o, "allowed_run_types")) ? jg(o, "allowed_run_types") : NULL;
 }
 
+/* what the cluster's task_instance_mutation_hook makes of new instances of a task */
+static void mutate(struct dag_task *k, const json_t *to)
+{
+	k->queue = jg_str(to, "queue", k->queue);
+	k->pool = jg_str(to, "pool", k->pool);
+	k->executor = jg_str(to, "executor", k->executor);
+	k->run_as_user = jg_str(to, "run_as_user", k->run_as_user);
+	k->pool_slots = (int)jg_int(to, "pool_slots", k->pool_slots);
+	k->retries = (int)jg_int(to, "max_tries", k->retries);
+	k->effective_weight = jg_int(to, "priority_weight", k->effective_weight);
+}
+
 /* the side record of the parse child: either the whole record or this DAG's part of it */
 static void read_side(struct dag *d)
 {
@@ -103,9 +115,11 @@ static void read_side(struct dag *d)
 	d->is_legacy = jg_bool(mine, "legacy", false);
 	d->explicit_catchup = jg_bool(mine, "explicit_catchup", false);
 	d->has_listeners = jg_bool(mine, "listeners", false);
-	const json_t *direct = jg(mine, "direct");
-	for (uint32_t i = 0; direct && i < d->n_tasks; i++)
+	const json_t *direct = jg(mine, "direct"), *instances = jg(mine, "instances");
+	for (uint32_t i = 0; i < d->n_tasks; i++) {
 		d->tasks[i].direct = jg(direct, d->tasks[i].task_id);
+		mutate(&d->tasks[i], jg(instances, d->tasks[i].task_id));
+	}
 }
 
 static void read_time_range(struct dag *d)

@@ -167,6 +167,7 @@ for dag in """
 for dag in ("e_callbacks", "e_fine"):
     case(dag, f"{dag} {dag}_told", [("unpause", dag), ("unpause", f"{dag}_told"), ("trigger", dag), ("ended", dag, 1), ("told", dag), ("trigger", f"{dag}_told"),
                                     ("ended", f"{dag}_told", 1)], profile="environment")
-for dag in ("e_policies", "e_backends"):
-    manual(dag, profile="environment")
+manual("e_policies", profile="environment")
+case("e_backends", "e_backends", [("cli", "variable", "variables", "get", "backend_cli"), ("cli", None, "connections", "get", "backend_cli"),
+                                  ("unpause", "e_backends"), ("trigger", "e_backends"), ("ended", "e_backends", 1)], profile="environment")
 scheduled("e_timetable", 4, profile="environment")

@@ -60,6 +60,7 @@ with DAG("e_fine", schedule=None, start_date=START, on_success_callback=called("
 with DAG("e_policies", schedule=None, start_date=START, tags=["own"]):
     PythonOperator(task_id="policied", python_callable=fails_first)
     PythonOperator(task_id="free", python_callable=lambda: 1)
+    PythonOperator(task_id="moved", python_callable=lambda: 1, priority_weight=3)
 
 with DAG("e_backends", schedule=None, start_date=START):
 

@@ -16,5 +16,12 @@ def dag_policy(dag):
         raise AirflowClusterPolicyViolation("no DAG may be called e_forbidden")
 
 
+def task_instance_mutation_hook(task_instance, dag_run=None):
+    if task_instance.dag_id == "e_policies" and task_instance.task_id == "moved":
+        task_instance.queue = "elsewhere"
+        task_instance.pool_slots = 2
+        task_instance.priority_weight = 77
+
+
 def get_airflow_context_vars(context):
     return {"POLICY_VAR": "set by policy for " + context["dag"].dag_id}
