@@ -45,7 +45,8 @@ static int set_xcom(struct asking_child *a, json_t **ret, struct err *err)
   if (r == 0) r = store_run(a->e->db, SQL_xcom_put, err, v_int(run), v_text(task), v_text(key), v_int(map_index_of(a->q)), v_time(loop_now()),
                             v_bool(jg_bool(a->q, "dag_result", false)), v_text(value));
   const json_t *length = jg(a->q, "mapped_length");
-  if (r < 0 || !length || !a->ti) return r;
+  bool own = a->ti && run == a->ti->run->id && streq(task, a->ti->run->dag->tasks[a->ti->task].task_id);
+  if (r < 0 || !length || !own) return r;
   r = store_run(a->e->db, SQL_map_length_put, err, v_int(run), v_text(task), v_int(map_index_of(a->q)), v_text(key), v_int(json_integer_value(length)), v_null());
   if (r < 0) return r;
   struct event ev = {.kind = EV_MAP_LENGTH, .length = {{a->child->ti, a->child->try_number}, key, json_integer_value(length)}};

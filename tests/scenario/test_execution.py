@@ -2,12 +2,15 @@
 """Tries run by somebody else: the official task supervisor over the Execution API, for every kind of task, against the same DAG run by our
 own supervisor; and what happens to workers that die, hang, are refused or come twice."""
 import base64
+import hashlib
+import hmac
 import json
 import pathlib
 import re
 import sqlite3
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -19,8 +22,11 @@ UTC = {"__classname__": "builtins.tuple", "__version__": 1, "__data__": ["UTC", 
 MIXED = HERE / "dags_remote/mixed.py"
 
 
+SECRET = "a secret of sixty-four characters at least, which the tests know."
+
+
 def prepared(executor, *files, **settings):
-    w = RemoteWorld(executor, **settings)
+    w = RemoteWorld(executor, AIRFLOW__API_AUTH__JWT_SECRET=SECRET, **settings)
     try:
         w.command("db", "migrate")
         w.command("variables", "set", "given", "a value")
@@ -90,6 +96,14 @@ class EveryKind(unittest.TestCase):
 def claims(token):
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def signed(body):
+    def part(b):
+        return base64.urlsafe_b64encode(b).rstrip(b"=")
+
+    text = part(b'{"alg":"HS512"}') + b"." + part(json.dumps(body).encode())
+    return (text + b"." + part(hmac.new(SECRET.encode(), text, hashlib.sha512).digest())).decode()
 
 
 class Worker(unittest.TestCase):
@@ -226,6 +240,20 @@ class Played(Worker):
         self.state(job, token, "success")
         self.assertEqual(self.w.ti("simple", self.run_id, "one")[0], "success")
 
+    def test_tokens_are_renewed(self):
+        job = self.queued()
+        _, token = self.start(job)
+        self.assertIsNone(self.w.call("GET", "/variables/given", token)[2]["Refreshed-API-Token"])      # it is young
+        self.assertIsNone(self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", job["token"], {})[2]["Refreshed-API-Token"])
+        now = int(time.time())
+        status, _, headers = self.w.call("GET", "/variables/given", signed({**claims(token), "iat": now - 3000, "exp": now + 600}))
+        fresh = headers["Refreshed-API-Token"]
+        self.assertEqual((status, claims(fresh)["exp"] - claims(fresh)["iat"]), (200, 600))
+        self.assertEqual({k: v for k, v in claims(fresh).items() if k in ("sub", "scope", "try", "aud")},
+                         {"sub": job["ti"]["id"], "scope": "execution", "try": 1, "aud": "urn:airflow.apache.org:task"})
+        self.assertEqual(self.w.call("GET", "/variables/given", signed({**claims(token), "iat": now - 3000, "exp": now - 60}))[0], 403)
+        self.state(job, fresh, "success")
+
     def test_what_the_store_refuses_is_refused_alone(self):
         job = self.queued()
         _, token = self.start(job)
@@ -316,31 +344,18 @@ class Played(Worker):
 
 
 class Heartbeats(Worker):
-    """Tokens that are always about to expire, and a heartbeat that must come."""
-    settings = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30", "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "25"}
+    """A heartbeat that must come."""
+    settings = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "8"}
 
     def test_a_worker_that_is_never_heard_of_again(self):
         job = self.queued()
         _, token = self.start(job)
-        self.assertEqual(self.beat(job, token), (204, None))
+        self.assertIn(self.beat(job, token)[0], (204, 409, 410))                      # on a slow machine even this is late
         again = self.w.workload("simple", self.run_id, "one")
         self.assertEqual(again["ti"]["try_number"], 2)
-        self.assertIn(self.beat(job, token)[0], (410, 403))                           # its try is over, or its token by now
-        self.state(again, self.start(again)[1], "success")
-
-    def test_tokens_are_renewed(self):
-        job = self.queued()
-        _, token = self.start(job)
-        for _ in range(3):
-            status, _, headers = self.w.call("GET", "/variables/given", token)
-            fresh = headers["Refreshed-API-Token"]
-            self.assertEqual(status, 200)
-            self.assertNotEqual(fresh, token)
-            self.assertEqual({k: v for k, v in claims(fresh).items() if k in ("sub", "scope", "try", "aud")},
-                             {"sub": job["ti"]["id"], "scope": "execution", "try": 1, "aud": "urn:airflow.apache.org:task"})
-            token = fresh
-        self.assertIsNone(self.w.call("PATCH", f"/task-instances/{job['ti']['id']}/run", job["token"], {})[2]["Refreshed-API-Token"])
-        self.state(job, token, "success")
+        self.assertEqual(self.beat(job, token), (410, "not_found"))
+        tries = self.w.rows("SELECT t.state, t.hostname FROM task_try t JOIN dag_run r ON r.id = t.dag_run WHERE r.run_id = ?", self.run_id)
+        self.assertEqual(tries, [("failed", "elsewhere")])
 
 
 class NoScheduler(Worker):
