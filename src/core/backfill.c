@@ -51,7 +51,8 @@ void backfill_take(struct core *c, const struct event *ev)
 	run->backfill_ordinal = ev->take.ordinal;
 	run->type = RUN_BACKFILL;
 	text_set(&run->triggered_by, "backfill");
-	text_set(&run->conf, ev->take.conf);
+	if (ev->take.conf)
+		text_set(&run->conf, ev->take.conf);
 	run_count(run, 1);
 	clear_follow(c, run, ev->take.latest_version);
 	if (select_tis(run, &sel, &all, NULL) == 0)

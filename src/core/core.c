@@ -337,7 +337,8 @@ static void drain(struct core *c)
 static void drop_ended(struct core *c, const struct event *ev)
 {
 	if (!c->started || ev->kind == EV_RESTORE_RUN || ev->kind == EV_RESTORE_TI || ev->kind == EV_RESTORE_MAP_LENGTH ||
-	    ev->kind == EV_RESTORE_SKIPS || ev->kind == EV_RESTORE_DAG_VERSION || ev->kind == EV_CLEAR || ev->kind == EV_MARK || ev->kind == EV_DELETE_RUN || ev->kind == EV_DELETE_TI)
+	    ev->kind == EV_RESTORE_SKIPS || ev->kind == EV_RESTORE_DAG_VERSION || ev->kind == EV_CLEAR || ev->kind == EV_MARK || ev->kind == EV_DELETE_RUN || ev->kind == EV_DELETE_TI ||
+	    ev->kind == EV_BACKFILL || ev->kind == EV_BACKFILL_TAKE)
 		return;
 	while (c->ended.n) {
 		struct dag_run *run = c->ended.at[--c->ended.n];

@@ -119,6 +119,7 @@ enum action_kind {
   ACT_SAVE_DAG,        /* dag state: next run fields, paused by max_consecutive_failed */
   ACT_SPAWN,           /* ti: queued and due: start it (the start token is durable by then) */
   ACT_KILL,            /* ti, text: end its process */
+  ACT_START_TRIGGER,   /* ti: its trigger comes from the DAG (start_trigger); whoever makes it sets trigger_id, before the save */
   ACT_CANCEL_TRIGGER,  /* ti */
   ACT_CALLBACK,        /* run: on_success/on_failure of the run (code: run state) */
   ACT_RUN_EVENT,       /* run, where somebody listens (has_listeners, tell_runs); code: running, success or failed; text: Airflow's msg */

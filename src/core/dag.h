@@ -44,7 +44,7 @@ struct dag_task {
   bool needs_expansion;                        /* mapped itself or in a mapped group */
   bool up_needs_expansion;                     /* one of its direct upstream tasks is */
   bool can_skip_downstream;                    /* branches and short circuits: their skips are remembered */
-  bool start_from_trigger;
+  const json_t *start_trigger;                 /* start_from_trigger: its serialized StartTriggerArgs; NULL: a process starts it */
   uint32_t n_up_setups;                        /* setups among the direct upstream tasks */
   const uint32_t *setups; uint32_t n_setups;   /* indirect setups that must have succeeded */
   const uint32_t *scope; uint32_t n_scope;     /* teardown: the tasks between its setups and itself, indirect ones */

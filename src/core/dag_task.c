@@ -120,7 +120,7 @@ static void read_flags(struct dag_task *k, const struct task_json *t)
 	k->can_skip_downstream = field_bool(t, "_can_skip_downstream", false);
 	k->do_xcom_push = field_bool(t, "do_xcom_push", true);
 	k->multiple_outputs = field_bool(t, "multiple_outputs", false);
-	k->start_from_trigger = field_bool(t, "start_from_trigger", false);
+	k->start_trigger = field_bool(t, "start_from_trigger", false) ? task_field(t, "start_trigger_args") : NULL;
 	k->has_outlets = field_filled(t, "outlets");
 	k->has_callbacks = has_callback(t, "execute") || has_callback(t, "success") || has_callback(t, "failure") ||
 	                   has_callback(t, "retry") || has_callback(t, "skipped");

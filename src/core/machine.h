@@ -248,6 +248,7 @@ int dag_max_active_tasks(const struct core *c, const struct dag_state *d);
 
 /* ---- outcome.c, retry.c ---- */
 void outcome_started(struct core *c, const struct event *ev);
+void outcome_start_deferred(struct core *c, struct task_instance *ti);       /* by its trigger, without a process of its own */
 void outcome_done(struct core *c, const struct event *ev);
 void outcome_lost(struct core *c, const struct event *ev);
 void outcome_skip_downstream(struct core *c, const struct event *ev, bool apply);

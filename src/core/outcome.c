@@ -1,6 +1,7 @@
 /* outcome: what the world says about a try: it started, ended, deferred, was lost. Messages about another try, or about
  * one that is not under way, change nothing. */
 #include "core/machine.h"
+#include "core/dag_build.h"
 
 #define TRIGGER_FAILED "__fail__"
 
@@ -159,11 +160,18 @@ static void callback(struct core *c, struct task_instance *ti, const char *text)
 	act_after(c, (struct action){ .kind = ACT_TI_CALLBACK, .ti = ti, .run = ti->run, .code = ti->state, .text = act_text(c, text ? text : "") });
 }
 
+/* end_from_trigger: a deferred task whose trigger says how it ended, not that it goes on */
+static bool ended_by_trigger(const struct task_instance *ti, enum ti_outcome outcome)
+{
+	return ti->state == TI_DEFERRED && (outcome == OUT_SUCCESS || outcome == OUT_SKIPPED || outcome == OUT_FAIL_NO_RETRY);
+}
+
 void outcome_done(struct core *c, const struct event *ev)
 {
 	struct task_instance *ti = find(c, &ev->done.ref);
-	if (!ti || !under_way(ti))
+	if (!ti || !(under_way(ti) || ended_by_trigger(ti, ev->done.outcome)))
 		return;
+	bool by_trigger = ti->state == TI_DEFERRED;
 	usec_t when = given(ev->done.when) ? ev->done.when : c->now;
 	if (ev->done.rendered_map_index)
 		text_set(&ti->rendered_map_index, ev->done.rendered_map_index);
@@ -180,6 +188,8 @@ void outcome_done(struct core *c, const struct event *ev)
 		break;
 	case OUT_FAIL_NO_RETRY:
 		failed_try(c, ti, when, false, USEC_NONE);
+		if (by_trigger)
+			callback(c, ti, ev->done.detail);       /* there is no process to call it */
 		break;
 	case OUT_RETRY:
 		failed_try(c, ti, when, true, ev->done.not_before);
@@ -227,6 +237,34 @@ void outcome_queued_too_long(struct core *c, struct task_instance *ti)
 }
 
 /* ---- deferral ---- */
+
+/* Airflow ends the wait at the earlier of its own timeout and execution_timeout. */
+static usec_t start_timeout(const struct dag_task *k, usec_t now)
+{
+	const json_t *given_timeout = jg(k->start_trigger, "timeout");
+	usec_t at = k->execution_timeout == USEC_NONE ? USEC_NONE : now + k->execution_timeout;
+	if (json_is_number(given_timeout)) {
+		usec_t own = now + (usec_t)(json_number_value(given_timeout) * 1e6);
+		at = at == USEC_NONE || own < at ? own : at;
+	}
+	return at;
+}
+
+void outcome_start_deferred(struct core *c, struct task_instance *ti)
+{
+	const struct dag_task *k = dag_task_of(ti);
+	json_t *kwargs = json_unwrap(jg(k->start_trigger, "next_kwargs"));
+	char *text = json_is_object(kwargs) ? json_dumps(kwargs, JSON_COMPACT) : NULL;
+	text_set(&ti->next_method, jg_str(k->start_trigger, "next_method", "execute_complete"));
+	text_set(&ti->next_kwargs, text ? text : "{}");
+	free(text);
+	ti->start_date = c->now;
+	ti->end_date = USEC_NONE;
+	ti->not_before = start_timeout(k, c->now);
+	act_now(c, (struct action){ .kind = ACT_START_TRIGGER, .ti = ti, .run = ti->run });
+	ti_set_state(c, ti, TI_DEFERRED);
+	why_update(c, ti, WHY_DEFERRED, NULL);
+}
 
 static void resume(struct core *c, struct task_instance *ti)
 {

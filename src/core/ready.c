@@ -224,6 +224,10 @@ void ready_schedule(struct core *c, struct task_instance *ti)
 		ti_without_value(ti);
 		return;
 	}
+	if (dag_task_of(ti)->start_trigger) {
+		outcome_start_deferred(c, ti);
+		return;
+	}
 	ti->scheduled_at = c->now;
 	ti_set_state(c, ti, TI_SCHEDULED);
 }

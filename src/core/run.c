@@ -69,8 +69,6 @@ struct dag_run *run_create(struct core *c, struct dag_state *d, const struct tri
 	run->queued_at = now;
 	run->backfill_id = rq->backfill_id;
 	run->backfill_ordinal = rq->backfill_ordinal;
-	if (run->backfill_id)
-		run->start_date = now;          /* so Airflow shows it while it is queued */
 	run->conf = xstrdup(rq->conf);
 	run->note = xstrdup(rq->note);
 	run->triggered_by = xstrdup(rq->triggered_by);
@@ -120,7 +118,7 @@ static void tell(struct core *c, struct dag_run *run, const char *msg)
 
 void run_start(struct core *c, struct dag_run *run)
 {
-	run->start_date = USEC_NONE;            /* that of an earlier life, or of a backfill's creation */
+	run->start_date = USEC_NONE;            /* that of an earlier life */
 	run_set_state(c, run, RUN_RUNNING);
 	run->last_decision = c->now;
 	run->why = WHY_RUNNING;
@@ -315,6 +313,7 @@ void run_end(struct core *c, struct dag_run *run, enum run_state state, struct t
 void run_fail_unstarted(struct core *c, struct dag_run *run, const char *why)
 {
 	run_set_state(c, run, RUN_FAILED);
+	run->end_date = USEC_NONE;              /* it has neither, in Airflow too */
 	run->why = WHY_ENDED;
 	text_set(&run->why_detail, why);
 	run_arm(c, run);

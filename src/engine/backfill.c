@@ -185,10 +185,10 @@ static bool on_latest(struct engine *e, const char *dag_id, const json_t *asked)
 
 static int create(struct engine *e, const struct command *c, const struct backfill_request *rq, const struct run_infos *runs, struct err *err)
 {
-  CLEANUP(freep) char *conf = rq->conf ? json_dumps(rq->conf, JSON_COMPACT) : xstrdup("{}");
+  CLEANUP(freep) char *conf = rq->conf ? json_dumps(rq->conf, JSON_COMPACT) : NULL;          /* NULL: new runs get none, runs that are there keep theirs */
   struct making m = {.e = e, .rq = rq, .user = jg_str(c->args, "user", NULL), .conf = conf, .latest_version = on_latest(e, rq->dag_id, jg(c->args, "run_on_latest_version"))};
   int r = engine_write(e, err);
-  if (r == 0) r = store_insert(e->db, SQL_backfill_add, &m.id, err, v_text(rq->dag_id), v_time(rq->from), v_time(rq->to), v_text(conf), v_text(reprocess_name(rq->reprocess)),
+  if (r == 0) r = store_insert(e->db, SQL_backfill_add, &m.id, err, v_text(rq->dag_id), v_time(rq->from), v_time(rq->to), v_text(conf ? conf : "null"), v_text(reprocess_name(rq->reprocess)),
                                v_int(rq->max_active_runs), v_bool(rq->backwards), v_text(m.user), v_time(loop_now()));
   if (r < 0) return r;
   struct event ev = {.kind = EV_BACKFILL, .backfill = {rq->dag_id, m.id, rq->max_active_runs, false}};

@@ -90,6 +90,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
                      v_text(reason_name((enum reason)a->code)), v_text(a->text));
   case ACT_ASSET_RUN: return engine_asset_run(e, a->run, err);
   case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
+  case ACT_START_TRIGGER: return triggers_start(e, a->ti, now, err);
   case ACT_BACKFILL_IDLE: return backfill_idle(e, a->number, now, err);
   case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
     return 0;
@@ -103,6 +104,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_SPAWN: e->counts.spawns++; figures_queued(e, a->ti); engine_queue_spawn(e, a->ti); break;
   case ACT_KILL: after_ti(e, AFTER_KILL, a->ti, a->text); break;
   case ACT_CANCEL_TRIGGER: triggers_cancel(e, a->ti, a->number); break;
+  case ACT_START_TRIGGER: triggers_wake(e); break;
   case ACT_CALLBACK: engine_run_callback(e, a->run, a->ti, a->code == RUN_FAILED, a->text); break;
   case ACT_RUN_EVENT: figures_run(e, a->run, (enum run_state)a->code); engine_run_event(e, a->run, (enum run_state)a->code, a->text); break;
   case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;

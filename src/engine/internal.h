@@ -239,6 +239,7 @@ void hosted_stop(struct engine *e);
 void triggers_cancel(struct engine *e, const struct task_instance *ti, int64_t trigger);
 int triggers_new(struct engine *e, struct err *err);
 void triggers_free(struct engine *e);
+int triggers_start(struct engine *e, struct task_instance *ti, usec_t now, struct err *err);   /* the trigger that the DAG says it starts with: its row, and ti's trigger_id */
 void triggers_wake(struct engine *e);                              /* rows in `trigger` changed: start the host if there is work */
 bool triggers_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);   /* true when it was one of the host's own */
 void triggers_exit(struct engine *e, struct child *c);

@@ -116,6 +116,18 @@ static int watcher_fired(struct engine *e, int64_t id, const json_t *body, struc
   return x < 0 ? x : 0;
 }
 
+/* ---- tasks that start with their trigger ---- */
+
+int triggers_start(struct engine *e, struct task_instance *ti, usec_t now, struct err *err)
+{
+  const json_t *args = ti->run->dag->tasks[ti->task].start_trigger;
+  const json_t *kwargs = jg(args, "trigger_kwargs");
+  CLEANUP(freep) char *plain = json_is_object(kwargs) ? json_dumps(kwargs, JSON_COMPACT) : xstrdup("{}");
+  CLEANUP(freep) char *sealed = fernet_encrypt(e->fernet, plain, strlen(plain));
+  return store_insert(e->db, SQL_trigger_add, &ti->trigger_id, err, v_text(jg_str(args, "trigger_cls", "")), v_text(sealed), v_time(now), v_time(ti->not_before), v_uuid(&ti->id),
+                      v_null());
+}
+
 /* ---- work for the host ---- */
 
 /* Gives the host what it does not have yet. A row whose task no longer waits goes. */
@@ -186,6 +198,18 @@ static json_t *object_from(const char *text)
   return text && json_read(text, strlen(text), &v, NULL) == 0 && json_is_object(v) ? v : (json_decref(v), json_object());
 }
 
+static int push_xcoms(struct engine *e, const struct task_instance *ti, const json_t *xcoms, struct err *err)
+{
+  void *at = json_object_iter((json_t *)(uintptr_t)xcoms);
+  int r = 0;
+  for (; r == 0 && at; at = json_object_iter_next((json_t *)(uintptr_t)xcoms, at)) {
+    CLEANUP(freep) char *value = json_dumps(json_object_iter_value(at), JSON_COMPACT | JSON_ENCODE_ANY);
+    r = store_run(e->db, SQL_xcom_put, err, v_int(ti->run->id), v_text(ti->run->dag->tasks[ti->task].task_id), v_text(json_object_iter_key(at)), v_int(ti->map_index),
+                  v_time(loop_now()), v_bool(false), v_text(value));
+  }
+  return r;
+}
+
 static void end_directly(struct engine *e, const struct task_instance *ti, const char *state)
 {
   enum ti_outcome out = streq(state, "success") ? OUT_SUCCESS : streq(state, "skipped") ? OUT_SKIPPED : OUT_FAIL_NO_RETRY;
@@ -225,6 +249,7 @@ static int fired(struct engine *e, const json_t *body, struct err *err)
   if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != id) return 0;
   figures_trigger(e, jg_str(body, "failure", NULL) != NULL);
   const char *end = jg_str(body, "end_state", NULL);
+  if (end && jg(body, "xcoms") && (x = push_xcoms(e, ti, jg(body, "xcoms"), err)) < 0) return x;
   if (end) end_directly(e, ti, end);
   else resume(e, ti, body);
   return 0;

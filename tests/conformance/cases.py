@@ -120,6 +120,45 @@ case("q_no_pool", "q_no_pool", [("unpause", "q_no_pool"), ("trigger", "q_no_pool
                                 ("reached", "q_no_pool", "empty", "success")])
 case("q_too_wide", "q_too_wide", [("cli", None, "pools", "set", "conf_one", "1", "one slot"), ("unpause", "q_too_wide"),
                                   ("trigger", "q_too_wide"), ("reached", "q_too_wide", "t", "scheduled")])
+
+
+def backfill(dag, first, last, **more):
+    return {"dag_id": dag, "from_date": f"2024-01-{first:02}T00:00:00Z", "to_date": f"2024-01-{last:02}T00:00:00Z", **more}
+
+
+ALL, DRY = "/api/v2/backfills", "/api/v2/backfills/dry_run"
+case("k_plain", "k_plain", [
+    ("unpause", "k_plain"), ("ask", "made", "POST", ALL, backfill("k_plain", 1, 3, max_active_runs=2, dag_run_conf={"a": 1})), ("completed", "made"),
+    ("ask", "dry", "POST", DRY, backfill("k_plain", 2, 5))])
+case("k_reprocess", "k_reprocess", [
+    ("unpause", "k_reprocess"), ("ask", "first", "POST", ALL, backfill("k_reprocess", 1, 3, dag_run_conf={"fail": True})), ("completed", "first"),
+    ("ask", "none", "POST", ALL, backfill("k_reprocess", 1, 4)), ("completed", "none"),
+    ("ask", "dry none", "POST", DRY, backfill("k_reprocess", 1, 5)),
+    ("ask", "dry failed", "POST", DRY, backfill("k_reprocess", 1, 5, reprocess_behavior="failed")),
+    ("ask", "dry completed", "POST", DRY, backfill("k_reprocess", 1, 5, reprocess_behavior="completed", run_backwards=True)),
+    ("ask", "failed", "POST", ALL, backfill("k_reprocess", 2, 5, reprocess_behavior="failed")), ("completed", "failed"),
+    ("ask", "completed", "POST", ALL, backfill("k_reprocess", 4, 6, reprocess_behavior="completed", dag_run_conf={"again": 1})), ("completed", "completed")])
+case("k_backwards", "k_backwards", [
+    ("unpause", "k_backwards"), ("ask", "made", "POST", ALL, backfill("k_backwards", 1, 3, run_backwards=True, max_active_runs=1)), ("completed", "made")],
+    order=True, concurrency=True)
+case("k_refused", "k_refused", [
+    *[("known", d) for d in ("k_refused", "k_no_schedule", "k_once", "k_past", "k_not_allowed")],
+    *[("ask", f"{what} {name}", "POST", path, body) for what, path in (("make", ALL), ("dry", DRY)) for name, body in (
+        ("unknown", backfill("k_nobody", 1, 2)), ("no schedule", backfill("k_no_schedule", 1, 2)), ("once", backfill("k_once", 1, 2)),
+        ("not allowed", backfill("k_not_allowed", 1, 2)), ("turned round", backfill("k_refused", 3, 2)),
+        ("future", {"dag_id": "k_refused", "from_date": "2999-01-01T00:00:00Z", "to_date": "2999-01-02T00:00:00Z"}),
+        ("past backwards", backfill("k_past", 1, 2, run_backwards=True)), ("past as it is", backfill("k_past", 1, 2)),
+        ("wrong conf", backfill("k_refused", 1, 2, dag_run_conf={"n": "seven"})), ("empty", {}),
+        ("wrong words", backfill("k_refused", 1, 2, reprocess_behavior="some", max_active_runs="x", run_backwards=7, more=1)))],
+    ("ask", "no dates", "POST", ALL, {"dag_id": "k_refused", "from_date": "2024-01-01T05:00:00Z", "to_date": "2024-01-01T06:00:00Z"}),
+    ("ask", "dry no dates", "POST", DRY, {"dag_id": "k_refused", "from_date": "2024-01-01T05:00:00Z", "to_date": "2024-01-01T06:00:00Z"}),
+    *[("ask", f"{verb} unknown", "PUT", f"{ALL}/999999/{verb}") for verb in ("pause", "unpause", "cancel")]])
+case("k_cancelled", "k_cancelled", [
+    ("known", "k_cancelled"), ("ask", "made", "POST", ALL, backfill("k_cancelled", 1, 2)), ("ask", "another", "POST", ALL, backfill("k_cancelled", 3, 4)),
+    ("ask", "in flight", "POST", DRY, backfill("k_cancelled", 1, 3, reprocess_behavior="completed")),
+    ("ask", "pause", "PUT", ALL + "/{made}/pause"), ("ask", "pause again", "PUT", ALL + "/{made}/pause"), ("ask", "unpause", "PUT", ALL + "/{made}/unpause"),
+    ("ask", "unpause again", "PUT", ALL + "/{made}/unpause"), ("ask", "cancel", "PUT", ALL + "/{made}/cancel"), ("ask", "cancel again", "PUT", ALL + "/{made}/cancel"),
+    ("ask", "pause late", "PUT", ALL + "/{made}/pause"), ("ask", "one more", "POST", ALL, backfill("k_cancelled", 3, 3)), ("ask", "end", "PUT", ALL + "/{one more}/cancel")])
 scheduled("v_context", 1)
 case("v_params", "v_params", [
     ("unpause", "v_params"), ("trigger", "v_params"), ("ended", "v_params", 1),
@@ -135,6 +174,7 @@ case("v_missing", "v_missing", [
     ("cli", None, "connections", "add", "conf_db", "--conn-uri", "postgres://user:p%40ssword@db:5432/base?sslmode=require"),
     ("unpause", "v_missing"), ("trigger", "v_missing"), ("ended", "v_missing", 1)])
 scheduled("w_time_delta", 1, polls=True)
+manual("w_starts", logs=False)
 manual("w_reschedule", polls=True)
 case("w_external", "w_external", [("unpause", "w_time_delta"), ("unpause", "w_external"), ("ended", "w_external", 1)],
      logs=False)

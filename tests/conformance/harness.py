@@ -210,7 +210,7 @@ class Steps:
     """The verbs of a case's script. Answers of `trigger` and `cli` are kept under the name given, for the recording."""
 
     def __init__(self, server):
-        self.server, self.answers = server, {}
+        self.server, self.answers, self.ids = server, {}, {}
 
     def run(self, steps):
         for verb, *args in steps:
@@ -260,6 +260,22 @@ class Steps:
             self.answers[name] = {"exit": code, "stdout": out, "stderr": err.strip().splitlines()[-1:] if code else []}
         elif code:
             raise AssertionError(f"airflow {' '.join(args)} ended with {code}: {err[-600:]}")
+
+    def do_known(self, dag):
+        self._known(dag)
+
+    def do_ask(self, name, method, path, body=None):
+        """Any request. {X} in the path is the id that the answer kept as X had; ids themselves are not recorded."""
+        status, _, data = self.server.api.raw(method, path.format(**self.ids), body)
+        answer = json.loads(data) if data else None
+        if isinstance(answer, dict) and isinstance(answer.get("id"), int):
+            self.ids[name] = answer.pop("id")
+        self.answers[name] = {"status": status, "body": answer}
+
+    def do_completed(self, name):
+        """The backfill that was kept under this name has completed."""
+        s, path = self.server, f"/api/v2/backfills/{self.ids[name]}"
+        s.wait(f"backfill {name} to be completed", lambda: s.api.get(path)["completed_at"], lambda: s.runs(s.api.get(path)["dag_id"]))
 
     def _known(self, dag):
         s = self.server

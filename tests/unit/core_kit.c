@@ -339,6 +339,7 @@ static void perform(struct kit *k, const struct action *a)
 	case ACT_DELETE_RUN: delete_run_row(k, a->number); break;
 	case ACT_SPAWN: spawn(k, a->ti); break;
 	case ACT_KILL: k->kills++; break;
+	case ACT_START_TRIGGER: a->ti->trigger_id = ++k->triggers; break;
 	case ACT_BACKFILL_IDLE: k->idle_backfill = a->number; k->idle_backfills++; break;
 	case ACT_RUN_EVENT: take_text(k, a->text); break;
 	case ACT_CALLBACK: case ACT_TI_CALLBACK: k->callbacks++; take_text(k, a->text); break;

@@ -27,7 +27,7 @@ struct kit {
 	struct map tries;                /* "<ti id>/<try>": started already */
 	VEC(struct uuid) spawned;        /* of the last step */
 	int64_t steps, decisions;
-	int spawns, kills, archives, double_starts, inputs_due, callbacks, replies, last_reply, idle_backfills;
+	int spawns, kills, archives, double_starts, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
 	int64_t idle_backfill;           /* the last one of them */
 	char last_text[256];
 	struct dag_run *last_run;

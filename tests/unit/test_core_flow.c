@@ -224,6 +224,73 @@ static void max_active_runs_queue(void **state)
 	kit_clear(&k);
 }
 
+static void starts_with_its_trigger(void **state)
+{
+	(void)state;
+	struct kit k;
+	json_t *json = kit_dag_json("dag d;task a retries=1 start_from_trigger=true execution_timeout=60;task b up=a"), *task = NULL;
+	json_t *tasks = json_object_get(json_object_get(json, "dag"), "tasks"), *one;
+	size_t i;
+	json_array_foreach(tasks, i, one)
+		if (streq(json_string_value(json_object_get(json_object_get(one, "__var"), "task_id")), "a"))
+			task = json_object_get(one, "__var");
+	json_object_set_new(task, "start_trigger_args", json_pack("{s:s,s:s,s:s,s:{s:s,s:{s:i}},s:n}", "__type", "START_TRIGGER_ARGS", "trigger_cls", "x.T",
+		"next_method", "on", "next_kwargs", "__type", "dict", "__var", "n", 1, "timeout"));
+	struct dag_meta meta = { .version_number = 1 };
+	struct dag *dag;
+	assert_int_equal(dag_compile(json, NULL, &meta, &dag, NULL), 0);
+	kit_init(&k, NOW);
+	kit_add(&k, dag);
+	kit_start(&k);
+	kit_trigger(&k, "d", "m1", NOW);
+	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "deferred");
+	assert_int_equal(k.spawns, 0);
+	assert_int_equal(k.triggers, 1);
+	struct task_instance *ti = kit_ti(&k, "d", "m1", "a", -1);
+	assert_int_equal(ti->try_number, 1);
+	assert_string_equal(ti->next_method, "on");
+	assert_string_equal(ti->next_kwargs, "{\"n\":1}");
+	assert_int_equal(ti->not_before, NOW + 60 * USEC_SEC);
+	struct event ev = { .kind = EV_TRIGGER_FIRED, .fired = { .ref = { ti->id, 1 }, .next_kwargs = "{}" } };
+	kit_step(&k, &ev);
+	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "queued");
+	assert_int_equal(k.spawns, 1);
+	kit_finish(&k, "m1", "a", -1, OUT_FAILED);
+	kit_time(&k, NOW + 3600 * USEC_SEC);             /* every try begins so */
+	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "deferred");
+	assert_int_equal(kit_ti(&k, "d", "m1", "a", -1)->try_number, 2);
+	assert_int_equal(k.triggers, 2);
+	struct buf out = {0};
+	assert_true(core_verify(k.core, &out));
+	buf_clear(&out);
+	kit_clear(&k);
+}
+
+static void ended_by_its_trigger(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a;task b retries=3;task c up=a");
+	kit_trigger(&k, "d", "m1", NOW);
+	for (const char *const *t = (const char *const[]){ "a", "b", NULL }; *t; t++) {
+		struct task_instance *ti = kit_ti(&k, "d", "m1", *t, -1);
+		kit_started(&k, ti);
+		struct event defer = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = OUT_DEFERRED, .trigger_id = 5, .next_method = "on", .next_kwargs = "{}" } };
+		kit_step(&k, &defer);
+		assert_string_equal(kit_state(&k, "d", "m1", *t, -1), "deferred");
+		struct event late = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = OUT_FAILED } };
+		kit_step(&k, &late);                     /* what its process says after that means nothing */
+		assert_string_equal(kit_state(&k, "d", "m1", *t, -1), "deferred");
+		struct event end = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = **t == 'a' ? OUT_SUCCESS : OUT_FAIL_NO_RETRY, .detail = "its trigger ended it" } };
+		kit_step(&k, &end);
+	}
+	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "success");
+	assert_string_equal(kit_state(&k, "d", "m1", "b", -1), "failed");
+	assert_string_equal(kit_state(&k, "d", "m1", "c", -1), "queued");
+	assert_int_equal(k.callbacks, 1);
+	kit_clear(&k);
+}
+
 static void set_paused(struct kit *k, bool paused)
 {
 	struct event ev = { .kind = EV_DAG_STATE, .dag_state = { .dag_id = "d", .paused = paused } };
@@ -391,7 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(linear_run), cmocka_unit_test(failure_goes_down), cmocka_unit_test(retries), cmocka_unit_test(no_retry_and_lost),
 		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
-		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue),
+		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
 		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run),
