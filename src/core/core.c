@@ -110,6 +110,8 @@ static void on_dag_state(struct core *c, const struct event *ev)
 		d->has_last = true;
 		d->last = ev->dag_state.last;
 	}
+	for (size_t i = 0; i < ev->dag_state.n_taken; i++)
+		vec_push(&d->taken, ev->dag_state.taken[i]);
 	if (!c->started) {
 		d->has_next = ev->dag_state.next_after != USEC_NONE && ev->dag_state.next_after != 0;
 		d->next = (struct run_info){ ev->dag_state.next_logical, ev->dag_state.next_start, ev->dag_state.next_end, ev->dag_state.next_after };

@@ -254,10 +254,14 @@ void outcome_start_deferred(struct core *c, struct task_instance *ti)
 {
 	const struct dag_task *k = dag_task_of(ti);
 	json_t *kwargs = json_unwrap(jg(k->start_trigger, "next_kwargs"));
-	char *text = json_is_object(kwargs) ? json_dumps(kwargs, JSON_COMPACT) : NULL;
+	struct buf text = {0};
+	struct json_writer w;
+	jw_init(&w, &text);
+	if (json_is_object(kwargs))
+		jw_json(&w, kwargs);
 	text_set(&ti->next_method, jg_str(k->start_trigger, "next_method", "execute_complete"));
-	text_set(&ti->next_kwargs, text ? text : "{}");
-	free(text);
+	text_set(&ti->next_kwargs, text.data ? text.data : "{}");
+	buf_clear(&text);
 	ti->start_date = c->now;
 	ti->end_date = USEC_NONE;
 	ti->not_before = start_timeout(k, c->now);

@@ -44,7 +44,18 @@ struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struc
 
 /* ---- DAGs ---- */
 
-static void tell_state(struct engine *e, const struct rows *r)
+struct dates { VEC(usec_t) at; };
+
+/* Runs by hand and of backfills may have dates that the schedule has not come to yet. */
+static int dates_taken(struct engine *e, const char *dag_id, usec_t after, struct dates *ret, struct err *err)
+{
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query(e->db, SQL_engine_dates_taken, &r, err, v_text(dag_id), v_int(after));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) vec_push(&ret->at, row_time(&r, 0));
+  return x;
+}
+
+static int tell_state(struct engine *e, const struct rows *r, bool fresh, struct err *err)
 {
   CLEANUP(rows_close) struct rows last = {0};
   bool has_last = store_one(e->db, SQL_run_last_automatic, &last, NULL, v_text(row_text(r, 0))) == 0;
@@ -52,7 +63,13 @@ static void tell_state(struct engine *e, const struct rows *r)
   struct event ev = {.kind = EV_DAG_STATE, .dag_state = {.dag_id = row_text(r, 0), .paused = row_bool(r, 1), .stale = row_bool(r, 2),
                      .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8), .has_last = has_last}};
   if (has_last) ev.dag_state.last = (struct run_info){row_time(&last, 2), row_time(&last, 3), row_time(&last, 4), row_time(&last, 5)};
-  engine_step(e, &ev);
+  struct dates taken = {0};
+  int x = fresh ? dates_taken(e, row_text(r, 0), has_last ? ev.dag_state.last.logical_date : INT64_MIN, &taken, err) : 0;
+  ev.dag_state.taken = taken.at.at;
+  ev.dag_state.n_taken = taken.at.n;
+  if (x >= 0) engine_step(e, &ev);
+  vec_clear(&taken.at);
+  return x;
 }
 
 static void take_version(struct engine *e, const char *dag_id, const struct uuid *version)
@@ -69,7 +86,7 @@ static void take_version(struct engine *e, const char *dag_id, const struct uuid
   dag_unref(old);
 }
 
-static void look_at(struct engine *e, const struct rows *r, uint64_t round)
+static int look_at(struct engine *e, const struct rows *r, uint64_t round, struct err *err)
 {
   const char *dag_id = row_text(r, 0);
   struct seen_dag *seen = map_get(&e->seen, dag_id);
@@ -81,9 +98,10 @@ static void look_at(struct engine *e, const struct rows *r, uint64_t round)
   bool changed = fresh || !uuid_eq(&version, &seen->version) || seen->updated != row_time(r, 4);
   bool state = fresh || seen->paused != row_bool(r, 1) || seen->stale != row_bool(r, 2);
   *seen = (struct seen_dag){version, row_time(r, 4), row_bool(r, 1), row_bool(r, 2), round};
-  if (fresh) tell_state(e, r);                       /* first, so that a paused DAG never starts a run */
+  int x = fresh ? tell_state(e, r, true, err) : 0;   /* first, so that a paused DAG never starts a run */
+  if (x < 0) return x;
   if (changed) take_version(e, dag_id, &version);
-  if (state && !fresh) tell_state(e, r);
+  return state && !fresh ? tell_state(e, r, false, err) : 0;
   const struct dag *dag = map_get(&e->dags, dag_id);
   e->watchers_changed |= (changed || state) && dag && dag->has_asset_schedule;
 }
@@ -107,7 +125,7 @@ int engine_load_dags(struct engine *e, struct err *err)
   CLEANUP(rows_close) struct rows r = {0};
   int x = engine_write(e, err);                        /* before the cursor: what is read here is decided upon while it is open */
   if (x == 0) x = store_query_values(e->db, SQL_engine_dags, NULL, 0, &r, err);
-  while (x >= 0 && (x = rows_next(&r, err)) == 1) look_at(e, &r, round);
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) x = look_at(e, &r, round, err);
   rows_close(&r);
   if (x == 0) forget_gone(e, round);
   if (x == 0 && e->watchers_changed) triggers_wake(e);
