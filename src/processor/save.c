@@ -370,6 +370,7 @@ int parse_save(struct processor *p, struct file *f, const json_t *record, const 
   if (r == 0) r = save_errors(&s, result, failure, err);
   if (r == 0) r = save_warnings(&s, result, err);
   if (r == 0) r = save_file(&s, failed || s.errors.len, err);
+  if (r == 0 && s.changed) r = store_run(p->db, SQL_asset_deactivate_orphans, err, v_time(s.now));
   *ret_changed = s.changed;
   map_clear(&s.seen);
   buf_clear(&s.errors);
