@@ -13,7 +13,7 @@ extern const struct list_spec dags_list, dag_one, dag_runs_list, dag_run_one, da
 	hitl_list, xcom_native, assets_list, asset_aliases_list, asset_events_list, backfills_list;
 extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_clear_body, ti_patch_body, ti_clear_body, variable_body,
 	variable_patch_body, connection_body, connection_patch_body, pool_body, pool_patch_body, runs_batch_body, tis_batch_body, xcom_create_body,
-	xcom_update_body, bulk_body, runs_clear_body, connection_test_body, login_body, hitl_response_body, backfill_body;
+	xcom_update_body, bulk_body, runs_clear_body, clear_partitions_body, connection_test_body, login_body, hitl_response_body, backfill_body;
 extern const struct body_spec asset_event_body, materialize_body, asset_state_body, task_state_body, task_state_patch_body;
 extern const struct list_spec ui_dags_list, ui_backfills_list, deadlines_list;
 extern const struct body_spec ui_token_body;

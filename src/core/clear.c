@@ -276,3 +276,14 @@ void delete_tis(struct core *c, const struct event *ev)
 	act_reply(c, ev->cookie, 0, run, "%zu", chosen.tis.n);
 	vec_clear(&chosen.tis);
 }
+
+void unpartition_run(struct core *c, const struct event *ev)
+{
+	struct dag_run *run = run_of(c, ev, ev->run_ref.dag_id, ev->run_ref.run_id);
+	if (!run)
+		return;
+	text_set(&run->partition_key, NULL);
+	run->partition_date = USEC_NONE;
+	save_run(c, run);
+	act_reply(c, ev->cookie, 0, run, "%s", run->run_id);
+}

@@ -315,6 +315,7 @@ static void dispatch(struct core *c, const struct event *ev)
 	case EV_BACKFILL_CANCEL: backfill_cancel(c, ev); break;
 	case EV_DELETE_RUN: delete_run(c, ev); break;
 	case EV_DELETE_TI: delete_tis(c, ev); break;
+	case EV_UNPARTITION: unpartition_run(c, ev); break;
 	case EV_ASSET: assets_event(c, ev); break;
 	case EV_ASSET_UNQUEUED: assets_unqueued(c, ev); break;
 	case EV_LOST: outcome_lost(c, ev); break;
@@ -340,6 +341,7 @@ static void drop_ended(struct core *c, const struct event *ev)
 {
 	if (!c->started || ev->kind == EV_RESTORE_RUN || ev->kind == EV_RESTORE_TI || ev->kind == EV_RESTORE_MAP_LENGTH ||
 	    ev->kind == EV_RESTORE_SKIPS || ev->kind == EV_RESTORE_DAG_VERSION || ev->kind == EV_CLEAR || ev->kind == EV_MARK || ev->kind == EV_DELETE_RUN || ev->kind == EV_DELETE_TI ||
+	    ev->kind == EV_UNPARTITION ||
 	    ev->kind == EV_BACKFILL || ev->kind == EV_BACKFILL_TAKE)
 		return;
 	while (c->ended.n) {

@@ -61,6 +61,7 @@ enum event_kind {
   EV_MARK,             /* selection + ti_state, or run state */
   EV_DELETE_RUN,       /* dag_id, run_id */
   EV_DELETE_TI,        /* clear: the named instances leave their run */
+  EV_UNPARTITION,      /* run_ref: the run forgets its partition */
   EV_ASSET,            /* asset uri/name got an event */
   EV_ASSET_UNQUEUED,   /* asset of dag_id: its queued events do not count any more */
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */

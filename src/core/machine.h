@@ -265,6 +265,7 @@ void mark_selection(struct core *c, const struct event *ev);
 void drop_run(struct core *c, struct dag_run *run, const char *why);
 void delete_run(struct core *c, const struct event *ev);
 void delete_tis(struct core *c, const struct event *ev);
+void unpartition_run(struct core *c, const struct event *ev);
 struct chosen { VEC(struct task_instance *) tis; };
 int select_tis(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);
 int select_to_mark(struct dag_run *run, const struct selection *sel, struct chosen *ret, struct err *err);

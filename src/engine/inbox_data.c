@@ -57,3 +57,11 @@ int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err)
   inbox_names_clear(&n);
   return r;
 }
+
+int inbox_unpartition(struct engine *e, const struct command *c, struct err *err)
+{
+  struct event ev = {.kind = EV_UNPARTITION, .cookie = c->id, .run_ref = {jg_str(c->args, "dag_id", NULL), jg_str(c->args, "run_id", NULL)}};
+  int r = inbox_have_run(e, ev.run_ref.dag_id, ev.run_ref.run_id, err);
+  if (r == 0) engine_step(e, &ev);
+  return r;
+}

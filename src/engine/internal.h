@@ -120,6 +120,7 @@ int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, str
 /* inbox_data.c: what is changed of a run's data by hand */
 int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err);
 int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
+int inbox_unpartition(struct engine *e, const struct command *c, struct err *err);
 int inbox_delete_xcom(struct engine *e, const struct command *c, struct err *err);
 
 /* children.c */

@@ -256,6 +256,17 @@ ask("bulk runs two actions", "PATCH", MANUAL, {"actions": [{"action": "update", 
 gets("runs after", MANUAL, "")
 ask("clear runs", "POST", DAGS + "/more/clearDagRuns", {"dag_runs": [{"dag_run_id": R1}], "dry_run": False, "note": "cleared"})
 
+CP = DAGS + "/more/clearPartitions"
+ask("partitions dry", "POST", CP, {"run_id": R1, "clear_task_instances": True})
+ask("partitions", "POST", CP, {"run_id": R1, "dry_run": False})
+ask("partitions by key", "POST", CP, {"partition_key": "k", "dry_run": False})
+ask("partitions by window", "POST", CP, {"partition_date_start": "2015-06-01T00:00:00Z"})
+ask("partitions window turned", "POST", CP, {"partition_date_start": "2015-06-02T00:00:00Z", "partition_date_end": "2015-06-01T00:00:00Z"})
+ask("partitions of nothing", "POST", CP, {})
+ask("partitions two ways", "POST", CP, {"run_id": R1, "partition_key": "k"})
+ask("partitions of all", "POST", DAGS + "/~/clearPartitions", {"run_id": R1})
+ask("partitions unknown run", "POST", CP, {"run_id": "nowhere"})
+
 # ---- variables, connections, pools in bulk; the rest
 V = "/api/v2/variables"
 ask("variable create", "POST", V, {"key": "v1", "value": "x", "description": "d"})

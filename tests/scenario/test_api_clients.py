@@ -1,5 +1,5 @@
 """The official Python client and airflowctl, unmodified, driving our standalone; what Python alone knows, asked over the API."""
-import json, os, pathlib, subprocess, sys, tempfile, textwrap, unittest
+import json, os, pathlib, sqlite3, subprocess, sys, tempfile, textwrap, unittest
 
 from api_kit import BUILD, ROOT
 
@@ -20,6 +20,8 @@ with DAG("flow", schedule=None, start_date=datetime(2024, 1, 1)):
     with TaskGroup("g"):
         BashOperator(task_id="b", bash_command="true")
     push()
+with DAG("still", schedule=None, start_date=datetime(2024, 1, 1)):
+    BashOperator(task_id="t", bash_command="true")
 '''
 PLUGIN = '''
 from airflow.plugins_manager import AirflowPlugin
@@ -123,6 +125,22 @@ class Clients(unittest.TestCase):
         self.server.wait("the test", lambda: result()["state"] in ("success", "failed"), result)
         self.assertEqual(result()["state"], "success", result())
         self.assertEqual(self.api.get("/api/v2/connections/t1")["conn_type"], "fs")
+
+    def test_runs_forget_their_partition(self):
+        self.api.post("/api/v2/dags/still/dagRuns", {"logical_date": None, "dag_run_id": "p"})
+        with sqlite3.connect(self.dir.name + "/airflow.db", timeout=60) as db:     # as a partitioned timetable would have made it
+            db.execute("UPDATE dag_run SET partition_key = 'k', partition_date = 1 WHERE run_id = 'p'")
+        db.close()
+        body = {"partition_key": "k", "clear_task_instances": True}
+        path = "/api/v2/dags/still/clearPartitions"
+        told = {"dag_runs_cleared": 1, "task_instances_cleared": 1}
+        self.assertEqual(self.api.post(path, body), {**told, "dry_run": True})
+        self.server.stop()                          # the scheduler has its own copy of a live run
+        self.server.start()
+        self.assertEqual(self.api.post(path, {**body, "dry_run": False}), {**told, "dry_run": False})
+        run = self.api.get("/api/v2/dags/still/dagRuns/p")
+        self.assertEqual((run["partition_key"], run["partition_date"]), (None, None))
+        self.assertEqual(self.api.post(path, body), {"dag_runs_cleared": 0, "task_instances_cleared": 0, "dry_run": True})
 
     def test_a_file_is_parsed_on_demand(self):
         before = self.api.get("/api/v2/dags/flow")
