@@ -306,12 +306,21 @@ static int daemonize(struct cli *c, const char *role, struct err *err)
   return r < 0 ? r : write_pid(c, role, err);
 }
 
+/* A bundle that cannot be served is named here, not in the log of a supervisor that does not come. */
+static int check_bundles(const struct config *cfg, struct err *err)
+{
+  struct bundles b = {0};
+  int r = bundles_load(cfg, &b, err);
+  bundles_clear(&b);
+  return r;
+}
+
 static struct config *role_start(struct cli *c, const char *role, bool supervised)
 {
   struct config *cfg = cli_config(c);
   if (!cfg) return NULL;
   CLEANUP(err_clear) struct err e = {0};
-  if (role_prepare_home(cfg, &e) < 0 || daemonize(c, role, &e) < 0 || (supervised && !started_by() && role_ensure_supervisor(cfg, &e) < 0)) {
+  if ((supervised && check_bundles(cfg, &e) < 0) || role_prepare_home(cfg, &e) < 0 || daemonize(c, role, &e) < 0 || (supervised && !started_by() && role_ensure_supervisor(cfg, &e) < 0)) {
     cli_fail(c, &e, "cannot start the %s", role);
     return NULL;
   }

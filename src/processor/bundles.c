@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #define LOCAL_BUNDLE "airflow.dag_processing.bundles.local.LocalDagBundle"
+#define GIT_BUNDLE "airflow.providers.git.bundles.git.GitDagBundle"
 
 static void add(struct bundles *b, const char *name, const char *path, bool example)
 {
-  struct bundle one = {xstrdup(name), xstrdup(path), example};
+  struct bundle one = {.name = xstrdup(name), .path = xstrdup(path), .example = example};
   size_t n = strlen(one.path);
   while (n > 1 && one.path[n - 1] == '/') one.path[--n] = 0;
   vec_push(b, one);
@@ -22,8 +23,53 @@ void bundles_clear(struct bundles *b)
   for (size_t i = 0; i < b->n; i++) {
     free(b->at[i].name);
     free(b->at[i].path);
+    free(b->at[i].git.url);
+    free(b->at[i].git.ref);
+    free(b->at[i].git.dir);
   }
   vec_clear(b);
+}
+
+static bool is_plain_name(const char *s)
+{
+  return *s && *s != '.' && !strchr(s, '/');
+}
+
+static bool stays_inside(const char *subdir)
+{
+  return *subdir != '/' && !str_starts(subdir, "../") && !strstr(subdir, "/../") && !str_ends(subdir, "/..") && !streq(subdir, "..");
+}
+
+/* A word of the configuration that git gets as an argument must not be an option. */
+static int check_git(const char *where, const char *name, const json_t *kwargs, struct err *err)
+{
+  static const char *const known[] = {"repo_url", "tracking_ref", "subdir", "refresh_interval", "view_url_template", "prune_dotgit_folder"};
+  const char *url = jg_str(kwargs, "repo_url", ""), *ref = jg_str(kwargs, "tracking_ref", ""), *key;
+  json_t *v;
+  json_object_foreach((json_t *)(uintptr_t)kwargs, key, v) {
+    bool is_known = false;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) is_known = is_known || streq(key, known[i]);
+    if (!is_known && !json_is_null(v) && !json_is_false(v))
+      return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s' has %s, which is not served; write the repository's address into repo_url "
+                     "(git's own credential helpers and ssh keys work)", where, name, key);
+  }
+  if (!*url || *url == '-' || !*ref || *ref == '-')
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s' needs repo_url and tracking_ref", where, name);
+  if (!is_plain_name(name) || !stays_inside(jg_str(kwargs, "subdir", "")))
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s': its name must be one for a folder, and subdir one inside the repository", where, name);
+  return 0;
+}
+
+static int add_git(const struct config *cfg, const char *name, const json_t *kwargs, struct bundles *ret, struct err *err)
+{
+  const char *storage = config_str(cfg, OPT_dag_processor_dag_bundle_storage_path), *subdir = jg_str(kwargs, "subdir", "");
+  int r = check_git(config_where(cfg, OPT_dag_processor_dag_bundle_config_list), name, kwargs, err);
+  if (r < 0) return r;
+  char *dir = storage && *storage ? xasprintf("%s/%s/tracking_repo", storage, name) : xasprintf("%s/dag_bundles/%s/tracking_repo", config_home(cfg), name);
+  CLEANUP(freep) char *path = xasprintf("%s/%s", dir, subdir);
+  add(ret, name, path, false);
+  ret->at[ret->n - 1].git = (struct bundle_git){xstrdup(jg_str(kwargs, "repo_url", "")), xstrdup(jg_str(kwargs, "tracking_ref", "")), dir, jg_int(kwargs, "refresh_interval", 0)};
+  return 0;
 }
 
 static int add_configured(const struct config *cfg, const json_t *one, struct bundles *ret, struct err *err)
@@ -31,11 +77,12 @@ static int add_configured(const struct config *cfg, const json_t *one, struct bu
   const char *name = jg_str(one, "name", NULL), *class = jg_str(one, "classpath", ""), *path = jg_str(jg(one, "kwargs"), "path", NULL);
   const char *where = config_where(cfg, OPT_dag_processor_dag_bundle_config_list);
   if (!name) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): a bundle has no name", where);
-  if (!streq(class, LOCAL_BUNDLE))
-    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' is a %s; this version serves " LOCAL_BUNDLE " only. Check the "
+  if (!streq(class, LOCAL_BUNDLE) && !streq(class, GIT_BUNDLE))
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' is a %s; this version serves " LOCAL_BUNDLE " and " GIT_BUNDLE ". Check the "
                    "repository out into a folder and name that folder as its path", where, name, class);
   for (size_t i = 0; i < ret->n; i++)
     if (streq(ret->at[i].name, name)) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): two bundles are called '%s'", where, name);
+  if (streq(class, GIT_BUNDLE)) return add_git(cfg, name, jg(one, "kwargs"), ret, err);
   add(ret, name, path ? path : config_str(cfg, OPT_core_dags_folder), false);
   return 0;
 }

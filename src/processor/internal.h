@@ -31,6 +31,7 @@ struct bundle_state {
   struct map files;                     /* rel -> struct file* */
   struct walk_result seen;
   struct map watches;                   /* folder -> struct source* */
+  struct git_work *git;                 /* gitbundle.c; NULL for a folder of this host */
 };
 /* A parse child at work. */
 struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; bool killed; };
@@ -70,6 +71,10 @@ void file_remember(struct file *f, const json_t *record);            /* what it 
 void watches_free(struct bundle_state *b);
 void file_free(struct file *f);
 void file_queue(struct processor *p, struct file *f, usec_t at);
+
+/* gitbundle.c */
+void git_bundle_start(struct bundle_state *b);                       /* nothing for a bundle that is no repository */
+void git_bundle_stop(struct bundle_state *b);
 
 /* access.c: replaces what the DAG grants to roles; inside the caller's transaction */
 int save_access(struct store *db, const char *dag_id, const json_t *raw, struct err *err);

@@ -358,6 +358,7 @@ static int start_work(struct processor *p, struct err *err)
   p->active = true;
   if (!p->once && (r = metrics_open(p->cfg, &p->metrics, err)) < 0) return r;
   metrics_count(p->metrics, METRIC_JOB_START, 1, METRIC_NO_TAGS);
+  for (size_t i = 0; !p->once && i < p->n_bundles; i++) git_bundle_start(&p->bundles[i]);
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
   r = scan_all(p, err);
   p->total = (int)p->queue.n;
@@ -429,12 +430,16 @@ static int processor_new(const struct config *cfg, struct store *db, struct loop
 
 static void bundle_free(struct bundle_state *b)
 {
+  git_bundle_stop(b);
   watches_free(b);
   map_each(&b->files, e) file_free(e->value);
   map_clear(&b->files);
   walk_clear(&b->seen);
   free(b->bundle.name);
   free(b->bundle.path);
+  free(b->bundle.git.url);
+  free(b->bundle.git.ref);
+  free(b->bundle.git.dir);
 }
 
 static void processor_free(struct processor *p)

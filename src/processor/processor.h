@@ -18,7 +18,8 @@ typedef void (*processor_progress)(void *arg, int done, int total, const char *r
 int processor_once(const struct config *cfg, struct store *db, const char *only, processor_progress fn, void *arg, struct err *err);
 
 /* bundles of the configuration: dag_bundle_config_list, dags_folder, the examples with load_examples */
-struct bundle { char *name, *path; bool example; };   /* example: of [core] load_examples; the official code adds these itself */
+struct bundle_git { char *url, *ref, *dir; int64_t every; };   /* dir: its checkout; every: seconds between looks, 0: [dag_processor] refresh_interval */
+struct bundle { char *name, *path; bool example; struct bundle_git git; };   /* example: of [core] load_examples; the official code adds these itself. git.url NULL: a folder of this host */
 struct bundles { struct bundle *at; size_t n, cap; };
 int bundles_load(const struct config *cfg, struct bundles *ret, struct err *err);   /* E_CONFIG names a bundle that cannot be served */
 void bundles_clear(struct bundles *b);
