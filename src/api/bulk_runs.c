@@ -335,7 +335,7 @@ static void clear_next(struct call *c, int code, const char *text, const json_t 
 		const json_t *key = json_array_get(x->keys, x->at++);
 		const char *dag_id = json_string_value(json_array_get(key, 0)), *run_id = json_string_value(json_array_get(key, 1));
 		if (!x->note || put_note(c, dag_id, run_id, x->note, &err) == 0) {
-			call_command(c, "dag_run.clear", json_pack("{s:s,s:s,s:b}", "dag_id", dag_id, "run_id", run_id, "only_failed", x->only_failed), clear_next);
+			call_command(c, "dag_run.clear", run_clear_args(c, dag_id, run_id), clear_next);
 			return;
 		}
 		call_fail_err(c, &err);

@@ -331,6 +331,15 @@ static void check_only(struct call *c)
 
 const struct body_spec run_clear_body = { "DAGRunClearBody", run_clear_fields, .check = check_only };
 
+json_t *run_clear_args(struct call *c, const char *dag_id, const char *run_id)
+{
+	json_t *args = json_pack("{s:s,s:s,s:b,s:b}", "dag_id", dag_id, "run_id", run_id, "only_failed", jg_bool(c->body, "only_failed", false),
+	                         "only_new", jg_bool(c->body, "only_new", false));
+	if (jg(c->body, "run_on_latest_version"))
+		json_object_set(args, "run_on_latest_version", jg(c->body, "run_on_latest_version"));
+	return args;
+}
+
 void clear_dag_run(struct call *c)
 {
 	const char *dag_id = call_param(c, "dag_id"), *run_id = call_param(c, "dag_run_id");
@@ -355,7 +364,7 @@ void clear_dag_run(struct call *c)
 	}
 	if (note && !put_run_note(c, run, note))
 		return;
-	call_command(c, "dag_run.clear", json_pack("{s:s,s:s,s:b}", "dag_id", dag_id, "run_id", run_id, "only_failed", only_failed), reply_this_run);
+	call_command(c, "dag_run.clear", run_clear_args(c, dag_id, run_id), reply_this_run);
 }
 
 /* ---- the list as a POST ---- */

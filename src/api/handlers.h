@@ -34,6 +34,7 @@ void write_file_token(struct call *c, struct json_writer *w, const struct rows *
 /* asks the scheduler; then is called with a call that outlives the handler and must answer it. args is taken over */
 typedef void (*then_fn)(struct call *c, int code, const char *text, const json_t *result);
 void call_command(struct call *c, const char *kind, json_t *args, then_fn then);
+json_t *run_clear_args(struct call *c, const char *dag_id, const char *run_id);   /* of dag_run.clear, from a body that says which */
 void call_command_failed(struct call *c, int code, const char *text);   /* the usual answer to code < 0 */
 
 

@@ -180,6 +180,8 @@ void post_clear_task_instances(struct call *c)
 		call_fail(c, 409, "AirflowClearRunningTaskException: Disable 'prevent_running_task' to proceed, or wait until the task is not running, "
 		          "queued, or scheduled state.");
 	else {
+		if (jg(c->body, "run_on_latest_version"))
+			json_object_set(x->args, "run_on_latest_version", jg(c->body, "run_on_latest_version"));
 		change_begin(c, x);
 		return;
 	}

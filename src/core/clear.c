@@ -67,6 +67,35 @@ void clear_follow(struct core *c, struct dag_run *run, bool latest_version)
 		run_follow_version(c, run, newest);
 }
 
+static bool has_instances(const struct dag_run *run, const char *task_id)
+{
+	uint32_t i = dag_task_index(run->dag, task_id);
+	return i != NO_INDEX && (run->p->tasks[i].one || run->p->tasks[i].n_mapped);
+}
+
+/* What is there already stays as it is; without anything new the run does, too. */
+static void clear_new(struct core *c, const struct event *ev, struct dag_run *run)
+{
+	const struct dag *newest = run->owner->dag;
+	struct chosen chosen = {0};
+	VEC(uint32_t) added = {0};
+	for (uint32_t i = 0; newest && i < newest->n_tasks; i++)
+		if (!has_instances(run, newest->tasks[i].task_id))
+			vec_push(&added, i);
+	if (added.n)
+		clear_follow(c, run, true);
+	for (size_t i = 0; i < added.n; i++) {
+		const struct run_task *rt = &run->p->tasks[added.at[i]];
+		each_ti(rt, ti)
+			vec_push(&chosen.tis, ti);
+	}
+	clear_tis(c, run, &chosen, true);
+	mark_run(c, run);
+	act_reply(c, ev->cookie, 0, run, "%zu", chosen.tis.n);
+	vec_clear(&chosen.tis);
+	vec_clear(&added);
+}
+
 void clear_selection(struct core *c, const struct event *ev)
 {
 	struct dag_run *run = run_of(c, ev, ev->clear.dag_id, ev->clear.run_id);
@@ -74,6 +103,10 @@ void clear_selection(struct core *c, const struct event *ev)
 	struct err err = {0};
 	if (!run)
 		return;
+	if (ev->clear.only_new) {
+		clear_new(c, ev, run);
+		return;
+	}
 	clear_follow(c, run, ev->clear.latest_version);
 	int r = select_tis(run, &ev->clear, &chosen, &err);
 	if (r < 0) {

@@ -79,7 +79,7 @@ struct ti_ref { struct uuid id; int try_number; };     /* a reference to a past 
 struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t logical_date, interval_start, interval_end, run_after;
   const char *conf, *note, *triggered_by, *user, *partition_key; usec_t partition_date; int64_t backfill_id; int backfill_ordinal; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
 struct selection { const char *dag_id, *run_id; const char *const *task_ids; const int *map_indices; uint32_t n;  /* n 0 = all tasks; map index -2 = all */
-  bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest */
+  bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version, only_new; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest; only_new: tasks that the DAG has by now and the run has not */
 
 struct event {
   enum event_kind kind; usec_t now;

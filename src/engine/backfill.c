@@ -173,20 +173,20 @@ static int plan(const struct dag *dag, const struct backfill_request *rq, struct
   return r < 0 ? r : backfill_runs(dag, rq, now, ret, err);
 }
 
-/* asked for > the DAG's own word > [core] rerun_with_latest_version > yes */
-static bool on_latest(struct engine *e, const char *dag_id, const json_t *asked)
+/* asked for > the DAG's own word > [core] rerun_with_latest_version > otherwise */
+bool engine_on_latest(struct engine *e, const char *dag_id, const json_t *asked, bool otherwise)
 {
-  const struct dag *dag = map_get(&e->dags, dag_id);
-  const json_t *own = jg(jg(dag->data, "dag"), "rerun_with_latest_version");
+  const struct dag *dag = dag_id ? map_get(&e->dags, dag_id) : NULL;
+  const json_t *own = !dag ? NULL : jg(jg(dag->data, "dag"), "rerun_with_latest_version");
   if (json_is_boolean(asked)) return json_is_true(asked);
   if (json_is_boolean(own)) return json_is_true(own);
-  return config_source(e->cfg, OPT_core_rerun_with_latest_version) <= FROM_DEFAULT || config_bool(e->cfg, OPT_core_rerun_with_latest_version);
+  return config_source(e->cfg, OPT_core_rerun_with_latest_version) <= FROM_DEFAULT ? otherwise : config_bool(e->cfg, OPT_core_rerun_with_latest_version);
 }
 
 static int create(struct engine *e, const struct command *c, const struct backfill_request *rq, const struct run_infos *runs, struct err *err)
 {
   CLEANUP(freep) char *conf = rq->conf ? json_dumps(rq->conf, JSON_COMPACT) : NULL;          /* NULL: new runs get none, runs that are there keep theirs */
-  struct making m = {.e = e, .rq = rq, .user = jg_str(c->args, "user", NULL), .conf = conf, .latest_version = on_latest(e, rq->dag_id, jg(c->args, "run_on_latest_version"))};
+  struct making m = {.e = e, .rq = rq, .user = jg_str(c->args, "user", NULL), .conf = conf, .latest_version = engine_on_latest(e, rq->dag_id, jg(c->args, "run_on_latest_version"), true)};
   int r = engine_write(e, err);
   if (r == 0) r = store_insert(e->db, SQL_backfill_add, &m.id, err, v_text(rq->dag_id), v_time(rq->from), v_time(rq->to), v_text(conf ? conf : "null"), v_text(reprocess_name(rq->reprocess)),
                                v_int(rq->max_active_runs), v_bool(rq->backwards), v_text(m.user), v_time(loop_now()));

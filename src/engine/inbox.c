@@ -155,7 +155,8 @@ static int on_clear(struct engine *e, const struct command *c, struct err *err)
   struct event ev = {.kind = EV_CLEAR, .cookie = c->id, .clear = {.dag_id = jg_str(c->args, "dag_id", NULL), .run_id = jg_str(c->args, "run_id", NULL),
     .task_ids = n.ids, .map_indices = n.maps, .n = n.n, .upstream = jg_bool(c->args, "upstream", false),
     .downstream = jg_bool(c->args, "downstream", false), .only_failed = jg_bool(c->args, "only_failed", false),
-    .only_running = jg_bool(c->args, "only_running", false), .latest_version = jg_bool(c->args, "latest_version", false), .reset_run_queued = jg_bool(c->args, "reset_dag_runs", true)}};
+    .only_running = jg_bool(c->args, "only_running", false), .only_new = jg_bool(c->args, "only_new", false), .reset_run_queued = jg_bool(c->args, "reset_dag_runs", true)}};
+  ev.clear.latest_version = engine_on_latest(e, ev.clear.dag_id, jg(c->args, "run_on_latest_version"), false);
   int r = inbox_have_run(e, ev.clear.dag_id, ev.clear.run_id, err);
   if (r == 0) engine_step(e, &ev);
   inbox_names_clear(&n);

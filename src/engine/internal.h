@@ -175,6 +175,7 @@ int backfill_pause(struct engine *e, const struct command *c, struct err *err);
 int backfill_stop(struct engine *e, const struct command *c, struct err *err);     /* the command backfill.cancel */
 int backfill_tell(struct engine *e, int64_t id, struct err *err);                  /* the core, before a run of it */
 int backfill_idle(struct engine *e, int64_t id, usec_t now, struct err *err);      /* none of its runs is unfinished any more */
+bool engine_on_latest(struct engine *e, const char *dag_id, const json_t *asked, bool otherwise);   /* run_on_latest_version, as a request, the DAG or the configuration has it */
 void backfill_core_reply(struct engine *e, const struct action *a);
 
 /* deadlines.c */

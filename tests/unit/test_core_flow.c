@@ -291,6 +291,43 @@ static void ended_by_its_trigger(void **state)
 	kit_clear(&k);
 }
 
+static void clears_only_what_is_new(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a depends_on_past=true");       /* so that the ended run stays in hand */
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_finish(&k, "m1", "a", -1, OUT_SUCCESS);
+	struct event ev = { .kind = EV_CLEAR, .clear = { .dag_id = "d", .run_id = "m1", .reset_run_queued = true, .only_new = true } };
+	kit_step(&k, &ev);
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "success");     /* there is nothing new */
+	kit_add(&k, kit_dag("dag d;task a depends_on_past=true;task b up=a;task c up=b"));
+	kit_step(&k, &ev);
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "running");
+	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "success");
+	assert_int_equal(kit_ti(&k, "d", "m1", "a", -1)->try_number, 1);
+	assert_string_equal(kit_state(&k, "d", "m1", "b", -1), "queued");
+	kit_finish(&k, "m1", "b", -1, OUT_SUCCESS);
+	kit_finish(&k, "m1", "c", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "success");
+	kit_clear(&k);
+}
+
+/* a bundle without versions: what starts anew does so as the DAG is now */
+static void a_cleared_run_follows_the_dag(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a depends_on_past=true");
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_finish(&k, "m1", "a", -1, OUT_FAILED);
+	kit_add(&k, kit_dag("dag d;task a depends_on_past=true retries=4"));
+	struct event ev = { .kind = EV_CLEAR, .clear = { .dag_id = "d", .run_id = "m1", .reset_run_queued = true } };
+	kit_step(&k, &ev);
+	assert_int_equal(kit_ti(&k, "d", "m1", "a", -1)->max_tries, 5);
+	kit_clear(&k);
+}
+
 static void set_paused(struct kit *k, bool paused)
 {
 	struct event ev = { .kind = EV_DAG_STATE, .dag_state = { .dag_id = "d", .paused = paused } };
@@ -458,7 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(linear_run), cmocka_unit_test(failure_goes_down), cmocka_unit_test(retries), cmocka_unit_test(no_retry_and_lost),
 		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
-		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger),
+		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger), cmocka_unit_test(clears_only_what_is_new), cmocka_unit_test(a_cleared_run_follows_the_dag),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
 		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run),
