@@ -73,23 +73,6 @@ int run_find(struct cli *c, const char *dag_id, const char *given, struct run_fo
 
 /* ---- reasons ---- */
 
-enum reason reason_from(const char *name)
-{
-  for (int i = 0; name && i < REASON_COUNT; i++)
-    if (streq(reason_name((enum reason)i), name)) return (enum reason)i;
-  return WHY_NONE;
-}
-
-char *reason_sentence(enum reason why, const char *detail)
-{
-  const char *text = reason_text(why);
-  if (detail && strstr(text, "%s")) return str_replace_all(text, "%s", detail);
-  char *out = str_replace_all(text, ": %s", "");
-  char *rest = strstr(out, "%s");
-  if (rest) *rest = 0;
-  return out;
-}
-
 /* ---- catching up ---- */
 
 bool catches_up(struct cli *c, const struct dag *dag)

@@ -18,8 +18,6 @@ void run_found_clear(struct run_found *r);
 int run_find(struct cli *c, const char *dag_id, const char *date_or_run_id, struct run_found *ret, struct err *err);
 
 bool catches_up(struct cli *c, const struct dag *dag);            /* [scheduler] catchup_by_default and Airflow 1's rule weighed in */
-enum reason reason_from(const char *name);                        /* WHY_NONE for NULL and unknown ones */
-char *reason_sentence(enum reason why, const char *detail);       /* reason_text with the detail put in; malloc'd */
 /* How many scheduled runs are due up to now, and the first one's logical date; counts at most `most`. */
 size_t runs_due(struct cli *c, const struct dag *dag, const struct run_info *last, usec_t now, size_t most, usec_t *ret_first);
 /* The scheduled or backfill run from which the timetable goes on. false: none yet. */

@@ -1,3 +1,4 @@
+#include "store/explain.h"
 #include "cli/live.h"
 #include "config/config.h"
 #include "cli/cli.h"

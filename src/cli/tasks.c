@@ -1,4 +1,5 @@
 /* airflow tasks ...: list, state, states-for-dag-run, why, failed-deps, clear. Logs are in tasklogs.c, test and render in trial.c. */
+#include "store/explain.h"
 #include "base/time.h"
 #include "cli/cli.h"
 #include "cli/dagload.h"
@@ -89,15 +90,69 @@ static size_t reasons(const struct one *o, char *ret[4])
   return n;
 }
 
+static int print_json(struct cli *c, const json_t *o)
+{
+  CLEANUP(freep) char *text = json_dumps(o, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+  fprintf(c->out, "%s\n", text);
+  return 0;
+}
+
+static void print_explained(struct cli *c, const json_t *o)
+{
+  size_t i;
+  json_t *one;
+  const char *state = jg_str(o, "state", NULL), *since = jg_str(o, "since", NULL), *until = jg_str(o, "until", NULL);
+  fprintf(c->out, "%s%s%s%s%s, try %lld of %lld\n", state ? state : "no state yet", since ? " since " : "", since ? since : "", until ? ", until " : "", until ? until : "",
+          (long long)jg_int(o, "try_number", 0), (long long)jg_int(o, "max_tries", 0) + 1);
+  json_array_foreach(jg(o, "holds"), i, one) {
+    fprintf(c->out, "  %s\n", jg_str(one, "text", ""));
+    fprintf(c->out, "    released by: %s\n", jg_str(one, "releases", ""));
+  }
+  json_array_foreach(jg(o, "decisions"), i, one)
+    fprintf(c->out, "  %s  %s: %s\n", jg_str(one, "at", ""), jg_str(one, "reason", ""), jg_str(one, "text", ""));
+}
+
+/* The same with what the scheduler says of it this moment. One that does not answer leaves what the rows say. */
+static int explain_live(struct cli *c, const char *run_id, int map_index, json_t **o, struct err *e)
+{
+  CLEANUP(json_decrefp) json_t *live = NULL, *fresh = NULL;
+  json_t *args = json_pack("{s:s,s:s,s:s,s:i}", "dag_id", cli_pos(c, 0), "dag_run_id", run_id, "task_id", cli_pos(c, 1), "map_index", map_index);
+  int r = inbox_ask(c, "ti.why", args, &live, e);
+  if (r == E_TIMEOUT) { err_clear(e); return 0; }
+  if (r == 0) r = store_explain(c->db, cli_pos(c, 0), run_id, cli_pos(c, 1), map_index, live, &fresh, e);
+  if (r < 0) return r;
+  json_decref(*o);
+  *o = json_incref(fresh);
+  return 0;
+}
+
+/* What holds it, since when, what would release it; which decisions were made, and when. */
 static int why(struct cli *c)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  CLEANUP(json_decrefp) json_t *o = NULL;
+  CLEANUP(freep) char *run_id = NULL;
+  struct one one = {0};
+  int64_t map_index = -1;
+  int bad = find_one(c, &one);
+  if (!bad) run_id = xstrdup(one.run.run_id);
+  one_clear(&one);
+  if (bad || (bad = cli_number(c, "--map-index", cli_value(c, "--map-index"), -1, &map_index))) return bad;
+  if (store_explain(c->db, cli_pos(c, 0), run_id, cli_pos(c, 1), (int)map_index, NULL, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
+  if (store_explain_wants_live(o) && explain_live(c, run_id, (int)map_index, &o, &e) < 0) return cli_fail(c, &e, "%s", "");
+  if (cli_has(c, "--output")) return print_json(c, o);
+  print_explained(c, o);
+  return 0;
+}
+
+/* The same in Airflow's words. */
+static int failed_deps(struct cli *c)
 {
   struct one o = {0};
   char *texts[4];
-  bool airflows_words = strstr(c->command->words, "failed-deps") != NULL;
   int bad = find_one(c, &o);
   size_t n = bad ? 0 : reasons(&o, texts);
-  if (!bad && airflows_words) fprintf(c->out, n ? "Task instance dependencies not met:\n" : "Task instance dependencies are all met.\n");
-  else if (!bad && !n) fprintf(c->out, "nothing holds it\n");
+  if (!bad) fprintf(c->out, n ? "Task instance dependencies not met:\n" : "Task instance dependencies are all met.\n");
   for (size_t i = 0; i < n; i++) {
     fprintf(c->out, "%s\n", texts[i]);
     free(texts[i]);
@@ -268,6 +323,7 @@ static int clear_dag_run(struct cli *c)
 #define SUBDIR {"-sd,--subdir", "FOLDER", "accepted for Airflow 1's and 2's sake"}
 static const struct cli_arg list_args[] = {DAG_ID, {"-t,--tree", NULL, "as a tree"}, BUNDLE, SUBDIR, CLI_VERBOSE_ARG};
 static const struct cli_arg one_args[] = {DAG_ID, TASK_ID, RUN, {"--map-index", "N", "which copy of a mapped task"}, BUNDLE, SUBDIR, CLI_VERBOSE_ARG};
+static const struct cli_arg why_args[] = {DAG_ID, TASK_ID, RUN, {"--map-index", "N", "which copy of a mapped task"}, BUNDLE, SUBDIR, CLI_VERBOSE_ARG, {"-o,--output", "json", "as JSON"}};
 static const struct cli_arg states_args[] = {DAG_ID, RUN, CLI_OUTPUT_ARG, SUBDIR, CLI_VERBOSE_ARG};
 static const struct cli_arg clear_args[] = {DAG_ID, {"-t,--task-regex,--task_regex", "REGEX", "only tasks whose id this finds"}, {"-s,--start-date,--start_date", "DATE", "not before this logical date"},
   {"-e,--end-date,--end_date", "DATE", "not after this logical date"}, {"-u,--upstream", NULL, "the tasks before them too"}, {"-d,--downstream", NULL, "the tasks after them too"},
@@ -282,8 +338,9 @@ const struct cli_command cli_tasks[] = {
   {.words = "tasks state", .aliases = "task_state", .summary = "The state of a task instance", .run = state, ARGS(one_args), .examples = "tasks state tutorial templated 2015-06-01"},
   {.words = "tasks states-for-dag-run", .summary = "The states of all task instances of a run", .run = states, ARGS(states_args),
    .examples = "tasks states-for-dag-run tutorial 2015-06-01"},
-  {.words = "tasks why", .summary = "What a task instance waits for", .run = why, ARGS(one_args), .examples = "tasks why tutorial templated 2015-06-01"},
-  {.words = "tasks failed-deps", .aliases = "task_failed_deps", .summary = "The same in Airflow's words: the dependencies that are not met", .run = why, ARGS(one_args)},
+  {.words = "tasks why", .summary = "Why a task instance stands where it does: what holds it, since when, what would release it", .run = why, ARGS(why_args),
+   .examples = "tasks why tutorial templated 2015-06-01\ntasks why tutorial templated RUN_ID --map-index 2 -o json"},
+  {.words = "tasks failed-deps", .aliases = "task_failed_deps", .summary = "The same in Airflow's words: the dependencies that are not met", .run = failed_deps, ARGS(one_args)},
   {.words = "tasks clear", .event = "cli_task_clear", .aliases = "clear", .summary = "Let task instances run again, as if they never ran", .run = clear, ARGS(clear_args),
    .examples = "tasks clear tutorial -s 2015-06-01 -e 2015-06-30 --only-failed\ntasks clear tutorial -t templated -s 2015-06-01 -e 2015-06-01 --yes"},
   {.words = "dags clear", .event = "cli_dag_clear", .summary = "Let a run run again", .run = clear_dag_run, ARGS(clear_run_args), .examples = "dags clear tutorial --run-id manual__2015-06-01T00:00:00+00:00"},

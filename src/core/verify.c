@@ -24,8 +24,10 @@ static void compare(struct checker *v, const struct dag_run *run, const char *wh
 		{ "skipped", have->skipped, want->skipped }, { "failed", have->failed, want->failed },
 		{ "upstream_failed", have->upstream_failed, want->upstream_failed }, { "removed", have->removed, want->removed } };
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (all[i].a == all[i].b)
+			continue;
 		snprintf(field, sizeof field, "%s.%s", name, all[i].name);
-		expect(v, run, what, field, all[i].a, all[i].b);
+		complain(v, run, what, field, all[i].a, all[i].b);
 	}
 }
 

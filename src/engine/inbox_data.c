@@ -65,3 +65,35 @@ int inbox_unpartition(struct engine *e, const struct command *c, struct err *err
   if (r == 0) engine_step(e, &ev);
   return r;
 }
+
+/* ---- why ---- */
+
+struct sought { int map_index; struct task_instance *found; };
+
+static void is_sought(void *arg, struct task_instance *ti)
+{
+  struct sought *s = arg;
+  if (ti->map_index == s->map_index) s->found = ti;
+}
+
+/* What holds it this moment: limits move without a row being written. Nothing for a run that is not in hand: its rows say all. */
+int inbox_why(struct engine *e, const struct command *c, struct err *err)
+{
+  CLEANUP(buf_clear) struct buf detail = {0}, run_detail = {0};
+  CLEANUP(json_decrefp) json_t *result = json_object();
+  struct sought s = {.map_index = (int)jg_int(c->args, "map_index", -1)};
+  struct dag_run *run = core_find_run(e->core, jg_str(c->args, "dag_id", ""), jg_str(c->args, "dag_run_id", ""));
+  uint32_t task = run ? dag_task_index(run->dag, jg_str(c->args, "task_id", "")) : NO_INDEX;
+  if (task != NO_INDEX) core_task_tis(run, task, is_sought, &s);
+  if (s.found) {
+    enum reason why = core_why_ti(e->core, s.found, &detail);
+    json_object_set_new(result, "reason", json_string(reason_name(why)));
+    json_object_set_new(result, "detail", detail.len ? json_string(detail.data) : json_null());
+  }
+  if (run) {
+    enum reason why = core_why_run(e->core, run, &run_detail);
+    json_object_set_new(result, "run_reason", json_string(reason_name(why)));
+    json_object_set_new(result, "run_detail", run_detail.len ? json_string(run_detail.data) : json_null());
+  }
+  return engine_reply(e, c->id, 0, NULL, result, err);
+}

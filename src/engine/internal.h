@@ -121,6 +121,7 @@ int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, str
 int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err);
 int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
 int inbox_unpartition(struct engine *e, const struct command *c, struct err *err);
+int inbox_why(struct engine *e, const struct command *c, struct err *err);
 int inbox_delete_xcom(struct engine *e, const struct command *c, struct err *err);
 
 /* children.c */

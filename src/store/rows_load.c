@@ -1,7 +1,7 @@
 /* rows_load: rows into the core's structs. The column numbers follow run_columns and ti_columns of sql/runs.sql. */
 #include "store/rows.h"
 
-static int reason_from(const char *name, enum reason *ret)
+static int read_reason(const char *name, enum reason *ret)
 {
 	for (int i = 0; name && i < REASON_COUNT; i++)
 		if (streq(reason_name((enum reason)i), name)) {
@@ -34,7 +34,7 @@ static int read_run(const struct rows *r, struct run_row *ret, struct err *err)
 		return unknown_word("run type", run->id, row_text(r, 3), err);
 	if (run_state_from(row_text(r, 4), &run->state) < 0)
 		return unknown_word("state", run->id, row_text(r, 4), err);
-	if (reason_from(row_text(r, 19), &run->why) < 0)
+	if (read_reason(row_text(r, 19), &run->why) < 0)
 		return unknown_word("reason", run->id, row_text(r, 19), err);
 	return 0;
 }
@@ -56,7 +56,7 @@ static int read_ti(const struct rows *r, struct ti_row *ret, struct err *err)
 	row_uuid(r, 7, &ret->version);
 	if (ti_state_from(row_text(r, 4), &t->state) < 0)
 		return unknown_word("task state", ret->run_id, row_text(r, 4), err);
-	if (reason_from(row_text(r, 25), &t->why) < 0)
+	if (read_reason(row_text(r, 25), &t->why) < 0)
 		return unknown_word("task reason", ret->run_id, row_text(r, 25), err);
 	return 0;
 }

@@ -28,9 +28,9 @@ static const char *const trigger_rules[TRIGGER_RULE_COUNT] = {
 #undef TRIGGER_RULE
 };
 
-struct reason_row { const char *name, *text; };
+struct reason_row { const char *name, *text, *release; };
 static const struct reason_row reasons[REASON_COUNT] = {
-#define REASON(id, reason_name, sentence) [id] = { .name = reason_name, .text = sentence },
+#define REASON(id, reason_name, sentence, let) [id] = { .name = reason_name, .text = sentence, .release = let },
 #include "tables/reasons.def"
 #undef REASON
 };
@@ -150,6 +150,20 @@ const char *reason_name(enum reason r)
 {
 	assert(r < REASON_COUNT);
 	return reasons[r].name;
+}
+
+enum reason reason_from(const char *name)
+{
+	for (int i = 0; name && i < REASON_COUNT; i++)
+		if (streq(reasons[i].name, name))
+			return (enum reason)i;
+	return WHY_NONE;
+}
+
+const char *reason_release(enum reason r)
+{
+	assert(r < REASON_COUNT);
+	return reasons[r].release;
 }
 
 const char *reason_text(enum reason r)

@@ -27,7 +27,7 @@ enum trigger_rule {
   TRIGGER_RULE_COUNT
 };
 enum reason {
-#define REASON(id, name, text) id,
+#define REASON(id, name, text, release) id,
 #include "tables/reasons.def"
 #undef REASON
   REASON_COUNT
@@ -51,3 +51,5 @@ const char *trigger_rule_name(enum trigger_rule r);
 int trigger_rule_from(const char *name, enum trigger_rule *ret);  /* legacy names (dummy, none_failed_or_skipped) too */
 const char *reason_name(enum reason r);
 const char *reason_text(enum reason r);              /* with %s for the detail where it has one */
+enum reason reason_from(const char *name);           /* WHY_NONE for NULL and unknown ones */
+const char *reason_release(enum reason r);           /* what would let it go on */

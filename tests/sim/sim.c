@@ -2,14 +2,23 @@
  * the clock. After every step the core's own recount must agree and no limit may be exceeded; in the end every run has
  * ended or says what it waits for. The same seed gives the same world.
  *
- *   sim [--seed N] [--runs K] [--steps S] [--verbose]
+ *   sim [--seed N] [--runs K] [--steps S] [--seconds T] [--verbose]      T: worlds until so much CPU time is used, instead of K
  *
  * A failure prints its seed and exits 1. */
 #include "core_kit.h"
 #include "base/time.h"
+#include <time.h>
 
-#define START (INT64_C(1767225600) * USEC_SEC)
 #define MINUTE (60 * USEC_SEC)
+
+/* when worlds begin: New Year, and a few hours before the clocks of the zones below change, both ways */
+static const struct { int64_t at; const char *before; } beginnings[] = {
+	{ 1767225600, "2025-12-31T2" },                 /* 2026-01-01 00:00Z */
+	{ 1772942400, "2026-03-07T2" },                 /* 2026-03-08 04:00Z: America/New_York springs forward at 07:00Z */
+	{ 1793505600, "2026-10-31T2" },                 /* 2026-11-01 04:00Z: it falls back at 06:00Z */
+	{ 1774742400, "2026-03-28T2" },                 /* 2026-03-29 00:00Z: Europe/Berlin springs forward at 01:00Z */
+};
+static const char *const zones[] = { "UTC", "America/New_York", "America/Chicago", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata" };
 
 struct random { uint64_t s; };
 
@@ -38,6 +47,8 @@ struct process { struct uuid id; int try_number; usec_t ends; bool started, dead
 struct world {
 	struct random r;
 	uint64_t seed;
+	int beginning;
+	usec_t start, latest;                   /* latest: the clock jumps; the furthest it was */
 	struct kit k;
 	VEC(struct process) processes;
 	VEC(struct event) past;                 /* messages that may come a second time */
@@ -92,6 +103,8 @@ static void write_task(struct world *w, struct buf *out, int i, int groups, cons
 		buf_printf(out, " mapover=t%d up=t%d", source, source);
 	else if (is_map[i])
 		buf_printf(out, " map=%d", below(r, 4));
+	if (is_map[i] && chance(r, 25))
+		buf_printf(out, " mapalso=%d", 1 + below(r, 2));
 	if (chance(r, 35))
 		buf_printf(out, " rule=%s", rules[below(r, (int)ARRAY_LEN(rules))]);
 	if (chance(r, 30))
@@ -118,6 +131,15 @@ static void write_task(struct world *w, struct buf *out, int i, int groups, cons
 		buf_printf(out, " empty=true");
 }
 
+static void write_schedule(struct world *w, struct buf *out)
+{
+	static const char *const crons[] = { "0_*_*_*_*", "*/30_*_*_*_*", "30_1-3_*_*_*", "0_*/2_*_*_*" };
+	struct random *r = &w->r;
+	buf_printf(out, " catchup=%d %s=%s", below(r, 2), chance(r, 50) ? "cron" : "interval", crons[below(r, (int)ARRAY_LEN(crons))]);
+	buf_printf(out, " tz=%s start=", zones[below(r, (int)ARRAY_LEN(zones))]);
+	buf_printf(out, "%s%d:00:00", beginnings[w->beginning].before, below(r, 4));
+}
+
 static char *write_dag(struct world *w, int number)
 {
 	struct random *r = &w->r;
@@ -126,8 +148,7 @@ static char *write_dag(struct world *w, int number)
 	memset(usable, true, sizeof usable);
 	buf_printf(&out, "dag d%d", number);
 	if (chance(r, 60))
-		buf_printf(&out, " catchup=%d %s=%s start=2025-12-31T2%d:00:00", below(r, 2), chance(r, 50) ? "cron" : "interval",
-		           chance(r, 50) ? "0_*_*_*_*" : "*/30_*_*_*_*", below(r, 4));
+		write_schedule(w, &out);
 	buf_printf(&out, " max_active_runs=%d max_active_tasks=%d", 1 + below(r, 4), 1 + below(r, 5));
 	if (chance(r, 10))
 		buf_printf(&out, " dagrun_timeout=%d", 3600 * (1 + below(r, 4)));
@@ -151,45 +172,64 @@ static char *write_dag(struct world *w, int number)
 
 /* ---- checking ---- */
 
-struct sums { struct world *w; struct map pools, per_dag, per_run, per_task_run; int executing; };
-
-static void bump(struct map *m, const char *key, int by)
+static const char *dag_task_name(const struct task_instance *ti)
 {
-	uintptr_t n = (uintptr_t)map_get(m, key);
-	map_put(m, key, (void *)(n + (uintptr_t)by));
+	return ti->run->dag->tasks[ti->task].task_id;
+}
+
+/* who counts against which limit; few are active at once, so that lists do */
+struct tally { const void *whole; const char *task_id; int n, active; };   /* task_id NULL: all tasks of the whole */
+struct sums { struct world *w; VEC(struct tally) at; int executing; };
+
+static struct tally *tally(struct sums *s, const void *whole, const char *task_id)
+{
+	for (size_t i = 0; i < s->at.n; i++)
+		if (s->at.at[i].whole == whole && (s->at.at[i].task_id == task_id || (task_id && s->at.at[i].task_id && streq(s->at.at[i].task_id, task_id))))
+			return &s->at.at[i];
+	vec_push(&s->at, ((struct tally){ whole, task_id, 0, 0 }));
+	return &s->at.at[s->at.n - 1];
+}
+
+static const struct kit_pool *pool_named(const struct world *w, const char *name)
+{
+	for (size_t i = 0; i < w->k.pools.n; i++)
+		if (streq(w->k.pools.at[i].name, name))
+			return &w->k.pools.at[i];
+	return NULL;
 }
 
 static void sum_ti(void *arg, struct task_instance *ti)
 {
 	struct sums *s = arg;
-	char key[300];
 	const struct dag_task *k = &ti->run->dag->tasks[ti->task];
-	bool deferred = ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT;
-	if (ti_state_active(ti->state) || deferred) {
-		snprintf(key, sizeof key, "%s %s", ti->run->dag->dag_id, k->task_id);
-		bump(&s->per_dag, key, 1);
-		snprintf(key, sizeof key, "%s %s %s", ti->run->dag->dag_id, ti->run->run_id, k->task_id);
-		bump(&s->per_task_run, key, 1);
-	}
-	if (!ti_state_active(ti->state))
+	bool deferred = ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT, active = ti_state_active(ti->state);
+	if (!active && !deferred)
+		return;
+	tally(s, ti->run->owner, k->task_id)->n++;
+	tally(s, ti->run, k->task_id)->n++;
+	if (!active)
 		return;
 	s->executing++;
-	bump(&s->pools, ti->pool, ti->pool_slots);
-	snprintf(key, sizeof key, "%s %s", ti->run->dag->dag_id, ti->run->run_id);
-	bump(&s->per_run, key, 1);
+	tally(s, pool_named(s->w, ti->pool), NULL)->n += ti->pool_slots;
+	tally(s, ti->run, NULL)->n++;
 }
 
 static void check_task_limits(void *arg, struct task_instance *ti)
 {
 	struct sums *s = arg;
-	char key[300];
 	const struct dag_task *k = &ti->run->dag->tasks[ti->task];
-	snprintf(key, sizeof key, "%s %s", ti->run->dag->dag_id, k->task_id);
-	if (k->max_active_tis_per_dag && (int)(uintptr_t)map_get(&s->per_dag, key) > k->max_active_tis_per_dag)
-		fail(s->w, "max_active_tis_per_dag of %s is exceeded", key);
-	snprintf(key, sizeof key, "%s %s %s", ti->run->dag->dag_id, ti->run->run_id, k->task_id);
-	if (k->max_active_tis_per_dagrun && (int)(uintptr_t)map_get(&s->per_task_run, key) > k->max_active_tis_per_dagrun)
-		fail(s->w, "max_active_tis_per_dagrun of %s is exceeded", key);
+	if (k->max_active_tis_per_dag && tally(s, ti->run->owner, k->task_id)->n > k->max_active_tis_per_dag)
+		fail(s->w, "max_active_tis_per_dag of %s is exceeded", k->task_id);
+	if (k->max_active_tis_per_dagrun && tally(s, ti->run, k->task_id)->n > k->max_active_tis_per_dagrun)
+		fail(s->w, "max_active_tis_per_dagrun of %s in %s is exceeded", k->task_id, ti->run->run_id);
+}
+
+static void check_run_limit(void *arg, struct dag_run *run)
+{
+	struct sums *s = arg;
+	const struct dag *newest = dag_state_dag(run->owner);
+	if (newest && tally(s, run, NULL)->n > newest->max_active_tasks)
+		fail(s->w, "max_active_tasks is exceeded in %s", run->run_id);
 }
 
 static void check_limits(struct world *w)
@@ -199,21 +239,39 @@ static void check_limits(struct world *w)
 	if (s.executing > w->k.cfg.parallelism)
 		fail(w, "%d tries of %d allowed", s.executing, w->k.cfg.parallelism);
 	for (size_t i = 0; i < w->k.pools.n && !w->overtaken; i++)
-		if (w->k.pools.at[i].slots >= 0 && (int)(uintptr_t)map_get(&s.pools, w->k.pools.at[i].name) > w->k.pools.at[i].slots)
+		if (w->k.pools.at[i].slots >= 0 && tally(&s, &w->k.pools.at[i], NULL)->n > w->k.pools.at[i].slots)
 			fail(w, "pool %s is over its slots", w->k.pools.at[i].name);
-	map_each(&s.per_run, e) {
-		char dag_id[64];
-		snprintf(dag_id, sizeof dag_id, "%.*s", (int)strcspn(e->key, " "), e->key);
-		for (size_t i = 0; i < w->k.dags.n && !w->overtaken; i++)
-			if (streq(w->k.dags.at[i]->dag_id, dag_id) && (int)(uintptr_t)e->value > w->k.dags.at[i]->max_active_tasks)
-				fail(w, "max_active_tasks is exceeded in %s", e->key);
-	}
+	if (!w->overtaken)
+		core_each_run(w->k.core, check_run_limit, &s);
 	if (!w->interventions)
 		core_each_ti(w->k.core, check_task_limits, &s);
-	map_clear(&s.pools);
-	map_clear(&s.per_dag);
-	map_clear(&s.per_run);
-	map_clear(&s.per_task_run);
+	vec_clear(&s.at);
+}
+
+/* ---- priority: who starts in a step was never less urgent than one who waits for nothing but the same slots ---- */
+
+struct overtaking { struct world *w; const struct task_instance *started; };
+
+static void check_overtaken(void *arg, struct task_instance *ti)
+{
+	struct overtaking *o = arg;
+	if (ti->state != TI_SCHEDULED || ti->priority_weight <= o->started->priority_weight || !streq(ti->pool, o->started->pool) || ti->pool_slots > o->started->pool_slots)
+		return;
+	struct buf why = {0};
+	if (core_why_ti(o->w->k.core, ti, &why) == WHY_POOL_FULL)
+		fail(o->w, "%s (weight %lld, %d slots) of %s started while %s (weight %lld, %d slots) of %s waited for the same pool only",
+		     dag_task_name(o->started), (long long)o->started->priority_weight, o->started->pool_slots, o->started->run->run_id,
+		     dag_task_name(ti), (long long)ti->priority_weight, ti->pool_slots, ti->run->run_id);
+	buf_clear(&why);
+}
+
+static void check_priority(struct world *w)
+{
+	for (size_t i = 0; i < w->k.spawned.n && !w->overtaken && !w->failed; i++) {
+		struct overtaking o = { w, core_find_ti(w->k.core, &w->k.spawned.at[i]) };
+		if (o.started)
+			core_each_ti(w->k.core, check_overtaken, &o);
+	}
 }
 
 /* a scheduled instance must have something that holds it */
@@ -270,6 +328,7 @@ static void check(struct world *w)
 		fail(w, "a try was started twice");
 	check_limits(w);
 	check_spawned(w);
+	check_priority(w);
 	core_each_ti(w->k.core, check_held, w);
 	buf_clear(&out);
 }
@@ -302,6 +361,7 @@ static void lose_step(struct world *w, struct event *ev)
 static void step(struct world *w, struct event *ev)
 {
 	w->steps++;
+	w->latest = w->k.now > w->latest ? w->k.now : w->latest;
 	if (chance(&w->r, 2))
 		lose_step(w, ev);
 	kit_step(&w->k, ev);
@@ -452,6 +512,22 @@ static void bury(struct world *w)
 	w->processes.n = to;
 }
 
+/* what the new core holds is what the rows say */
+static void check_restored(struct world *w)
+{
+	for (size_t i = 0; i < w->k.tis.n && !w->failed; i++) {
+		const struct kit_ti *row = &w->k.tis.at[i];
+		const struct task_instance *ti = row->gone ? NULL : core_find_ti(w->k.core, &row->row.id);
+		if (!ti)
+			continue;
+		if (ti->state != row->row.state || ti->try_number != row->row.try_number || ti->max_tries != row->row.max_tries || ti->map_index != row->row.map_index ||
+		    ti->pool_slots != row->row.pool_slots || ti->priority_weight != row->row.priority_weight || ti->reschedules != row->row.reschedules ||
+		    ti->trigger_id != row->row.trigger_id)
+			fail(w, "after a restart %s[%d] of run %lld is %s, try %d of %d; its row says %s, try %d of %d", row->task_id, row->row.map_index, (long long)row->run,
+			     ti_state_name(ti->state), ti->try_number, ti->max_tries, ti_state_name(row->row.state), row->row.try_number, row->row.max_tries);
+	}
+}
+
 /* the core dies; after the commit of its last step, or with a spawn decided and never performed */
 static void crash(struct world *w)
 {
@@ -459,6 +535,7 @@ static void crash(struct world *w)
 	kit_crash(&w->k);
 	struct process *p = chance(&w->r, 30) ? some_process(w) : NULL;
 	adopt_spawned(w);
+	check_restored(w);
 	check(w);
 	if (p && w->faults)
 		lose_process(w, p);
@@ -652,6 +729,23 @@ static void check_ti_reason(void *arg, struct task_instance *ti)
 	buf_clear(&why);
 }
 
+/* one run a scheduled date, and none before its time */
+static void check_schedule(struct world *w)
+{
+	for (size_t i = 0; i < w->k.runs.n; i++) {
+		const struct kit_run *a = &w->k.runs.at[i];
+		if (a->gone || a->row.type != RUN_SCHEDULED)
+			continue;
+		if (a->row.run_after > w->latest)
+			fail(w, "run %s of %s was made before its time", a->run_id, a->dag_id);
+		for (size_t j = i + 1; j < w->k.runs.n; j++) {
+			const struct kit_run *b = &w->k.runs.at[j];
+			if (!b->gone && b->row.type == RUN_SCHEDULED && a->row.logical_date == b->row.logical_date && streq(a->dag_id, b->dag_id))
+				fail(w, "two scheduled runs of %s have the logical date of %s", a->dag_id, a->run_id);
+		}
+	}
+}
+
 static void unpause_all(struct world *w)
 {
 	for (size_t i = 0; i < w->k.states.n; i++)
@@ -678,13 +772,14 @@ static void run_out(struct world *w)
 			end_process(w, p);
 		else if (chance(&w->r, 50))
 			trigger_fires(w);
-		else if (core_next_timer(w->k.core) != USEC_NONE && w->k.now < START + INT64_C(40) * 24 * 60 * MINUTE)
+		else if (core_next_timer(w->k.core) != USEC_NONE && w->k.now < w->start + INT64_C(40) * 24 * 60 * MINUTE)
 			time_passes(w, MINUTE);
 		live = 0;
 		core_each_run(w->k.core, count_live, &live);
-		if (w->k.now > START + INT64_C(20) * 24 * 60 * MINUTE && !w->processes.n)
+		if (w->k.now > w->start + INT64_C(20) * 24 * 60 * MINUTE && !w->processes.n)
 			break;
 	}
+	check_schedule(w);
 	core_each_run(w->k.core, check_reason, w);
 	core_each_ti(w->k.core, check_ti_reason, w);
 	if (w->crashes && !w->failed)
@@ -697,7 +792,9 @@ static void open_world(struct world *w, uint64_t seed)
 	w->interventions = chance(&w->r, 40);
 	w->faults = chance(&w->r, 60);
 	w->branches = chance(&w->r, 50);
-	kit_init(&w->k, START);
+	w->beginning = below(&w->r, (int)ARRAY_LEN(beginnings));
+	w->start = beginnings[w->beginning].at * USEC_SEC;
+	kit_init(&w->k, w->start);
 	w->k.cfg.parallelism = 1 + below(&w->r, 8);
 	w->k.cfg.seed = seed;
 	kit_pool(&w->k, "p0", 2 + below(&w->r, 3));
@@ -750,24 +847,24 @@ static bool simulate(uint64_t seed, int steps, bool verbose, struct totals *t)
 
 int main(int argc, char **argv)
 {
-	int64_t seed = 1, runs = 100, steps = 150;
+	int64_t seed = 1, runs = 100, steps = 150, seconds = 0, done = 0;
 	bool verbose = false;
 	struct totals t = {0};
 	for (int i = 1; i < argc; i++) {
-		int64_t *to = streq(argv[i], "--seed") ? &seed : streq(argv[i], "--runs") ? &runs : streq(argv[i], "--steps") ? &steps : NULL;
+		int64_t *to = streq(argv[i], "--seed") ? &seed : streq(argv[i], "--runs") ? &runs : streq(argv[i], "--steps") ? &steps : streq(argv[i], "--seconds") ? &seconds : NULL;
 		if (streq(argv[i], "--verbose")) {
 			verbose = true;
 		} else if (!to || i + 1 >= argc || str_to_int64(argv[++i], to) < 0) {
-			fprintf(stderr, "usage: sim [--seed N] [--runs K] [--steps S] [--verbose]\n");
+			fprintf(stderr, "usage: sim [--seed N] [--runs K] [--steps S] [--seconds T] [--verbose]\n");
 			return 2;
 		}
 	}
-	for (int64_t s = seed; s < seed + runs; s++)
+	for (int64_t s = seed; seconds ? clock() / CLOCKS_PER_SEC < seconds : s < seed + runs; s++, done++)
 		if (!simulate((uint64_t)s, (int)steps, verbose, &t)) {
 			fprintf(stderr, "failed; again with: sim --seed %lld --runs 1 --steps %lld --verbose\n", (long long)s, (long long)steps);
 			return 1;
 		}
-	printf("%lld worlds: %lld steps, %lld runs, %lld starts, %lld crashes, %lld doubled messages, %lld lost tries\n", (long long)runs, (long long)t.steps,
+	printf("%lld worlds: %lld steps, %lld runs, %lld starts, %lld crashes, %lld doubled messages, %lld lost tries\n", (long long)done, (long long)t.steps,
 	       (long long)t.runs, (long long)t.spawns, (long long)t.crashes, (long long)t.doubled, (long long)t.lost);
 	return 0;
 }

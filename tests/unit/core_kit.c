@@ -69,6 +69,8 @@ static void dag_option(struct reader *r, const char *key, const char *value)
 {
 	if (streq(key, "start") || streq(key, "end"))
 		json_object_set_new(r->dag, streq(key, "start") ? "start_date" : "end_date", json_real(seconds_of(value)));
+	else if (streq(key, "tz"))             /* after its cron or interval */
+		json_object_set_new(json_object_get(json_object_get(r->dag, "timetable"), "__var"), "timezone", json_string(value));
 	else if (streq(key, "cron"))
 		set_cron(r->dag, "airflow.timetables.trigger.CronTriggerTimetable", value);
 	else if (streq(key, "interval"))
@@ -99,6 +101,11 @@ static void task_option(struct reader *r, json_t *t, const char *key, const char
 		json_object_set_new(t, "_expand_input_attr", json_string("expand_input"));
 		json_object_set_new(t, "expand_input", expand_input(key, value));
 		json_object_set_new(t, "partial_kwargs", json_object());
+	} else if (streq(key, "mapalso")) {                  /* after its map: one more argument, so that there is a product */
+		int64_t n = 0;
+		int bad = str_to_int64(value, &n);
+		assert(!bad);
+		json_object_set_new(json_object_get(json_object_get(json_object_get(t, "expand_input"), "value"), "__var"), n % 2 ? "y" : "z", literal(n));
 	} else if (streq(key, "start") || streq(key, "end")) {
 		json_object_set_new(t, streq(key, "start") ? "start_date" : "end_date", json_real(seconds_of(value)));
 	} else if (!streq(key, "group")) {

@@ -1,7 +1,7 @@
 /* core_kit: a core with a store made of memory around it, for tests and the simulation. DAGs are written as lines:
  *
- *   dag d catchup=1 max_active_runs=2 cron=0_0_*_*_* start=2026-01-01
- *   group g map=3                       (map=N literal, mapover=TASK its XCom, in=GROUP)
+ *   dag d catchup=1 max_active_runs=2 cron=0_0_*_*_* tz=America/Chicago start=2026-01-01
+ *   group g map=3                       (map=N literal, mapalso=N one more, mapover=TASK its XCom, in=GROUP)
  *   task a
  *   task b up=a retries=2 rule=all_done pool=p slots=2 weight=5 group=g
  *

@@ -45,6 +45,33 @@ static void push_and_finish(struct kit *k, const char *task, int64_t length)
 
 /* ---- mapping ---- */
 
+static void arguments_multiply(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a map=2 mapalso=3;task b map=2 mapalso=3 mapalso=2;task c map=3 mapalso=0");
+	expect(&k, "a[0]:queued a[1]:queued a[2]:queued a[3]:queued a[4]:queued a[5]:queued "
+	           "b[0]:queued b[1]:queued b[2]:queued b[3]:queued b[4]:queued b[5]:queued b[6]:queued b[7]:queued b[8]:queued b[9]:queued b[10]:scheduled b[11]:scheduled c:skipped");
+	kit_clear(&k);
+}
+
+/* a teardown whose rule wants a setup that ran: one was skipped, the other failed, so none did */
+static void a_skipped_setup_did_not_run(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task s1 setup=true;task s2 setup=true;task t teardown=true up=s1,s2 rule=all_done_setup_success");
+	finish(&k, "s1", -1, OUT_SKIPPED);
+	finish(&k, "s2", -1, OUT_FAILED);
+	expect(&k, "s1:skipped s2:failed t:upstream_failed");
+	kit_clear(&k);
+	begin(&k, "dag d;task s1 setup=true;task s2 setup=true;task t teardown=true up=s1,s2 rule=all_done_setup_success");
+	finish(&k, "s1", -1, OUT_SKIPPED);
+	finish(&k, "s2", -1, OUT_SUCCESS);
+	expect(&k, "s1:skipped s2:success t:queued");
+	kit_clear(&k);
+}
+
 static void literals_expand_with_the_run(void **state)
 {
 	(void)state;
@@ -625,7 +652,7 @@ int main(void)
 		cmocka_unit_test(indirect_setups_are_waited_for), cmocka_unit_test(teardown_waits_for_its_whole_scope), cmocka_unit_test(branch),
 		cmocka_unit_test(short_circuit_skips_everything_given), cmocka_unit_test(fail_fast), cmocka_unit_test(clear_a_finished_run),
 		cmocka_unit_test(clear_what_runs), cmocka_unit_test(clear_takes_setups_along), cmocka_unit_test(clear_one_index_with_its_downstream),
-		cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run), cmocka_unit_test(delete_instances),
+		cmocka_unit_test(arguments_multiply), cmocka_unit_test(a_skipped_setup_did_not_run), cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run), cmocka_unit_test(delete_instances),
 		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs), cmocka_unit_test(asset_events_through_an_alias),
 		cmocka_unit_test(trigger_errors), cmocka_unit_test(retry_delays_match_airflow),
 	};

@@ -217,6 +217,19 @@ DELETE FROM "trigger" WHERE ti = ?
 INSERT INTO decision (at, dag_run, task_id, map_index, reason, text) VALUES (?, ?, ?, ?, ?, ?)
 -- name: decision_list
 SELECT at, task_id, map_index, reason, text FROM decision WHERE dag_run = ? ORDER BY id
+-- name: decision_of_ti
+SELECT at, reason, text FROM decision WHERE dag_run = ? AND task_id = ? AND map_index = ? ORDER BY id
+-- dag, run, task, map index; the columns are explain.c's. The last: does the run's version know the task
+-- name: explain_ti
+SELECT r.id, r.state, r.why, r.why_detail, d.is_paused, t.state, coalesce(t.try_number, 0), coalesce(t.max_tries, 0), t.why, t.why_detail, t.updated, t.not_before,
+  t.start_date, t.end_date, t.id IS NOT NULL, t.scheduled_at, t.queued_at,
+  EXISTS (SELECT 1 FROM dag_version_task k WHERE k.version = coalesce(r.version, d.version) AND k.task_id = ?3)
+FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id LEFT JOIN task_instance t ON t.dag_run = r.id AND t.task_id = ?3 AND t.map_index = ?4 WHERE r.dag_id = ?1 AND r.run_id = ?2
+-- name: explain_tries
+SELECT try_number, state, start_date, end_date, utime, stime, maxrss_kb, exit_status, oom FROM task_try WHERE dag_run = ?1 AND task_id = ?2 AND map_index = ?3
+UNION ALL SELECT try_number, state, start_date, end_date, utime, stime, maxrss_kb, exit_status, oom FROM task_instance t
+WHERE dag_run = ?1 AND task_id = ?2 AND map_index = ?3 AND try_number > 0
+  AND NOT EXISTS (SELECT 1 FROM task_try a WHERE a.dag_run = ?1 AND a.task_id = ?2 AND a.map_index = ?3 AND a.try_number = t.try_number) ORDER BY 1
 -- keeps the newest so many
 -- name: decision_trim
 DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?

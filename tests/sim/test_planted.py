@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Is each family of rules really watched? One small mistake is planted at a time in a copy of the sources; the core's unit tests,
+the store's and a stretch of the simulation run over it; something must fail. Part of `./check --long`.
+
+    python3 tests/sim/test_planted.py [-k family]"""
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# family -> (file below src, what is there, what is planted)
+PLANTED = {
+    "trigger_rules": ("core/rules.c", "return RUN_IF(s->success > 0);", "return RUN_IF(s->success > 0 || s->skipped > 1);"),
+    "upstream_failed": ("core/rules.c", "static struct ruling none_failed(const struct sums *s)\n{\n\tif (s->any_failed)", "static struct ruling none_failed(const struct sums *s)\n{\n\tif (s->failed)"),
+    "pools": ("core/admit.c", "return p->slots - p->used - (p->include_deferred ? p->deferred : 0);", "return p->slots - p->used - (p->include_deferred ? p->deferred : 0) + (p->used > 2);"),
+    "priorities": ("core/admit.c", "return a->priority_weight > b->priority_weight;", "return a->priority_weight < b->priority_weight;"),
+    "retries": ("core/retry.c", "ti->try_number <= ti->max_tries", "ti->try_number < ti->max_tries"),
+    "depends_on_past": ("core/past.c", "if (!all_well(&rt->own))\n\t\treturn false;", "if (!all_well(&rt->own) && ti->map_index > 0)\n\t\treturn false;"),
+    "wait_for_downstream": ("core/past.c", "return !k->wait_for_downstream || downstream_well(before, ti);", "return true;"),
+    "mapping": ("core/mapping.c", "total = multiply(total, one);\n\t}\n\treturn total;\n}\n\nint64_t mapping_group_count", "total = total < 2 ? multiply(total, one) : total;\n\t}\n\treturn total;\n}\n\nint64_t mapping_group_count"),
+    "max_active_runs": ("core/run.c", "(b ? b->running : d->n_running) < (uint32_t)limit ? WHY_NONE", "(b ? b->running : d->n_running) <= (uint32_t)limit ? WHY_NONE"),
+    "max_active_tasks": ("core/admit.c", "if (tasks && run->p->n_active >= (uint32_t)tasks)", "if (tasks && run->p->n_active > (uint32_t)tasks)"),
+    "max_active_tis": ("core/admit.c", "task_limit_of(run->owner, t->task_id)->active >= (uint32_t)t->max_active_tis_per_dag)", "task_limit_of(run->owner, t->task_id)->active > (uint32_t)t->max_active_tis_per_dag)"),
+    "setups": ("core/ready.c", "in->setups_success += n.success;", "in->setups_success += n.success + n.skipped;"),
+    "catch_up": ("core/catchup.c", "if (ask(c, d, &info) == TIMETABLE_RUN && info.run_after > d->next.run_after)", "if (ask(c, d, &info) == TIMETABLE_RUN && info.run_after < d->next.run_after)"),
+    "timetables": ("core/timetable_next.c", "return next == USEC_NONE || grid_prev(g, next) != t ? next : t;", "return next;"),
+    "stale_messages": ("core/outcome.c", "return ti && ti->try_number == ref->try_number && !ti->run->p->dead ? ti : NULL;", "return ti && !ti->run->p->dead ? ti : NULL;"),
+    "restart": ("core/restore.c", "ti->max_tries = row->max_tries;", "ti->max_tries = row->max_tries ? row->max_tries - 1 : 0;"),
+}
+
+
+class Planted(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = tempfile.TemporaryDirectory(prefix="planted-")
+        cls.addClassCleanup(cls.dir.cleanup)
+        cls.tree = pathlib.Path(cls.dir.name) / "tree"
+        shutil.copytree(ROOT, cls.tree, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", ".cache", "build*", "home", "__pycache__", "recordings"))
+        recordings = ROOT / "tests/conformance/recordings"
+        shutil.copytree(recordings, cls.tree / "tests/conformance/recordings")
+        cls.run_in("meson", "setup", "build", "--buildtype=release", "-Dwerror=false")
+        by, said = cls.caught()
+        if by:
+            raise AssertionError(f"without any mistake planted, the {by} fails:\n{said[-4000:]}")
+
+    @classmethod
+    def run_in(cls, *argv, timeout=1800):
+        return subprocess.run(argv, cwd=cls.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+
+    @classmethod
+    def caught(cls):
+        """(what failed, its output): the build, a unit or store test, or the simulation; (None, ...) when nothing did."""
+        r = cls.run_in("ninja", "-C", "build")
+        if r.returncode:
+            return "build", r.stdout
+        r = cls.run_in("build/tests/sim/sim", "--seed", "1", "--runs", "400")
+        if r.returncode:
+            return "simulation", r.stdout
+        r = cls.run_in("meson", "test", "-C", "build", "--no-rebuild", "--timeout-multiplier", "20", "--suite", "unit")
+        return ("unit tests", r.stdout) if r.returncode else (None, r.stdout)
+
+
+def plant(family, where, old, new):
+    def test(self):
+        path = self.tree / "src" / where
+        text = path.read_text()
+        self.assertEqual(text.count(old), 1, f"{where} has no place of its own for: {old}")
+        path.write_text(text.replace(old, new))
+        try:
+            by, said = self.caught()
+        finally:
+            path.write_text(text)
+        self.assertNotEqual(by, "build", said[-2000:])
+        print(f"{family:20} {where:24} caught by the {by}" if by else f"{family:20} {where:24} NOT CAUGHT", flush=True)
+        self.assertTrue(by, f"nothing failed with this in {where}: {new}")
+    return test
+
+
+for _family, (_where, _old, _new) in PLANTED.items():
+    setattr(Planted, "test_" + _family, plant(_family, _where, _old, _new))
+
+if __name__ == "__main__":
+    unittest.main()
