@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* `dags backfill` of Airflow 2 and `backfill` of 1.10 name some things otherwise */
+static bool older_words(const struct cli *c) { return c->command->hidden; }
+
+static const char *dag_of(const struct cli *c) { return older_words(c) ? cli_pos(c, 0) : cli_value(c, "--dag-id"); }
+
 static int put_date(struct cli *c, json_t *args, const char *key, const char *flag)
 {
   char text[40];
@@ -22,12 +27,12 @@ static int put_date(struct cli *c, json_t *args, const char *key, const char *fl
 static int put_conf(struct cli *c, json_t *args)
 {
   CLEANUP(err_clear) struct err e = {0};
-  const char *text = cli_value(c, "--dag-run-conf");
+  const char *flag = older_words(c) ? "--conf" : "--dag-run-conf", *text = cli_value(c, flag);
   json_t *conf = NULL;
   if (!text) return 0;
-  if (json_read(text, strlen(text), &conf, &e) < 0) return cli_fail(c, &e, "Invalid JSON in --dag-run-conf");
+  if (json_read(text, strlen(text), &conf, &e) < 0) return cli_fail(c, &e, "Invalid JSON in %s", flag);
   json_object_set_new(args, "dag_run_conf", conf);
-  return json_is_object(conf) ? 0 : cli_fail(c, NULL, "--dag-run-conf must be a JSON object, as in '{\"day\": 1}'");
+  return json_is_object(conf) ? 0 : cli_fail(c, NULL, "%s must be a JSON object, as in '{\"day\": 1}'", flag);
 }
 
 static int put_most(struct cli *c, json_t *args)
@@ -40,18 +45,25 @@ static int put_most(struct cli *c, json_t *args)
   return 0;
 }
 
+/* --reset-dagruns ran everything again, --rerun-failed-tasks what had failed */
+static const char *behaviour_of(const struct cli *c)
+{
+  if (!older_words(c)) return cli_value(c, "--reprocess-behavior");
+  return cli_has(c, "--reset-dagruns") ? "completed" : cli_has(c, "--rerun-failed-tasks") ? "failed" : NULL;
+}
+
 static int arguments(struct cli *c, json_t *args)
 {
-  const char *behaviour = cli_value(c, "--reprocess-behavior");
-  if (!cli_value(c, "--dag-id")) return cli_usage(c, "--dag-id is missing");
-  json_object_set_new(args, "dag_id", json_string(cli_value(c, "--dag-id")));
+  const char *behaviour = behaviour_of(c);
+  if (!dag_of(c)) return cli_usage(c, older_words(c) ? "dag_id is missing" : "--dag-id is missing");
+  json_object_set_new(args, "dag_id", json_string(dag_of(c)));
   json_object_set_new(args, "user", json_string(cli_user_name()));
   if (behaviour) json_object_set_new(args, "reprocess_behavior", json_string(behaviour));
   if (cli_has(c, "--run-backwards")) json_object_set_new(args, "run_backwards", json_true());
   if (cli_has(c, "--run-on-latest-version")) json_object_set_new(args, "run_on_latest_version", json_true());
   if (cli_has(c, "--no-run-on-latest-version")) json_object_set_new(args, "run_on_latest_version", json_false());
-  int bad = put_date(c, args, "from_date", "--from-date");
-  if (!bad) bad = put_date(c, args, "to_date", "--to-date");
+  int bad = put_date(c, args, "from_date", older_words(c) ? "--start-date" : "--from-date");
+  if (!bad) bad = put_date(c, args, "to_date", older_words(c) && !cli_value(c, "--end-date") ? "--start-date" : older_words(c) ? "--end-date" : "--to-date");
   if (!bad) bad = put_conf(c, args);
   return bad ? bad : put_most(c, args);
 }
@@ -99,7 +111,7 @@ static int create(struct cli *c)
   CLEANUP(err_clear) struct err e = {0};
   CLEANUP(json_decrefp) json_t *args = json_object();
   CLEANUP(json_decrefp) json_t *result = NULL;
-  const char *dag_id = cli_value(c, "--dag-id");
+  const char *dag_id = dag_of(c);
   bool paused = false;
   int bad = arguments(c, args);
   if (bad || !cli_store(c)) return bad ? bad : 1;
@@ -117,9 +129,17 @@ static const struct cli_arg create_args[] = {{"--dag-id", "DAG_ID", "the DAG"}, 
   {"--reprocess-behavior", "none|completed|failed", "which runs that are there already run again; none"}, {"--run-on-latest-version", NULL, "what runs again does so with the newest version of a versioned bundle"},
   {"--no-run-on-latest-version", NULL, "... with the version it was made with"}, {"--dry-run", NULL, "only show the dates"}, CLI_OUTPUT_ARG, CLI_VERBOSE_ARG};
 
+/* without a last date Airflow took the first for it */
+static const struct cli_arg older_args[] = {{"dag_id", NULL, "the DAG"}, {"-s,--start-date,--start_date", "DATE", "the first logical date"}, {"-e,--end-date,--end_date", "DATE", "the last one, included; else the first"},
+  {"-c,--conf", "JSON", "the runs' conf, an object"}, {"-B,--run-backwards,--run_backwards", NULL, "the latest date first"}, {"--max-active-runs", "N", "how many of its runs at once; 10"},
+  {"--reset-dagruns,--reset_dagruns", NULL, "run again what is there"}, {"--rerun-failed-tasks,--rerun_failed_tasks", NULL, "run again what is there and failed"}, {"-n,--dry-run,--dry_run", NULL, "only show the dates"},
+  {"-y,--yes", NULL, "accepted for Airflow 2's sake"}, {"-sd,--subdir", "FOLDER", "accepted for Airflow 1's and 2's sake"}, CLI_OUTPUT_ARG, CLI_VERBOSE_ARG};
+
 const struct cli_command cli_backfill[] = {
   {.words = "backfill create", .event = "cli_backfill_create", .summary = "Run a DAG for dates of the past", .run = create, .args = create_args, .n_args = ARRAY_LEN(create_args),
    .examples = "backfill create --dag-id report --from-date 2026-01-01 --to-date 2026-01-31\n"
                "backfill create --dag-id report --from-date 2026-01-01 --to-date 2026-01-31 --reprocess-behavior failed --max-active-runs 3"},
+  {.words = "dags backfill", .event = "cli_backfill_create", .aliases = "backfill", .summary = "Run a DAG for dates of the past, in the words of Airflow 1 and 2", .run = create, .args = older_args,
+   .n_args = ARRAY_LEN(older_args), .examples = "dags backfill report -s 2026-01-01 -e 2026-01-31", .hidden = true},
   {0},
 };

@@ -101,6 +101,10 @@ class Backfills(unittest.TestCase):
         self.assertEqual(set(self.runs(world, "slow").values()), {"success"})
         again = self.create(world, "slow", 1, 4)
         self.assertIn("1 run(s), 3 left as they are (already exists: 3)", again.stdout)
+        wait_for("its completion", lambda: not world.rows("SELECT 1 FROM backfill WHERE completed IS NULL"))
+        older = world.command("backfill", "slow", "-s", "2024-01-02", "-e", "2024-01-06", "--dry_run", "-o", "json").stdout
+        self.assertEqual([d in older for d in ("2024-01-04", "2024-01-05", "2024-01-06")], [False, True, True])
+        self.assertIn("2 run(s)", world.command("dags", "backfill", "slow", "--start-date", "2024-01-01", "--end-date", "2024-01-02", "--reset-dagruns").stdout)
         self.assertIn("2024-01-05", self.create(world, "slow", 5, 5, "--dry-run", "-o", "json").stdout)
 
     def test_a_trigger_ends_its_task(self):
