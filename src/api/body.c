@@ -313,6 +313,27 @@ bool body_read(struct call *c, const struct body_spec *s)
 	return true;
 }
 
+static bool moment(const json_t *v, double *ret)
+{
+	usec_t t;
+	if (json_is_number(v)) {
+		double n = json_number_value(v);
+		*ret = n > 2e10 || n < -2e10 ? n / 1e3 : n;
+		return true;
+	}
+	if (!json_is_string(v) || (str_to_double(json_string_value(v), ret) < 0 && time_parse(json_string_value(v), &t) < 0))
+		return false;
+	if (str_to_double(json_string_value(v), ret) < 0)
+		*ret = (double)t / 1e6;
+	return true;
+}
+
+bool body_time_after(const json_t *a, const json_t *b)
+{
+	double x, y;
+	return moment(a, &x) && moment(b, &y) && x > y;
+}
+
 void body_value_error(struct call *c, const char *msg)
 {
 	wrong(c, "[\"body\"]", "value_error", arena_printf(&c->r->arena, "Value error, %s", msg), c->body, "{\"error\":{}}");

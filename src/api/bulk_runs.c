@@ -195,8 +195,7 @@ static void check_modes(struct call *c)
 	else if (modes != 1)
 		body_value_error(c, "Exactly one of dag_runs (non-empty), partition_key, or a partition date window "
 		                 "(partition_date_start / partition_date_end) must be provided.");
-	else if (jg(c->body, "partition_date_start") && jg(c->body, "partition_date_end")
-	         && strcmp(jg_str(c->body, "partition_date_start", ""), jg_str(c->body, "partition_date_end", "")) > 0)
+	else if (body_time_after(jg(c->body, "partition_date_start"), jg(c->body, "partition_date_end")))
 		body_value_error(c, "partition_date_start must be on or before partition_date_end.");
 }
 

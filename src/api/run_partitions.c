@@ -12,7 +12,7 @@ static void check_clear_partitions(struct call *c)
 	const json_t *start = jg(c->body, "partition_date_start"), *end = jg(c->body, "partition_date_end");
 	if ((jg(c->body, "run_id") != NULL) + (jg(c->body, "partition_key") != NULL) + (start || end) != 1)
 		body_value_error(c, "Exactly one of run_id, partition_key, or a partition date window (partition_date_start / partition_date_end) must be provided.");
-	else if (start && end && strcmp(json_string_value(start), json_string_value(end)) > 0)
+	else if (body_time_after(start, end))
 		body_value_error(c, "partition_date_start must be on or before partition_date_end.");
 }
 

@@ -127,5 +127,7 @@ void body_validate(struct call *c, const struct body_spec *s, json_t *body, cons
 /* a datetime as pydantic reads it: ISO 8601, or seconds (milliseconds when large); false: a problem was added */
 bool time_or_problem(struct call *c, const char *loc, const char *s, usec_t *ret);
 const char *date_fault(const char *s);       /* in pydantic's words why this is no date */
+/* is the moment a (a text or a number of seconds) after b? false when one is absent or no time */
+bool body_time_after(const json_t *a, const json_t *b);
 void body_value_error(struct call *c, const char *msg);          /* type value_error, loc ["body"] */
 bool masked_in(const struct call *c, const char *field);         /* update_mask absent or naming it */

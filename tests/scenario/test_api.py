@@ -205,6 +205,12 @@ class Open(unittest.TestCase):
         self.assertLess(got[0][1].count("\n"), 50)
         self.home.run("DELETE FROM dag_run WHERE run_id = 'slow'")
 
+    def test_windows_of_partitions(self):
+        for path in ("/dags/d1/clearPartitions", "/dags/d1/clearDagRuns"):
+            for start, end, wrong in ((2, 1, True), ("2020-01-02", "2020-01-01T00:00:00Z", True), (1, "2020-01-01", False), ("x", 5, True), (1.5, None, False)):
+                status, answer = self.s.ask("POST", "/api/v2" + path, {"partition_date_start": start, "partition_date_end": end})
+                self.assertEqual(status, 422 if wrong else 200, (path, start, end, answer))
+
     def test_wait_tells_results(self):
         run = self.home.add_run("d1", "told", n=51)
         for task, index, named, value in (("t0", -1, 1, '{"a": 1}'), ("t1", 0, 0, "5"), ("t1", 1, 0, "null"), ("t2", -1, 0, '"x"')):
