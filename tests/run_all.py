@@ -140,12 +140,17 @@ def conformance() -> None:
         python_file(f, {"CONFIG_PROBE": str(RELEASE / "tests/unit/config_probe")})
 
 
+def e2e() -> None:
+    for f in files("e2e"):
+        python_file(f)
+
+
 def chaos() -> None:
     for f in files("chaos"):
         python_file(f, {"CHAOS_KILLS": "300" if os.environ.get("UPDRAFT_LONG") else "30"})
 
 
-FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "chaos": chaos, "fuzz": fuzz}
+FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "fuzz": fuzz}
 
 
 def main(argv: list[str]) -> int:

@@ -1,14 +1,17 @@
 #!/bin/bash
 # setup.sh [build|test|all]: installs what is missing and builds. Does nothing, quickly, when nothing is missing.
 #   build  compiler, libraries, the virtual environment with Airflow's task side, the program in build/
-#   test   besides: what the tests drive (clang, a browser-less set)
+#   test   besides: what the tests drive (clang, a browser)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 WHAT=${1:-build}
 AIRFLOW_VERSION=3.3.2
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
   libsqlite3-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
-TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 mariadb-server libmariadb-dev python3-dev"
+TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 mariadb-server libmariadb-dev python3-dev chromium"
+# a Node.js from elsewhere that is there already will do
+command -v node >/dev/null || TEST_PACKAGES="$TEST_PACKAGES nodejs"
+command -v npm >/dev/null || TEST_PACKAGES="$TEST_PACKAGES npm"
 say() { printf '%s\n' "$*" >&2; }
 
 missing_packages() {
@@ -69,6 +72,16 @@ make_testenv() {
   .cache/uv/bin/uv pip install -q --python .cache/testenv/bin/python --compile-bytecode -r $want
   touch "$stamp"
 }
+# What drives the browser in tests/e2e; the browser is Debian's.
+make_browser_driver() {
+  local version=1.65.1
+  [ -e ".cache/e2e/.playwright-$version" ] && return 0
+  say "Fetching playwright-core $version into .cache/e2e (once)"
+  mkdir -p .cache/e2e
+  (cd .cache/e2e && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm install --silent --no-audit --no-fund --no-save --prefix . "playwright-core@$version") >.cache/npm.log 2>&1 ||
+    { tail -5 .cache/npm.log >&2; say "npm could not install playwright-core $version (the whole log is .cache/npm.log)"; return 1; }
+  touch ".cache/e2e/.playwright-$version"
+}
 build_program() {
   [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }
   ninja -C build >.cache/build.log 2>&1 || { grep -E 'error|FAILED' .cache/build.log | head -20 >&2; say "The build failed; the whole log is .cache/build.log"; exit 1; }
@@ -77,6 +90,6 @@ build_program() {
 mkdir -p .cache
 install_packages $BUILD_PACKAGES
 [ "$WHAT" = build ] || install_packages $TEST_PACKAGES
-{ make_venv && { [ "$WHAT" = build ] || make_workloads && make_testenv; }; } & VENV=$!
+{ make_venv && { [ "$WHAT" = build ] || make_workloads && make_testenv && make_browser_driver; }; } & VENV=$!
 build_program
 wait $VENV || { say "The virtual environment could not be made; the lines above say why"; exit 1; }

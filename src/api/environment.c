@@ -34,8 +34,11 @@ static void reply_providers(struct call *c, const json_t *result, const char *er
 
 static void reply_plugins(struct call *c, const json_t *result, const char *error)
 {
-	if (!unasked(c, result, error))
-		reply_page(c, result, "plugins", c->state);
+	if (unasked(c, result, error))
+		return;
+	CLEANUP(json_decrefp) json_t *with_ours = json_pack("{s:o}", "plugins", json_copy(jg(result, "plugins")));
+	json_array_append_new(jg(with_ours, "plugins"), ui_own_plugin(c));
+	reply_page(c, with_ours, "plugins", c->state);
 }
 
 static void reply_errors(struct call *c, const json_t *result, const char *error)

@@ -24,6 +24,7 @@ extern const struct field version_fields[];         /* DagVersionResponse over v
 extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
 extern const struct field run_light_fields[];       /* DAGRunLightResponse over r (dag_run) */
 int write_light_runs(struct call *c, struct json_writer *w, const char *dag_id, int64_t limit, struct err *err);   /* into an array, the newest first */
+json_t *ui_own_plugin(const struct call *c);           /* our pages as a plugin's; new reference */
 bool need_dag_named(struct call *c, const char *dag_id);   /* with the UI API's words */
 void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* over run id, version, created version */
 void write_open_questions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* HITL details of the DAG in the column */

@@ -396,9 +396,11 @@ static json_t *remote_question(struct call *c, const char *path, int64_t map_ind
 
 static void send_log(struct call *c, int64_t map_index, int64_t try_number, const struct try_state *s, bool lines)
 {
-	bool full = false;
+	bool full = false, follow = false;
 	int64_t at;
 	query_bool(c, "full_content", &full);
+	/* ours: as Airflow ends the lines of a running try at what is there, and its UI asks again, following is asked for */
+	query_bool(c, "follow", &follow);
 	if (call_problems(c) || !read_token(c, &at, &full))
 		return;
 	CLEANUP(err_clear) struct err err = {0};
@@ -408,7 +410,7 @@ static void send_log(struct call *c, int64_t map_index, int64_t try_number, cons
 		return;
 	}
 	struct reader *x = xcalloc(1, sizeof *x);
-	*x = (struct reader){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .lines = lines, .at = lines ? 0 : at, .follow = lines && s->live };
+	*x = (struct reader){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .lines = lines, .at = lines ? 0 : at, .follow = lines && s->live && follow };
 	if (x->fd >= 0 || s->live || !config_bool(c->api->cfg, OPT_logging_remote_logging)) {
 		send_reader(c, x, s, full);
 		return;

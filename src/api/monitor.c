@@ -156,7 +156,7 @@ void status_page(struct call *c)
 		no_web_ui(out);
 	home_links(c, out);
 	buf_adds(out, "</main>");
-	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'");
 	http_reply_out(c->r, 200, "text/html; charset=utf-8");
 	call_release(c);
 }

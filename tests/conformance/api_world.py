@@ -56,6 +56,10 @@ def answer(method, status, headers, data, norm):
         body = json.loads(text)
     else:
         body = text if len(text) < 200 else "<long text>"
+    if isinstance(body, dict) and "plugins" in body:
+        # the last one is our own pages, which real Airflow has not
+        ours = [p for p in body["plugins"] if p["name"] == "updraft"]
+        body = {**body, "plugins": [p for p in body["plugins"] if p not in ours], "total_entries": body["total_entries"] - len(ours)}
     if isinstance(body, dict):
         body = token(logs_of(tasks_in_order(in_order(body, method))))
     return {"status": status, "headers": kept, "body": settle(norm(body))}

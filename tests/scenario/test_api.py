@@ -306,8 +306,11 @@ class Open(unittest.TestCase):
             out.write('el":"info","event":"two"}\n')
         second = self.s.get(path + "?token=" + first["continuation_token"])
         self.assertEqual([e["event"] for e in second["content"]], ["two"])
+        # lines end with what is there, though the task runs: the web UI asks again
+        text = self.s.ask("GET", "/api/v2" + path, headers={"Accept": "application/x-ndjson"})[1]
+        self.assertEqual([json.loads(x)["event"] for x in text.splitlines()[3:]], ["one", "two"])
         c = socket.create_connection(("127.0.0.1", self.s.port))
-        c.sendall(f"GET /api/v2{path} HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n".encode())
+        c.sendall(f"GET /api/v2{path}?follow=true HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\nConnection: close\r\n\r\n".encode())
         stream, text = c.makefile("rb"), b""
         self.addCleanup(c.close)
         self.addCleanup(stream.close)

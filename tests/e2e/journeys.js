@@ -1,0 +1,173 @@
+// Journeys over Airflow's own web UI, served by us: journeys.js URL SHOTS [NAME ...], or --list.
+// One JSON line a journey: {name, ok, error, ms}. A journey fails on what it does not find, on any answer of 400 and above, any
+// failed request, any console error and any exception of the page.
+const fs = require('fs'), path = require('path');
+const MODULES = process.env.E2E_MODULES || path.join(__dirname, '../../.cache/e2e/node_modules');
+const PATIENCE = Number(process.env.E2E_PATIENCE || 120) * 1000;
+// the package names this file and does not have it; Airflow answers the same
+const MISSING = /\/static\/wasm\/sqlparser_rs_wasm\.js$/;
+
+const RUN = '/dags/ui_day/runs/e2e_1';
+const J = {};
+const seen = (page, text) => page.getByText(text).first().waitFor({ timeout: PATIENCE });
+// a page by its address, and texts that only its data brings
+const visit = (address, ...texts) => async (page, base) => {
+  await page.goto(base + address, { waitUntil: 'load', timeout: PATIENCE });
+  for (const t of texts) await seen(page, t);
+};
+
+J['home'] = visit('/', 'Welcome', 'Active Dags', 'MetaDatabase', 'Pool Slots');
+J['dag list'] = visit('/dags', 'ui_day', 'ui_slow');
+J['dag list filtered by name'] = async (page, base) => {
+  await visit('/dags?name_pattern=ui_con', 'ui_consumer')(page, base);
+  if (await page.getByText('ui_slow').count()) throw new Error('the filter shows ui_slow');
+};
+J['dag list filtered by state'] = async (page, base) => {
+  await visit('/dags?last_dag_run_state=failed', 'ui_fails')(page, base);
+  if (await page.getByText('ui_consumer').count()) throw new Error('the filter shows ui_consumer');
+};
+J['unpause'] = async (page, base) => {
+  await visit('/dags/ui_paused', 'ui_paused')(page, base);
+  const answer = page.waitForResponse(r => r.request().method() === 'PATCH' && r.url().includes('/api/v2/dags/ui_paused'), { timeout: PATIENCE });
+  await page.locator('label:has(input[type=checkbox])').first().click();
+  const confirm = page.getByRole('button', { name: /confirm/i });
+  if (await confirm.count()) await confirm.first().click();
+  if ((await (await answer).json()).is_paused) throw new Error('still paused');
+};
+J['trigger with parameters'] = async (page, base) => {
+  await visit('/dags/ui_day', 'extract')(page, base);
+  await page.getByRole('button', { name: 'Trigger' }).first().click();
+  const field = page.locator('[name="element_greeting"]');
+  await field.waitFor({ timeout: PATIENCE });
+  await field.fill('bonjour');
+  await field.blur();
+  const answer = page.waitForResponse(r => r.request().method() === 'POST' && r.url().endsWith('/dagRuns'), { timeout: PATIENCE });
+  await page.getByRole('dialog').getByRole('button', { name: /Trigger/ }).last().click();
+  const run = await (await answer).json();
+  if (run.conf.greeting !== 'bonjour') throw new Error('conf is ' + JSON.stringify(run.conf));
+};
+J['grid'] = async (page, base) => {
+  await visit('/dags/ui_day', 'extract', 'count', 'load')(page, base);
+  await page.locator('[id*="e2e_1"], a[href*="e2e_1"]').first().waitFor({ timeout: PATIENCE });
+};
+const panel = (page, word) => page.locator(`button[title*="${word}" i], button[aria-label*="${word}" i]`).first().click();
+J['graph'] = async (page, base) => {
+  await visit(RUN, 'extract')(page, base);
+  await panel(page, 'graph');
+  for (const id of ['extract', 'count', 'load']) await page.locator(`.react-flow__node[data-id="${id}"]`).first().waitFor({ timeout: PATIENCE });
+};
+J['gantt'] = async (page, base) => {
+  await visit(RUN, 'extract')(page, base);
+  const answer = page.waitForResponse(r => r.url().includes('/ui/gantt/ui_day/'), { timeout: PATIENCE });
+  await panel(page, 'gantt');
+  if (!(await (await answer).json()).task_instances.length) throw new Error('no tries');
+};
+J['dag runs'] = visit('/dags/ui_day/runs', 'e2e_1');
+J['dag tasks'] = visit('/dags/ui_day/tasks', 'extract');
+J['calendar'] = visit('/dags/ui_daily/calendar', 'Total Runs', 'Planned');
+J['dag backfills'] = visit('/dags/ui_daily/backfills', 'Backfills');
+J['dag audit log'] = visit('/dags/ui_day/events', 'trigger_dag_run');
+J['dag code'] = visit('/dags/ui_day/code', 'What the pages are shown with');
+J['dag details'] = visit('/dags/ui_day/details', 'A day of sales');
+J['run'] = visit(RUN, 'extract');
+J['run details'] = visit(RUN + '/details', 'e2e_1');
+J['run code'] = visit(RUN + '/code', 'What the pages are shown with');
+J['run asset events'] = visit(RUN + '/asset_events', 'Asset Events');
+J['task logs'] = visit(RUN + '/tasks/extract', 'Returned value was');
+J['task logs grow while it runs'] = async (page, base) => {
+  await visit('/dags/ui_slow/runs/e2e_1/tasks/talks', /live line \d+/)(page, base);
+  const last = async () => Math.max(...(await page.evaluate(() => document.body.innerText)).match(/live line \d+/g).map(x => +x.slice(10)));
+  const first = await last();
+  await page.waitForFunction(n => Math.max(...(document.body.innerText.match(/live line \d+/g) || ['live line 0']).map(x => +x.slice(10))) > n, first, { timeout: PATIENCE });
+};
+J['mapped task'] = visit(RUN + '/tasks/count/mapped', 'Success');
+J['one of the mapped'] = visit(RUN + '/tasks/count/mapped/1', 'count');
+J['rendered templates'] = visit(RUN + '/tasks/load.rows/rendered_templates', 'echo loaded hello');
+J['task xcom'] = visit(RUN + '/tasks/extract/xcom', 'return_value');
+J['task details'] = visit(RUN + '/tasks/extract/details', 'default_pool');
+J['task audit log'] = visit(RUN + '/tasks/extract/events', 'Event');
+J['task of all runs'] = visit('/dags/ui_day/tasks/extract', 'extract');
+J['task group'] = visit(RUN + '/tasks/group/load', 'load');
+J['all runs'] = visit('/dag_runs', 'e2e_1');
+J['all task instances'] = visit('/task_instances', 'extract');
+J['assets'] = visit('/assets', 'ui_sales');
+J['asset'] = async (page, base) => {
+  await visit('/assets', 'ui_sales')(page, base);
+  await page.getByText('ui_sales').first().click();
+  for (const id of ['dag:ui_day', 'dag:ui_consumer']) await page.locator(`.react-flow__node[data-id="${id}"]`).first().waitFor({ timeout: PATIENCE });
+};
+J['xcoms'] = visit('/xcoms', 'return_value');
+J['a variable made'] = async (page, base) => {
+  await visit('/variables', 'Add Variable')(page, base);
+  await page.getByRole('button', { name: 'Add Variable' }).click();
+  await page.locator('[name=key]').fill('e2e_key');
+  await page.locator('[name=value]').fill('e2e_value');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await seen(page, 'e2e_value');
+};
+J['a connection made'] = async (page, base) => {
+  await visit('/connections', 'Add Connection')(page, base);
+  await page.getByRole('button', { name: 'Add Connection' }).click();
+  await page.locator('[name=connection_id]').fill('e2e_conn');
+  await page.getByRole('combobox').last().click();
+  await page.getByRole('option', { name: 'fs', exact: true }).click();
+  await page.getByRole('button', { name: 'Save' }).click();
+  await seen(page, 'e2e_conn');
+};
+J['a connection tested'] = async (page, base) => {
+  await visit('/connections', 'e2e_conn')(page, base);
+  const answer = page.waitForResponse(r => r.url().includes('/connections/test'), { timeout: PATIENCE });
+  await page.getByRole('button', { name: /Test Connection/i }).first().click();
+  if (!(await (await answer).json()).status) throw new Error('the test failed');
+};
+J['pools'] = visit('/pools', 'default_pool');
+J['providers'] = visit('/providers', 'apache-airflow-providers-standard');
+J['plugins'] = visit('/plugins', 'Plugins');
+J['config'] = visit('/configs', 'dags_folder');
+J['audit log'] = visit('/events', 'trigger_dag_run');
+J['required actions'] = visit('/required_actions', 'May the sales be published?');
+J['jobs'] = visit('/jobs', 'SchedulerJob');
+J['deadlines'] = visit('/deadlines', 'Deadlines');
+J['a second language'] = async (page, base) => {
+  await page.addInitScript(() => localStorage.setItem('i18nextLng', 'de'));
+  await visit('/', 'Willkommen')(page, base);
+};
+J['dark mode'] = async (page, base) => {
+  await page.addInitScript(() => localStorage.setItem('theme', 'dark'));
+  await visit('/dags', 'ui_day')(page, base);
+  await page.locator('html.dark').waitFor({ timeout: PATIENCE });
+};
+
+// one context, so that the browser's cache serves all; what a journey keeps in it (language, theme) comes last
+async function journey(context, base, shots, name) {
+  const page = await context.newPage(), troubles = [], began = Date.now();
+  page.setDefaultTimeout(PATIENCE);
+  page.on('console', m => { if (m.type() === 'error' && !MISSING.test(m.location().url)) troubles.push('console: ' + m.text().slice(0, 300)); });
+  page.on('pageerror', e => troubles.push('exception: ' + e.message.slice(0, 300)));
+  page.on('response', r => { if (r.status() >= 400 && !MISSING.test(r.url())) troubles.push(`${r.status()} ${r.request().method()} ${r.url()}`); });
+  page.on('requestfailed', r => { if (!/ERR_ABORTED/.test(r.failure().errorText)) troubles.push(`${r.failure().errorText} ${r.url()}`); });
+  let error = null;
+  try {
+    await J[name](page, base);
+    await page.waitForLoadState('load');
+  } catch (e) {
+    error = String(e.message).slice(0, 500);
+  }
+  if (shots) await page.screenshot({ path: path.join(shots, name.replace(/\W+/g, '_') + '.png') }).catch(() => {});
+  await page.close();
+  error = error || troubles.join('; ') || null;
+  console.log(JSON.stringify({ name, ok: !error, error, ms: Date.now() - began }));
+}
+
+async function main() {
+  const [base, shots, ...names] = process.argv.slice(2);
+  if (base === '--list') return console.log(JSON.stringify(Object.keys(J)));
+  const { chromium } = require(path.join(MODULES, 'playwright-core'));
+  fs.mkdirSync(shots, { recursive: true });
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'] });
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+  for (const name of names.length ? names : Object.keys(J)) await journey(context, base, shots, name);
+  await browser.close();
+}
+main().catch(e => { console.error(e); process.exit(1); });

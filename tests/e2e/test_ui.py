@@ -1,0 +1,65 @@
+"""Airflow's own web UI on our server, in a real browser: journeys.js over every page, on DAGs that ran. Needs what
+tools/setup.sh test installs. E2E_SHOTS: a folder for a picture of each page."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "scenario"))
+from roles_kit import World, wait_for  # noqa: E402
+
+SCRIPT = HERE / "journeys.js"
+DAGS = ["ui_day", "ui_consumer", "ui_daily", "ui_slow", "ui_fails", "ui_asks", "ui_paused"]
+RUNS = ["ui_day", "ui_fails", "ui_asks", "ui_slow"]
+world = None
+results = {}
+
+
+def setUpModule():
+    global world
+    world = World(AIRFLOW__API__EXPOSE_CONFIG="True", AIRFLOW__CORE__TEST_CONNECTION="Enabled")
+    shutil.copy(HERE / "dags/ui_day.py", world.dags)
+    world.start()
+    wait_for("the DAGs", lambda: world.store_path().exists() and set(DAGS) <= world.dag_ids())
+    for dag in RUNS:
+        world.trigger(dag, "e2e_1")
+    wait_for("the first runs", lambda: [world.runs().get((d, "e2e_1")) for d in ("ui_day", "ui_fails")] == ["success", "failed"])
+    wait_for("the consumer's run", lambda: any(d == "ui_consumer" and s == "success" for (d, _), s in world.runs().items()))
+    wait_for("the question", lambda: world.rows("SELECT 1 FROM hitl_detail"))
+    shots = os.environ.get("E2E_SHOTS", str(world.path / "shots"))
+    wanted = os.environ.get("E2E_ONLY", "")
+    p = subprocess.run(["node", str(SCRIPT), f"http://127.0.0.1:{world.port}", shots, *([wanted] if wanted else [])], text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in p.stdout.splitlines():
+        r = json.loads(line)
+        results[r["name"]] = r
+    if p.returncode:
+        raise AssertionError(f"the browser left with {p.returncode}: {p.stderr[-3000:]}")
+
+
+def tearDownModule():
+    world.close()
+
+
+class Journeys(unittest.TestCase):
+    pass
+
+
+def _method(name):
+    def test(self):
+        if os.environ.get("E2E_ONLY") and name not in results:
+            self.skipTest("not asked for")
+        self.assertIn(name, results)
+        self.assertTrue(results[name]["ok"], results[name]["error"])
+    return test
+
+
+for _name in json.loads(subprocess.run(["node", str(SCRIPT), "--list"], text=True, stdout=subprocess.PIPE, check=True).stdout):
+    setattr(Journeys, "test_" + "".join(x if x.isalnum() else "_" for x in _name), _method(_name))
+
+if __name__ == "__main__":
+    unittest.main()
