@@ -75,14 +75,24 @@ J['run code'] = visit(RUN + '/code', 'What the pages are shown with');
 J['run asset events'] = visit(RUN + '/asset_events', 'Asset Events');
 J['task logs'] = visit(RUN + '/tasks/extract', 'Returned value was');
 J['task logs grow while it runs'] = async (page, base) => {
+  // the list shows only the lines in view, so growth is looked for in what the page asks by itself, again and again
+  const size = async () => (await (await page.waitForResponse(r => r.url().includes('/logs/') && r.ok(), { timeout: PATIENCE })).body()).length;
+  const first = size();
   await visit('/dags/ui_slow/runs/e2e_1/tasks/talks', /live line \d+/)(page, base);
-  const last = async () => Math.max(...(await page.evaluate(() => document.body.innerText)).match(/live line \d+/g).map(x => +x.slice(10)));
-  const first = await last();
-  await page.waitForFunction(n => Math.max(...(document.body.innerText.match(/live line \d+/g) || ['live line 0']).map(x => +x.slice(10))) > n, first, { timeout: PATIENCE });
+  const began = await first;
+  while (await size() <= began) await seen(page, /live line \d+/);
 };
 J['mapped task'] = visit(RUN + '/tasks/count/mapped', 'Success');
 J['one of the mapped'] = visit(RUN + '/tasks/count/mapped/1', 'count');
 J['rendered templates'] = visit(RUN + '/tasks/load.rows/rendered_templates', 'echo loaded hello');
+J['why and usage, our own page'] = async (page, base) => {
+  await visit(RUN + '/tasks/load.rows/plugin/updraft-task', 'Why and usage')(page, base);
+  await page.frameLocator('iframe').getByText('peak memory').waitFor({ timeout: PATIENCE });
+};
+J['status, our own page'] = async (page, base) => {
+  await visit('/plugin/updraft-status')(page, base);
+  await page.frameLocator('iframe').getByText('SchedulerJob').waitFor({ timeout: PATIENCE });
+};
 J['task xcom'] = visit(RUN + '/tasks/extract/xcom', 'return_value');
 J['task details'] = visit(RUN + '/tasks/extract/details', 'default_pool');
 J['task audit log'] = visit(RUN + '/tasks/extract/events', 'Event');
@@ -110,7 +120,7 @@ J['a connection made'] = async (page, base) => {
   await page.getByRole('button', { name: 'Add Connection' }).click();
   await page.locator('[name=connection_id]').fill('e2e_conn');
   await page.getByRole('combobox').last().click();
-  await page.getByRole('option', { name: 'fs', exact: true }).click();
+  await page.getByRole('option', { name: 'File (path)' }).click();
   await page.getByRole('button', { name: 'Save' }).click();
   await seen(page, 'e2e_conn');
 };
