@@ -25,17 +25,19 @@ json_t *ui_own_plugin(const struct call *c)
 
 /* ---- the page ---- */
 
-static const char *sentence_of(const char *name)
+struct reason_row { const char *name, *text, *release; };
+
+static const struct reason_row *reason_of(const char *name)
 {
-	static const struct { const char *name, *text; } reasons[] = {
-#define REASON(id, reason, sentence) { reason, sentence },
+	static const struct reason_row reasons[] = {
+#define REASON(id, reason, sentence, release) { reason, sentence, release },
 #include "tables/reasons.def"
 #undef REASON
 	};
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (name && streq(reasons[i].name, name))
-			return reasons[i].text;
-	return reasons[0].text;
+			return &reasons[i];
+	return &reasons[0];
 }
 
 static void cell_time(struct buf *out, const struct rows *r, int col)
@@ -105,13 +107,18 @@ static int write_why(struct call *c, const struct val *key, struct err *err)
 	buf_adds(out, "<p>State: <b>");
 	html_text(out, row_text(&r, 0) ? row_text(&r, 0) : "no status");
 	buf_adds(out, "</b></p><h2>Why</h2><p>");
-	const char *sentence = sentence_of(row_text(&r, 1)), *gap = strstr(sentence, "%s");
+	const struct reason_row *reason = reason_of(row_text(&r, 1));
+	const char *sentence = reason->text, *gap = strstr(sentence, "%s");
 	buf_add(&text, sentence, gap ? (size_t)(gap - sentence) : strlen(sentence));
 	if (gap) {
 		buf_adds(&text, row_text(&r, 2) ? row_text(&r, 2) : "");
 		buf_adds(&text, gap + 2);
 	}
 	html_text(out, text.data);
+	if (reason->release && *reason->release && row_text(&r, 0) && !streq(row_text(&r, 0), "success")) {
+		buf_adds(out, "</p><p>");
+		html_text(out, reason->release);
+	}
 	buf_adds(out, "</p><p>The last decision about it was made at ");
 	char when[40];
 	time_format(row_time(&r, 3), TIME_ISO_Z, when);
