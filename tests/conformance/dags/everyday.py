@@ -31,7 +31,7 @@ def decorated():
     def make(who, n):
         return {"text": f"hello {who}", "numbers": list(range(n))}
 
-    @task.bash(env={"WHO": "{{ params.who }}"})
+    @task.bash(env={"WHO": "{{ params.who }}"}, append_env=True)
     def in_bash(text):
         return f"echo {text!r} $WHO '{{{{ shout('x') }}}}' '{{{{ 'ab' | twice }}}}'"
 
@@ -208,5 +208,5 @@ with DAG("y_operator", schedule=None, start_date=START, template_searchpath=os.p
     ShortCircuitOperator(task_id="never", python_callable=lambda: False) >> EmptyOperator(task_id="not_reached") >> EmptyOperator(task_id="neither", trigger_rule="all_done")
     BranchPythonOperator(task_id="nowhere", python_callable=lambda: None) >> EmptyOperator(task_id="unchosen")
     BashOperator(task_id="script", bash_command="hello.sh", params={"who": "script"})
-    BashOperator(task_id="cwd", bash_command="pwd; echo $X", cwd="/", env={"X": "{{ run_id[:6] }}"})
+    BashOperator(task_id="cwd", bash_command="pwd; echo $X", cwd="/", env={"X": "{{ run_id[:6] }}"}, append_env=True)
     BashOperator(task_id="processed", bash_command="echo '{\"a\": [1, 2]}'", output_processor=lambda out: __import__("json").loads(out))
