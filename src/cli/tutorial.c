@@ -209,7 +209,7 @@ static void say_where(struct tutorial *t)
   const char *base = config_str(c->cfg, OPT_api_base_url);
   CLEANUP(freep) char *own = xasprintf("http://localhost:%lld", (long long)config_int(c->cfg, OPT_api_port));
   CLEANUP(freep) char *program = program_file("airflow");
-  fprintf(c->out, "\n  API        %s\n", *base ? base : own);
+  fprintf(c->out, "\n  web UI     %s\n", *base ? base : own);
   say_login(c);
   fprintf(c->out, "  home       %s\n  logs       %s\n  server     %s\n", config_home(c->cfg), config_str(c->cfg, OPT_logging_base_log_folder), t->log);
   fprintf(c->out, "  commands   AIRFLOW_HOME=%s %s dags list-runs %s\n", config_home(c->cfg), program, DAG_ID);
