@@ -10,6 +10,10 @@ from updraft import sdk_private
 from updraft.host import UNPROMPTED
 
 
+# A weight rule that takes longer has no say; less than the host's patience with the whole question.
+RULE_PATIENCE = float(os.environ.get("UPDRAFT_RULE_PATIENCE", 5))
+
+
 class Unanswerable(Exception):
     """The question cannot be answered; the text says why."""
 
@@ -19,6 +23,7 @@ class Loaded:
 
     def __init__(self) -> None:
         self._bag: Any = None
+        self._for_scheduler: dict[str, Any] = {}
 
     def bag(self, question: dict[str, Any]) -> Any:
         if self._bag is None:
@@ -33,6 +38,16 @@ class Loaded:
             errors = "\n".join(bag.import_errors.values())
             raise Unanswerable(f"{question['file']['rel']} defines no DAG {dag_id!r}{': ' if errors else ''}{errors}")
         return found
+
+    def for_scheduler(self, question: dict[str, Any], dag_id: str) -> Any:
+        """The DAG as the scheduler's code sees it; made once."""
+        if dag_id not in self._for_scheduler:
+            self._for_scheduler[dag_id] = sdk_private.scheduler_dag(self.dag(question, dag_id))
+        return self._for_scheduler[dag_id]
+
+
+def _weights(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return {"weights": sdk_private.weights(loaded.for_scheduler(question, question["dag_id"]), question, RULE_PATIENCE)}
 
 
 def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
@@ -124,6 +139,7 @@ def _validate_params(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]
 QUESTIONS = {
     "timetable_next": _timetable_next,
     "timetable_infer": _timetable_infer,
+    "weights": _weights,
     "partition_keys": _partition_keys,
     "deadline_callback": _deadline_callback,
     "partition_ready": _partition_ready,

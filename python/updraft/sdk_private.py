@@ -1008,6 +1008,8 @@ def mutated_instances(dag: Any) -> dict[str, dict[str, Any]]:
 
     found = {}
     for task in DagSerialization.from_dict(DagSerialization.to_dict(dag)).tasks:
+        if not type(task.weight_rule).__module__.startswith("airflow.task."):
+            task = _Unweighed(task)  # a rule of the user's own is asked about real instances only
         ti = TaskInstance(task=task, dag_version_id=None)
         weight = task.weight_rule.get_weight(ti)
         plain = {"queue": task.queue, "pool": task.pool, "pool_slots": task.pool_slots, "executor": task.executor,
@@ -1016,6 +1018,77 @@ def mutated_instances(dag: Any) -> dict[str, dict[str, Any]]:
         if changed:
             found[task.task_id] = changed
     return found
+
+
+class _Unweighed:
+    """A task whose weight rule is not asked: an instance in the making has no try number yet, which rules trip over."""
+
+    def __init__(self, task: Any) -> None:
+        from airflow.task.priority_strategy import validate_and_load_priority_weight_strategy
+
+        self._task, self.weight_rule = task, validate_and_load_priority_weight_strategy("absolute")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+
+class _TooLong(BaseException):
+    """Of a weight rule; no Exception, so that the rule's own code does not catch it in passing."""
+
+
+def scheduler_dag(dag: Any) -> Any:
+    """The DAG as Airflow's scheduler sees it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
+def weights(dag: Any, question: dict[str, Any], patience: float) -> list[dict[str, Any]]:
+    """The priority weight of each instance of a run, by its task's weight rule and what policies make of it.
+
+    dag: as scheduler_dag gives it. A rule that takes longer than `patience` seconds is not asked again in this question.
+    """
+
+    def too_long(*_: Any) -> None:
+        raise _TooLong
+
+    run = _dag_run(question["run"])
+    given, slow = [], set()
+    before = signal.signal(signal.SIGALRM, too_long)
+    try:
+        for named in question["tis"]:
+            rule = type(dag.get_task(named["task_id"]).weight_rule) if dag.has_task(named["task_id"]) else None
+            if rule in slow:
+                given.append({"error": f"it did not answer within {patience:g} s for another instance"})
+                continue
+            signal.setitimer(signal.ITIMER_REAL, patience)
+            try:
+                given.append({"weight": _weight(dag, run, named)})
+            except _TooLong:
+                slow.add(rule)
+                given.append({"error": f"it did not answer within {patience:g} s"})
+            except Exception as e:
+                given.append({"error": f"{type(e).__name__}: {e}"})
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    return given
+
+
+def _weight(dag: Any, run: Any, named: dict[str, Any]) -> int:
+    """As Airflow comes to it when an instance is made or cleared."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm.attributes import set_committed_value
+
+    task = dag.get_task(named["task_id"])
+    ti = TaskInstance(task=_Unweighed(task), run_id=run.run_id, map_index=named["map_index"], dag_version_id=None)
+    set_committed_value(ti, "dag_run", run)
+    ti.try_number, ti.max_tries = named["try_number"], named["max_tries"]
+    ti.refresh_from_task(task, dag_run=run)
+    if ti.priority_weight is None:
+        raise ValueError("it returned None, where a number is asked for")
+    return int(ti.priority_weight)
 
 
 def custom_timetable(dag: Any) -> dict[str, str] | None:
@@ -1028,10 +1101,9 @@ def custom_timetable(dag: Any) -> dict[str, str] | None:
     return {"summary": made.summary, "description": made.description}
 
 
-def _run_for_listeners(dag: Any, given: dict[str, Any]) -> Any:
-    """The DagRun that Airflow's scheduler would pass, of no session."""
+def _dag_run(given: dict[str, Any]) -> Any:
+    """A DagRun of Airflow's, of no session."""
     from airflow.models.dagrun import DagRun
-    from airflow.serialization.serialized_objects import DagSerialization
     from airflow.utils.state import DagRunState
 
     run = DagRun(
@@ -1047,8 +1119,16 @@ def _run_for_listeners(dag: Any, given: dict[str, Any]) -> Any:
     for name in ("logical_date", "data_interval_start", "data_interval_end", "run_after", "start_date", "end_date"):
         setattr(run, name, _moment(given.get(name)))
     run.clear_number = given.get("clear_number") or 0
+    return run
+
+
+def _run_for_listeners(dag: Any, given: dict[str, Any]) -> Any:
+    """The DagRun that Airflow's scheduler would pass."""
+    from airflow.utils.state import DagRunState
+
+    run = _dag_run(given)
     if run.state != DagRunState.RUNNING:  # a scheduler that starts a run has not loaded its DAG yet
-        run.dag = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        run.dag = scheduler_dag(dag)
     return run
 
 

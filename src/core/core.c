@@ -320,6 +320,7 @@ static void dispatch(struct core *c, const struct event *ev)
 	case EV_ASSET_UNQUEUED: assets_unqueued(c, ev); break;
 	case EV_LOST: outcome_lost(c, ev); break;
 	case EV_TIMETABLE_ANSWER: on_timetable(c, ev); break;
+	case EV_WEIGHTS: weights_take(c, ev); break;
 	}
 }
 

@@ -70,6 +70,7 @@ enum event_kind {
   EV_BACKFILL,         /* what a backfill allows: comes before its first run, and when it is paused or unpaused */
   EV_BACKFILL_TAKE,    /* an ended run starts anew as one of a backfill: cleared, its type, conf and backfill are new */
   EV_BACKFILL_CANCEL,  /* its queued runs fail; what runs goes on */
+  EV_WEIGHTS,          /* the Python host answered for weight rules of the user's own, or did not in time */
   EV_RESTORE_SKIPS,    /* skip: what a finished branch or short circuit had decided (its XCom skipmixin_key); nothing is changed */
 };
 enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKIPPED, OUT_DEFERRED, OUT_RESCHEDULE, OUT_NOT_STARTED,
@@ -80,6 +81,8 @@ struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t
   const char *conf, *note, *triggered_by, *user, *partition_key; usec_t partition_date; int64_t backfill_id; int backfill_ordinal; int64_t run_db_id; };  /* NULL/USEC_NONE = let the core decide; run_id NULL = formed */
 struct selection { const char *dag_id, *run_id; const char *const *task_ids; const int *map_indices; uint32_t n;  /* n 0 = all tasks; map index -2 = all */
   bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version, only_new; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest; only_new: tasks that the DAG has by now and the run has not */
+
+struct weight_answer { struct ti_ref ref; bool known; int64_t weight; const char *why; };   /* not known: why; the task's plain weight counts */
 
 struct event {
   enum event_kind kind; usec_t now;
@@ -106,6 +109,7 @@ struct event {
     struct { const char *dag_id, *run_id, *conf; int64_t id; int ordinal; bool latest_version; } take;
     struct { const char *name, *uri; int64_t event_id; const char *dag_id, *alias; } asset;   /* dag_id: only this DAG's queue; NULL = all that want it. alias: it came through it; NULL = none */
     struct { const char *dag_id; bool found; struct run_info info; } timetable;
+    struct { const struct weight_answer *at; size_t n; } weights;   /* all at once: they compete with one another */
   };
 };
 
@@ -127,6 +131,7 @@ enum action_kind {
   ACT_TI_CALLBACK,     /* ti failed outside its process (lost, timed out in queue): its callbacks run in Python */
   ACT_INPUT_DUE,       /* ti waits for a person, and its time is up: the engine says what the answer is (EV_TRIGGER_FIRED) */
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
+  ACT_ASK_WEIGHT,      /* ti waits until its weight rule has answered (EV_WEIGHTS) */
   ACT_ASSET_RUN,       /* run consumed queued asset events of its DAG */
   ACT_REPLY,           /* number: the event's cookie; code (0 or error id), text, run: result of a request event */
   ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */

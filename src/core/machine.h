@@ -72,6 +72,7 @@ struct ti_private {
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */
 	int archived_try;                    /* the last one that went to the history in this life of the core */
 	bool dirty, no_value;
+	bool weight_asked;                   /* its weight rule has not answered yet: it does not start */
 	bool gone;                           /* taken out of its run; may still be in a work list of this step */
 };
 struct ti_full { struct task_instance ti; struct ti_private p; };
@@ -192,6 +193,11 @@ void ready_schedule(struct core *c, struct task_instance *ti);  /* dependencies 
 /* ---- rules.c: pure ---- */
 struct rule_input { enum trigger_rule rule; struct counts up; uint32_t setups, setups_success, setups_skipped; int map_index; };
 struct ruling rule_decide(const struct rule_input *in);
+
+/* ---- weights.c: rules that are the user's own Python ---- */
+void weight_ask(struct core *c, struct task_instance *ti);      /* as Airflow does: when it is made, and when it is cleared */
+void weights_restore(struct core *c, struct dag_run *run);      /* what the last scheduler may not have heard */
+void weights_take(struct core *c, const struct event *ev);
 
 /* ---- mapping.c ---- */
 int64_t mapping_count(const struct dag_run *run, uint32_t task);         /* instances it should have; -1 unknown, -2 not mapped */

@@ -282,6 +282,8 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 	index_put(&c->index, ti);
 	ti_count(c, ti, 1);
 	save_ti(c, ti);
+	if (!id)
+		weight_ask(c, ti);
 	return ti;
 }
 

@@ -206,7 +206,8 @@ static void begin_try(struct core *c, struct task_instance *ti)
 	ti->pool_slots = k->pool_slots;
 	ti->p->pool = pool_get(c, k->pool);
 	ti->pool = ti->p->pool->name;
-	ti->priority_weight = k->effective_weight;
+	if (k->weight_rule != WEIGHT_CUSTOM)
+		ti->priority_weight = k->effective_weight;
 	freep(&ti->p->skips);
 	ti->p->n_skips = 0;
 	if (ti->map_index < 0)
@@ -245,6 +246,8 @@ static void let_run(struct core *c, struct task_instance *ti)
 		return;
 	if (ti->run->owner->paused)
 		why_update(c, ti, WHY_DAG_PAUSED, NULL);
+	else if (ti->p->weight_asked)
+		why_update(c, ti, WHY_WEIGHT, k->weight_rule_class);
 	else
 		ready_schedule(c, ti);
 }

@@ -156,6 +156,7 @@ void restore_done(struct core *c)
 				run_follow_version(c, run, d->dag);
 			if (!run_state_terminal(run->state) && !run->p->n_tis)
 				run_fill(c, run);
+			weights_restore(c, run);
 			if (run->state == RUN_RUNNING)
 				mark_all_tasks(c, run);
 		}

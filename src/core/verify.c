@@ -76,7 +76,7 @@ static void check_ready(struct checker *v, const struct task_instance *ti)
 	if (run->state != RUN_RUNNING || run->logical_date > v->c->now || !v->c->started)
 		return;
 	struct ruling r = ready_ruling(v->c, ti, &why);
-	if (r.verdict == VERDICT_SET || (r.verdict == VERDICT_RUN && !run->owner->paused))
+	if (r.verdict == VERDICT_SET || (r.verdict == VERDICT_RUN && !run->owner->paused && !ti->p->weight_asked))
 		complain(v, run, "forgotten:", dag_task_of(ti)->task_id, ti->map_index, -9);
 }
 

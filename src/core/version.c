@@ -40,7 +40,10 @@ static void refresh(struct core *c, struct task_instance *ti)
 	ti->pool_slots = k->pool_slots;
 	ti->p->pool = pool_get(c, k->pool);
 	ti->pool = ti->p->pool->name;
-	ti->priority_weight = k->effective_weight;
+	if (k->weight_rule != WEIGHT_CUSTOM)
+		ti->priority_weight = k->effective_weight;
+	else if (ti->state == TI_NONE)
+		weight_ask(c, ti);
 }
 
 static void attach(struct core *c, struct dag_run *run, struct task_instance *ti, uint32_t task)

@@ -54,6 +54,10 @@ static enum reason why_schedulable(const struct core *c, const struct task_insta
 		return WHY_NOT_BEFORE;
 	}
 	struct ruling r = ready_ruling(c, ti, &why);
+	if (r.verdict == VERDICT_RUN && !run->owner->paused && ti->p->weight_asked) {
+		buf_printf(out, "%s has not answered yet", dag_task_of(ti)->weight_rule_class);
+		return WHY_WEIGHT;
+	}
 	if (r.verdict == VERDICT_RUN)
 		return run->owner->paused ? WHY_DAG_PAUSED : WHY_NONE;
 	if (why == WHY_UPSTREAM)

@@ -92,7 +92,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
   case ACT_REMOVE_TI: case ACT_DELETE_TI: return take_ti_by_id(e, a, now, err);
   case ACT_START_TRIGGER: return triggers_start(e, a->ti, now, err);
   case ACT_BACKFILL_IDLE: return backfill_idle(e, a->number, now, err);
-  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_REPLY:
+  case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_ASK_WEIGHT: case ACT_REPLY:
     return 0;
   }
   return 0;
@@ -110,6 +110,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_TI_CALLBACK: engine_ti_callback(e, a->ti); break;
   case ACT_INPUT_DUE: after_ti(e, AFTER_INPUT_DUE, a->ti, NULL); break;
   case ACT_ASK_TIMETABLE: engine_ask_timetable(e, a->dag); break;
+  case ACT_ASK_WEIGHT: weights_want(e, a->ti); break;
   case ACT_REPLY: engine_core_reply(e, a); break;
   case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
   case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: break;
@@ -137,6 +138,7 @@ void engine_step_at(struct engine *e, struct event *ev, usec_t now)
     }
     take_deed(e, &e->acts.at[i]);
   }
+  weights_send(e);
 }
 
 /* Without a supervisor at hand nothing is written: the next welcome finds the queued ones that have no child. */
@@ -374,6 +376,7 @@ static void engine_release(struct engine *e)
   figures_close(e);
   triggers_free(e);
   hosts_free(e);
+  weights_free(e);
   links_close(e);
   exec_client_free(e->exec);
   core_free(e->core);

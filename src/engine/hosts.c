@@ -43,10 +43,15 @@ static void on_deadline(void *arg)
   struct python_host *h = e->host;
   usec_t now = loop_monotonic();
   for (size_t i = 0; i < h->asks.n;) {
-    if (h->asks.at[i].until > now) { i++; continue; }
-    log_warning("DAG %s: its Python code has not answered within %lld s (%s); it is asked again at its next change", h->asks.at[i].dag_id,
-                (long long)(ASK_DEADLINE / USEC_SEC), jg_str(h->asks.at[i].body, "what", ""));
-    ask_drop(h, i);
+    struct ask *a = &h->asks.at[i];
+    if (a->until > now) { i++; continue; }
+    log_warning("DAG %s: its Python code has not answered within %lld s (%s)%s", a->dag_id, (long long)(ASK_DEADLINE / USEC_SEC), jg_str(a->body, "what", ""),
+                a->answer ? "" : "; it is asked again at its next change");
+    host_answer_fn answer = a->answer;
+    int64_t about = a->about;
+    CLEANUP(freep) char *dag_id = xstrdup(a->dag_id);
+    ask_drop(h, i);                                  /* before: what follows may ask again */
+    if (answer) answer(e, dag_id, about, NULL);
   }
   hosts_wake(e);                                     /* one that died is started again, but not in a circle */
   if (h->asks.n) timer_in(h->timer, USEC_SEC);

@@ -74,6 +74,7 @@ struct engine {
   struct trigger_host *triggers;      /* triggers.c; NULL in a headless engine */
   struct figures *figures;            /* figures.c; NULL while metrics are off */
   struct python_host *host;           /* hosts.c; NULL until something was asked */
+  struct weights *weights;            /* weights.c; likewise */
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
   struct { int64_t making, run; int code; } backfill;   /* backfill.c: the one whose runs are being made; the core's last answer */
@@ -187,6 +188,11 @@ int deadlines_restore(struct engine *e, struct err *err);          /* watches; c
 /* partitions.c: DAGs scheduled by partitions of assets */
 int partitions_event(struct engine *e, const char *dag_id, int64_t event, const struct task_instance *ti, struct err *err);
 int partitions_restore(struct engine *e, struct err *err);         /* asks again what was not answered when the last scheduler ended */
+
+/* weights.c: weight rules that are Python of the user's own */
+void weights_want(struct engine *e, struct task_instance *ti);
+void weights_send(struct engine *e);                               /* the end of a step: asks for what it wanted */
+void weights_free(struct engine *e);
 
 /* people.c: human in the loop */
 void people_time_out(struct engine *e, const struct uuid *ti, int try_number);   /* nobody answered in time */

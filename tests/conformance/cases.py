@@ -211,3 +211,8 @@ manual("e_policies", profile="environment")
 case("e_backends", "e_backends", [("cli", "variable", "variables", "get", "backend_cli"), ("cli", None, "connections", "get", "backend_cli"),
                                   ("unpause", "e_backends"), ("trigger", "e_backends"), ("ended", "e_backends", 1)], profile="environment")
 scheduled("e_timetable", 4, profile="environment")
+case("e_weights", "e_weights", [("cli", None, "pools", "set", "conf_weights", "1", "one slot"), ("unpause", "e_weights"), ("trigger", "e_weights"),
+                                ("ended", "e_weights", 1)], order=True, profile="environment")
+case("e_weights_tries", "e_weights_tries", [("unpause", "e_weights_tries"), ("trigger", "e_weights_tries"), ("ended", "e_weights_tries", 1),
+                                            ("clear", "e_weights_tries", ["empty1", "again2", "literal5"]),
+                                            ("ended", "e_weights_tries", 1)], profile="environment")

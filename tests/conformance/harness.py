@@ -238,6 +238,14 @@ class Steps:
                lambda: [(r["dag_run_id"], r["state"], [(t["task_id"], t["map_index"], t["state"], t["try_number"])
                                                        for t in s.instances(dag, r["dag_run_id"])]) for r in s.runs(dag)])
 
+    def do_clear(self, dag, tasks):
+        """Clear these tasks of each run that dag has."""
+        for run in self.server.runs(dag):
+            status, _, data = self.server.api.raw("POST", f"/api/v2/dags/{dag}/clearTaskInstances",
+                                                  {"dry_run": False, "dag_run_id": run["dag_run_id"], "task_ids": tasks, "only_failed": False})
+            if status != 200:
+                raise AssertionError(f"clear of {dag}: {status} {data[:400]}")
+
     def do_told(self, dag):
         """The end of a run of dag was told to the listener, and its own callback was called (environment/lib/conf_events.py)."""
         def events():

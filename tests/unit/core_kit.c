@@ -363,6 +363,7 @@ static void perform(struct kit *k, const struct action *a)
 		take_text(k, a->text);
 		break;
 	case ACT_INPUT_DUE: k->inputs_due++; break;
+	case ACT_ASK_WEIGHT: vec_push(&k->weighed, ((struct ti_ref){ a->ti->id, a->ti->try_number })); break;
 	case ACT_CANCEL_TRIGGER: case ACT_ASK_TIMETABLE: case ACT_ASSET_RUN: case ACT_DECISION:
 		break;
 	}
@@ -541,6 +542,7 @@ void kit_clear(struct kit *k)
 	vec_clear(&k->states);
 	vec_clear(&k->pools);
 	vec_clear(&k->spawned);
+	vec_clear(&k->weighed);
 	map_clear(&k->tries);
 }
 

@@ -26,6 +26,7 @@ struct kit {
 	VEC(struct kit_pool) pools;
 	struct map tries;                /* "<ti id>/<try>": started already */
 	VEC(struct uuid) spawned;        /* of the last step */
+	VEC(struct ti_ref) weighed;      /* instances whose weight was asked for, in all steps */
 	int64_t steps, decisions;
 	int spawns, kills, archives, double_starts, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
 	int64_t idle_backfill;           /* the last one of them */

@@ -122,6 +122,67 @@ static void pools_and_priorities(void **state)
 	kit_clear(&k);
 }
 
+/* answers for `n` instances of run manual__1 at once; weight -1: none */
+static void answer_weights(struct kit *k, const char *const *tasks, const int64_t *weights, size_t n)
+{
+	struct weight_answer answers[8];
+	for (size_t i = 0; i < n; i++) {
+		const struct task_instance *ti = kit_ti(k, "d", "manual__1", tasks[i], -1);
+		answers[i] = (struct weight_answer){ .ref = { ti->id, ti->try_number }, .known = weights[i] >= 0, .weight = weights[i], .why = "it raised" };
+	}
+	struct event ev = { .kind = EV_WEIGHTS, .weights = { answers, n } };
+	kit_step(k, &ev);
+}
+
+static int decisions_saying(const struct kit *k, const char *text)
+{
+	int n = 0;
+	for (size_t i = 0; i < k->acts.n; i++)
+		n += k->acts.at[i].kind == ACT_DECISION && strstr(k->acts.at[i].text, text);
+	return n;
+}
+
+static void weight_rules_of_ones_own(void **state)
+{
+	(void)state;
+	struct kit k;
+	struct buf why = {0};
+	const char *all[] = { "a", "b", "c" };
+	kit_init(&k, NOW);
+	kit_pool(&k, "p", 1);
+	kit_add(&k, kit_dag("dag d;task a pool=p weight=9 weight_rule=my.Rule;task b pool=p weight=2 weight_rule=my.Rule;task c pool=p weight=5 weight_rule=my.Rule;task z"));
+	kit_start(&k);
+	kit_trigger(&k, "d", "manual__1", NOW);
+	assert_int_equal(k.weighed.n, 3);                  /* one question each, when they are made; none for z */
+	expect_states(&k, "manual__1", "a: b: c: z:queued");
+	assert_int_equal(core_why_ti(k.core, kit_ti(&k, "d", "manual__1", "a", -1), &why), WHY_WEIGHT);
+	assert_string_equal(why.data, "my.Rule has not answered yet");
+	kit_finish(&k, "manual__1", "z", -1, OUT_SUCCESS);
+	assert_string_equal(kit_run_state(&k, "d", "manual__1"), "running");   /* not taken for stuck */
+	kit_crash(&k);                                     /* whoever has not been answered is asked for again */
+	assert_int_equal(k.weighed.n, 6);
+	answer_weights(&k, all, (const int64_t[]){ 1, 8, -1 }, 3);   /* b goes first by its rule; c has its plain 5; a comes last */
+	expect_states(&k, "manual__1", "a:scheduled b:queued c:scheduled z:success");
+	assert_int_equal(decisions_saying(&k, "my.Rule gave no weight, 5 counts: it raised"), 1);
+	answer_weights(&k, all, (const int64_t[]){ 100, 100, 100 }, 3);        /* a second answer changes nothing */
+	kit_crash(&k);                                     /* the weights are in the rows */
+	assert_int_equal(k.weighed.n, 6);
+	kit_finish(&k, "manual__1", "b", -1, OUT_SUCCESS);
+	expect_states(&k, "manual__1", "a:scheduled b:success c:queued z:success");
+	kit_finish(&k, "manual__1", "c", -1, OUT_SUCCESS);
+	assert_int_equal(kit_ti(&k, "d", "manual__1", "a", -1)->priority_weight, 1);
+	kit_finish(&k, "manual__1", "a", -1, OUT_SUCCESS);
+	struct event clear = { .kind = EV_CLEAR, .clear = { .dag_id = "d", .run_id = "manual__1", .task_ids = (const char *[]){ "b" }, .n = 1, .reset_run_queued = true } };
+	kit_step(&k, &clear);
+	assert_int_equal(k.weighed.n, 7);                  /* a cleared one is weighed anew, by its tries so far */
+	assert_int_equal(k.weighed.at[6].try_number, 1);
+	answer_weights(&k, (const char *[]){ "b" }, (const int64_t[]){ INT64_C(1) << 40 }, 1);
+	assert_int_equal(kit_ti(&k, "d", "manual__1", "b", -1)->priority_weight, INT32_MAX);
+	expect_states(&k, "manual__1", "a:success b:queued c:success z:success");
+	buf_clear(&why);
+	kit_clear(&k);
+}
+
 static void large_tasks_are_not_starved(void **state)
 {
 	(void)state;
@@ -494,7 +555,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(linear_run), cmocka_unit_test(failure_goes_down), cmocka_unit_test(retries), cmocka_unit_test(no_retry_and_lost),
-		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
+		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(weight_rules_of_ones_own), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
 		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger), cmocka_unit_test(clears_only_what_is_new), cmocka_unit_test(a_cleared_run_follows_the_dag),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
