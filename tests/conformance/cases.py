@@ -6,6 +6,8 @@ the schedule has no end), order (record in which order the tasks started), concu
 import os
 from collections import namedtuple
 
+import again_cases
+
 Case = namedtuple("Case", "name dags steps options")
 
 # Environment on top of the harness's; every profile is a server of its own.
@@ -216,3 +218,5 @@ case("e_weights", "e_weights", [("cli", None, "pools", "set", "conf_weights", "1
 case("e_weights_tries", "e_weights_tries", [("unpause", "e_weights_tries"), ("trigger", "e_weights_tries"), ("ended", "e_weights_tries", 1),
                                             ("clear", "e_weights_tries", ["empty1", "again2", "literal5"]),
                                             ("ended", "e_weights_tries", 1)], profile="environment")
+
+again_cases.add(case)

@@ -280,6 +280,23 @@ class Steps:
             self.ids[name] = answer.pop("id")
         self.answers[name] = {"status": status, "body": answer}
 
+    def do_touched(self, name, method, path, body):
+        """A request that changes task instances. Kept: which ones it says, as (run, task); their states are read at the end."""
+        status, _, data = self.server.api.raw(method, path, body)
+        answer = json.loads(data)
+        touched = sorted([t["dag_run_id"], t["task_id"], t["map_index"]] for t in answer["task_instances"]) if status == 200 else answer
+        self.answers[name] = {"status": status, "body": touched}
+
+    def do_asked(self, name, method, path, body=None):
+        """The same, but its answer shows a moment that is over soon: only the status is kept."""
+        self.answers[name] = {"status": self.server.api.raw(method, path, body)[0]}
+
+    def do_rendered(self, dag, task):
+        """The running instance of the task has told its rendered fields."""
+        s = self.server
+        look = lambda: [t["rendered_fields"] for r in s.runs(dag) for t in s.instances(dag, r["dag_run_id"]) if t["task_id"] == task]
+        s.wait(f"{dag}.{task}'s rendered fields", lambda: any(look()), look)
+
     def do_completed(self, name):
         """The backfill that was kept under this name has completed."""
         s, path = self.server, f"/api/v2/backfills/{self.ids[name]}"
