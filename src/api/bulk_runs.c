@@ -106,8 +106,6 @@ static int plan_update(struct call *c, struct bulk *b, const json_t *key, struct
 		return rc;
 	if (!state)
 		bulk_step(b, NULL, NULL, name, NULL);
-	else if (streq(state, "queued"))
-		bulk_step(b, "dag_run.clear", json_pack("{s:s,s:s}", "dag_id", dag_id, "run_id", run_id), name, NULL);
 	else
 		bulk_step(b, "dag_run.mark", json_pack("{s:s,s:s,s:s}", "dag_id", dag_id, "run_id", run_id, "state", state), name, NULL);
 	return 0;

@@ -283,8 +283,6 @@ void patch_dag_run(struct call *c)
 		return;
 	if (!state || !masked_in(c, "state"))
 		reply_run(c, dag_id, run_id);
-	else if (streq(state, "queued"))   /* Airflow clears the run for that */
-		call_command(c, "dag_run.clear", json_pack("{s:s,s:s}", "dag_id", dag_id, "run_id", run_id), reply_this_run);
 	else
 		call_command(c, "dag_run.mark", json_pack("{s:s,s:s,s:s}", "dag_id", dag_id, "run_id", run_id, "state", state), reply_this_run);
 }

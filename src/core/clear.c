@@ -218,10 +218,11 @@ static void mark_run_state(struct core *c, const struct event *ev, struct dag_ru
 		if (run->state != state)
 			end_run_by_hand(c, run, state);
 	} else if (run->state != state) {
-		run_set_state(c, run, state);
+		run_set_state(c, run, state);   /* its tasks keep their states: what is left to do is done */
 		run_arm(c, run);
 		if (state == RUN_RUNNING)
 			mark_all_tasks(c, run);
+		mark_run(c, run);
 	}
 	act_reply(c, ev->cookie, 0, run, "%s", run_state_name(run->state));
 }

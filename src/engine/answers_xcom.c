@@ -33,9 +33,19 @@ int run_db_id(struct asking_child *a, int64_t *ret, struct err *err)
 
 static int map_index_of(const json_t *q) { return (int)jg_int(q, "map_index", -1); }
 
+/* What the API would have answered to a value with too many elements for a mapped task downstream. */
+static int too_long(struct asking_child *a, struct err *err)
+{
+  const char *text = "pushed value is too large to map as a downstream's dependency";
+  a->error = json_pack("{s:s,s:s,s:{s:i,s:s,s:{s:{s:s,s:s}}}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", 400, "message",
+                       "Server returned error", "detail", "detail", "reason", "unmappable_return_value_length", "message", text);
+  return err_set(err, E_INVALID, "%s", text);
+}
+
 static int set_xcom(struct asking_child *a, json_t **ret, struct err *err)
 {
   (void)ret;
+  if (jg_int(a->q, "mapped_length", -1) > config_int(a->e->cfg, OPT_core_max_map_length)) return too_long(a, err);
   int64_t run;
   const char *task = jg_str(a->q, "task_id", ""), *key = jg_str(a->q, "key", "");
   int r = run_db_id(a, &run, err);

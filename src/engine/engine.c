@@ -184,6 +184,14 @@ static void perform_spawn(struct engine *e, const struct after *a)
   engine_step(e, &ev);
 }
 
+/* Airflow 3's supervisor gives a task five seconds and does not ask the option. Its default of 60 stands in every generated
+ * airflow.cfg, so only another value says that somebody means it. */
+static usec_t kill_grace(const struct engine *e)
+{
+  usec_t given = config_seconds(e->cfg, OPT_core_killed_task_cleanup_time);
+  return given == 60 * USEC_SEC ? 5 * USEC_SEC : given;
+}
+
 static void perform(struct engine *e, struct after *a)
 {
   struct child *c;
@@ -193,7 +201,7 @@ static void perform(struct engine *e, struct after *a)
   case AFTER_KILL:
     if (!e->headless && (c = engine_child_of_try(e, &a->ti, a->try_number))) {
       c->kill_why = "ended by the scheduler";
-      exec_kill(e->exec, c->id, config_seconds(e->cfg, OPT_core_killed_task_cleanup_time), a->data ? a->data : c->kill_why);
+      exec_kill(e->exec, c->id, kill_grace(e), a->data ? a->data : c->kill_why);
     }
     break;
   case AFTER_INPUT_DUE: people_time_out(e, &a->ti, a->try_number); break;

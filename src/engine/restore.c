@@ -191,25 +191,36 @@ static int restore_length(void *arg, const struct uuid *ti, int try_number, cons
   return 0;
 }
 
+static bool lists(const json_t *list, const char *id)
+{
+  size_t i;
+  json_t *one;
+  json_array_foreach(list, i, one) if (streq(json_string_value(one), id)) return true;
+  return false;
+}
+
+/* A branch keeps what it chose: everything else directly downstream of it is skipped. */
+static void skips_of_branch(const struct dag *dag, uint32_t task, const json_t *followed, struct event *ev, const char **ids)
+{
+  const struct dag_task *k = &dag->tasks[task];
+  for (uint32_t i = 0; i < k->n_down; i++) {
+    const char *id = dag->tasks[dag->edges_down[k->down + i]].task_id;
+    if (!lists(followed, id)) ids[ev->skip.n++] = id;
+  }
+}
+
 /* What a branch or short circuit of the run had decided is kept by the official code in its XCom skipmixin_key:
  * {"followed": [..]} or {"skipped": [..]}. */
-static void restore_skip(struct engine *e, const struct uuid *ti, int try_number, const json_t *decided)
+static void restore_skip(struct engine *e, const struct dag *dag, uint32_t task, const struct ti_ref *ref, const json_t *decided)
 {
-  const json_t *list = jg(decided, "skipped");
-  size_t n = json_array_size(list);
-  if (!n) return;
-  const char **ids = xcalloc(n, sizeof *ids);
-  int *maps = xcalloc(n, sizeof *maps);
-  struct event ev = {.kind = EV_RESTORE_SKIPS, .skip = {.ref = {*ti, try_number}, .task_ids = ids, .map_indices = maps}};
-  for (size_t i = 0; i < n; i++) {
-    const char *id = json_string_value(json_array_get(list, i));
-    if (!id) continue;
-    maps[ev.skip.n] = -1;
-    ids[ev.skip.n++] = id;
-  }
-  engine_step(e, &ev);
+  const json_t *list = jg(decided, "skipped"), *followed = jg(decided, "followed"), *one;
+  const char **ids = xcalloc(json_array_size(list) + dag->tasks[task].n_down, sizeof *ids);
+  struct event ev = {.kind = EV_RESTORE_SKIPS, .skip = {.ref = *ref, .task_ids = ids}};
+  size_t i;
+  json_array_foreach(list, i, one) if (json_is_string(one)) ids[ev.skip.n++] = json_string_value(one);
+  if (followed) skips_of_branch(dag, task, followed, &ev, ids);
+  if (ev.skip.n) engine_step(e, &ev);
   free(ids);
-  free(maps);
 }
 
 static int restore_skips(struct engine *e, const struct dag *dag, int64_t run, const char *run_id, struct err *err)
@@ -220,10 +231,11 @@ static int restore_skips(struct engine *e, const struct dag *dag, int64_t run, c
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_query(e->db, SQL_engine_skips_of_run, &r, err, v_int(run));
   while (x >= 0 && (x = rows_next(&r, err)) == 1) {
-    struct uuid ti;
+    struct ti_ref ref = {.try_number = (int)row_int(&r, 1)};
     CLEANUP(json_decrefp) json_t *decided = NULL;
-    row_uuid(&r, 0, &ti);
-    if (json_read(row_text(&r, 2), row_size(&r, 2), &decided, NULL) == 0) restore_skip(e, &ti, (int)row_int(&r, 1), decided);
+    uint32_t task = dag_task_index(dag, row_text(&r, 3));
+    row_uuid(&r, 0, &ref.id);
+    if (task != NO_INDEX && json_read(row_text(&r, 2), row_size(&r, 2), &decided, NULL) == 0) restore_skip(e, dag, task, &ref, decided);
   }
   return x;
 }

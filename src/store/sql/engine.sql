@@ -59,7 +59,7 @@ DELETE FROM task_instance WHERE id = ?
 UPDATE task_instance SET state = 'removed', updated = ?2 WHERE id = ?1
 -- what branches and short circuits of a run decided
 -- name: engine_skips_of_run
-SELECT t.id, t.try_number, x.value FROM xcom x JOIN task_instance t ON t.dag_run = x.dag_run AND t.task_id = x.task_id AND t.map_index = x.map_index
+SELECT t.id, t.try_number, x.value, t.task_id FROM xcom x JOIN task_instance t ON t.dag_run = x.dag_run AND t.task_id = x.task_id AND t.map_index = x.map_index
 WHERE x.dag_run = ? AND x.key = 'skipmixin_key'
 -- every active bundle's files as they were last parsed
 -- name: processor_files
