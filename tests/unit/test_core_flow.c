@@ -551,6 +551,24 @@ static void deadlock_fails_the_run(void **state)
 	kit_clear(&k);
 }
 
+/* Airflow clears nothing then: what ended stays ended, and the run ends again as it did */
+static void a_run_set_to_queued_keeps_its_tasks(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a;task b up=a");
+	kit_trigger(&k, "d", "m1", NOW);
+	kit_finish(&k, "m1", "a", -1, OUT_FAILED);
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "failed");
+	struct event ev = { .kind = EV_MARK, .mark = { .sel = { .dag_id = "d", .run_id = "m1" }, .is_run = true, .run_state = RUN_QUEUED } };
+	kit_step(&k, &ev);
+	kit_time(&k, NOW + USEC_SEC);
+	expect_states(&k, "m1", "a:failed b:upstream_failed");
+	assert_string_equal(kit_run_state(&k, "d", "m1"), "failed");
+	assert_int_equal(k.spawns, 1);
+	kit_clear(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,7 +577,7 @@ int main(void)
 		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger), cmocka_unit_test(clears_only_what_is_new), cmocka_unit_test(a_cleared_run_follows_the_dag),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
-		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run),
+		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run), cmocka_unit_test(a_run_set_to_queued_keeps_its_tasks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
