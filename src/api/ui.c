@@ -93,7 +93,10 @@ void get_ui_configs(struct call *c)
 	else
 		jw_null(w);
 	jw_kbool(w, "multi_team", false);
-	jw_knull(w, "rerun_with_latest_version");
+	if (config_source(cfg, OPT_core_rerun_with_latest_version) > FROM_DEFAULT)
+		key_option(w, "rerun_with_latest_version", cfg, OPT_core_rerun_with_latest_version);
+	else
+		jw_knull(w, "rerun_with_latest_version");   /* the UI decides by the kind of request */
 	jw_end_object(w);
 	call_reply(c, 200);
 }

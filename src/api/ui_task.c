@@ -1,6 +1,6 @@
 /* ui_task: our own page of a task instance, shown by the UI's plugin mechanism: why it waits, and what its tries used. */
 #include "api/handlers.h"
-#include "base/time.h"
+#include "store/explain.h"
 
 #define TASK_VIEW "/updraft/task/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"
 
@@ -25,134 +25,131 @@ json_t *ui_own_plugin(const struct call *c)
 
 /* ---- the page ---- */
 
-struct reason_row { const char *name, *text, *release; };
-
-static const struct reason_row *reason_of(const char *name)
+static void write_text(struct buf *out, const json_t *o, const char *key, const char *otherwise)
 {
-	static const struct reason_row reasons[] = {
-#define REASON(id, reason, sentence, release) { reason, sentence, release },
-#include "tables/reasons.def"
-#undef REASON
-	};
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-		if (name && streq(reasons[i].name, name))
-			return &reasons[i];
-	return &reasons[0];
+	html_text(out, jg_str(o, key, otherwise));
 }
 
-static void cell_time(struct buf *out, const struct rows *r, int col)
+static void cell_text(struct buf *out, const json_t *o, const char *key)
 {
-	char text[40] = "";
-	if (!row_null(r, col))
-		time_format(row_time(r, col), TIME_ISO_Z, text);
-	buf_printf(out, "<td>%s", text);
-}
-
-static void cell_seconds(struct buf *out, const struct rows *r, int col)
-{
-	if (row_null(r, col))
-		buf_adds(out, "<td>");
-	else
-		buf_printf(out, "<td>%.2f s", (double)row_int(r, col) / 1e6);
-}
-
-/* columns: try, state, start, end, utime, stime, maxrss_kb, exit_status, oom, host */
-static void write_try(struct buf *out, const struct rows *r)
-{
-	buf_printf(out, "<tr><td>%lld<td>", (long long)row_int(r, 0));
-	html_text(out, row_text(r, 1) ? row_text(r, 1) : "no status");
-	cell_time(out, r, 2);
-	cell_time(out, r, 3);
-	cell_seconds(out, r, 4);
-	cell_seconds(out, r, 5);
-	if (row_null(r, 6))
-		buf_adds(out, "<td>");
-	else
-		buf_printf(out, "<td>%.1f MiB%s", (double)row_int(r, 6) / 1024, row_bool(r, 8) ? " (ended by the memory limit)" : "");
-	if (row_null(r, 7))
-		buf_adds(out, "<td>");
-	else
-		buf_printf(out, "<td>%lld", (long long)row_int(r, 7));
 	buf_adds(out, "<td>");
-	html_text(out, row_text(r, 9) ? row_text(r, 9) : "");
+	write_text(out, o, key, "");
+}
+
+static void write_try(struct buf *out, const json_t *try)
+{
+	buf_printf(out, "<tr><td>%lld<td>", (long long)jg_int(try, "try_number", 0));
+	write_text(out, try, "state", "no status");
+	cell_text(out, try, "start_date");
+	cell_text(out, try, "end_date");
+	buf_adds(out, "<td>");
+	if (json_is_number(jg(try, "cpu_seconds")))
+		buf_printf(out, "%.2f s", jg_double(try, "cpu_seconds", 0));
+	buf_adds(out, "<td>");
+	if (json_is_integer(jg(try, "max_rss_bytes")))
+		buf_printf(out, "%.1f MiB%s", jg_double(try, "max_rss_bytes", 0) / 1048576, jg_bool(try, "memory_kill", false) ? " (ended by the memory limit)" : "");
+	buf_adds(out, "<td>");
+	if (json_is_integer(jg(try, "exit_status")))
+		buf_printf(out, "%lld", (long long)jg_int(try, "exit_status", 0));
 	buf_adds(out, "</tr>");
 }
 
-#define TRY_COLUMNS "try_number AS n, state, start_date, end_date, utime, stime, maxrss_kb, exit_status, oom, hostname"
-#define TRY_WHERE " WHERE dag_run = ?1 AND task_id = ?2 AND map_index = ?3"
-
-static int write_tries(struct call *c, const struct val *key, struct err *err)
+static void write_tries(struct buf *out, const json_t *explained)
 {
-	CLEANUP(rows_close) struct rows r = {0};
-	struct buf *out = &c->r->out;
-	int rc = store_query_text(c->api->db, "SELECT " TRY_COLUMNS " FROM task_instance" TRY_WHERE " UNION ALL SELECT " TRY_COLUMNS " FROM task_try" TRY_WHERE
-	                          " ORDER BY n DESC", key, 3, &r, err);
-	buf_adds(out, "<h2>Tries</h2><table><tr><th>try<th>state<th>started<th>ended<th>CPU, user<th>CPU, system<th>peak memory<th>exit status<th>host</tr>");
-	while (rc >= 0 && (rc = rows_next(&r, err)) > 0)
-		write_try(out, &r);
+	size_t i;
+	const json_t *try;
+	buf_adds(out, "<h2>Tries</h2><table><tr><th>try<th>state<th>started<th>ended<th>CPU<th>peak memory<th>exit status</tr>");
+	json_array_foreach (jg(explained, "tries"), i, try)
+		write_try(out, try);
 	buf_adds(out, "</table>");
-	return rc;
 }
 
-static int write_why(struct call *c, const struct val *key, struct err *err)
+/* what holds it, in the order in which it would have to go, and the decisions that led there */
+static void write_why(struct buf *out, const json_t *explained)
 {
-	CLEANUP(rows_close) struct rows r = {0};
-	CLEANUP(buf_clear) struct buf text = {0};
-	struct buf *out = &c->r->out;
-	int rc = store_query_text(c->api->db, "SELECT state, why, why_detail, updated FROM task_instance" TRY_WHERE, key, 3, &r, err);
-	if (rc < 0 || (rc = rows_next(&r, err)) < 0)
-		return rc;
-	if (!rc)
-		return err_set(err, E_NOT_FOUND, "there is no such task instance");
+	size_t i;
+	const json_t *o;
 	buf_adds(out, "<p>State: <b>");
-	html_text(out, row_text(&r, 0) ? row_text(&r, 0) : "no status");
-	buf_adds(out, "</b></p><h2>Why</h2><p>");
-	const struct reason_row *reason = reason_of(row_text(&r, 1));
-	const char *sentence = reason->text, *gap = strstr(sentence, "%s");
-	buf_add(&text, sentence, gap ? (size_t)(gap - sentence) : strlen(sentence));
-	if (gap) {
-		buf_adds(&text, row_text(&r, 2) ? row_text(&r, 2) : "");
-		buf_adds(&text, gap + 2);
+	write_text(out, explained, "state", "no status");
+	buf_adds(out, "</b>");
+	if (jg_str(explained, "since", NULL)) {
+		buf_adds(out, " since ");
+		write_text(out, explained, "since", "");
 	}
-	html_text(out, text.data);
-	if (reason->release && *reason->release && row_text(&r, 0) && !streq(row_text(&r, 0), "success")) {
-		buf_adds(out, "</p><p>");
-		html_text(out, reason->release);
+	if (jg_str(explained, "until", NULL)) {
+		buf_adds(out, " until ");
+		write_text(out, explained, "until", "");
 	}
-	buf_adds(out, "</p><p>The last decision about it was made at ");
-	char when[40];
-	time_format(row_time(&r, 3), TIME_ISO_Z, when);
-	buf_printf(out, "%s. <code>airflow tasks why</code> tells more.</p>", when);
-	return 0;
+	buf_adds(out, "</p><h2>Why</h2>");
+	json_array_foreach (jg(explained, "holds"), i, o) {
+		buf_adds(out, "<p>");
+		write_text(out, o, "text", "");
+		buf_adds(out, "<br>");
+		write_text(out, o, "releases", "");
+		buf_adds(out, "</p>");
+	}
+	buf_adds(out, "<h2>Decisions</h2><table>");
+	json_array_foreach (jg(explained, "decisions"), i, o) {
+		buf_adds(out, "<tr>");
+		cell_text(out, o, "at");
+		cell_text(out, o, "text");
+		buf_adds(out, "</tr>");
+	}
+	buf_adds(out, "</table>");
 }
 
-void task_page(struct call *c)
+static void reply_page(struct call *c, const json_t *explained)
 {
-	CLEANUP(err_clear) struct err err = {0};
-	const char *index = call_param(c, "map_index"), *task_id = arena_strdup(&c->r->arena, call_param(c, "task_id"));
-	int64_t run, map_index = -1;
-	/* the UI leaves the place open when there is no index */
-	if (!streq(index, "{MAP_INDEX}") && !path_int(c, "map_index", -1, &map_index)) {
-		call_problems(c);
-		return;
-	}
-	if (!need_run(c, call_param(c, "dag_id"), call_param(c, "dag_run_id"), &run))
-		return;
-	struct val key[] = { v_int(run), v_text(task_id), v_int(map_index) };
-	buf_reset(&c->r->out);
-	buf_adds(&c->r->out, "<!doctype html><meta charset=utf-8><title>updraft</title><style>" PAGE_STYLE "</style><main><h1>");
-	html_text(&c->r->out, task_id);
-	buf_adds(&c->r->out, "</h1>");
-	int rc = write_why(c, key, &err);
-	if (rc >= 0)
-		rc = write_tries(c, key, &err);
-	if (rc < 0) {
-		call_fail_err(c, &err);
-		return;
-	}
-	buf_adds(&c->r->out, "</main>");
+	struct buf *out = &c->r->out;
+	buf_reset(out);
+	buf_adds(out, "<!doctype html><meta charset=utf-8><title>updraft</title><style>" PAGE_STYLE "</style><main><h1>");
+	write_text(out, explained, "task_id", "");
+	buf_adds(out, "</h1>");
+	write_why(out, explained);
+	write_tries(out, explained);
+	buf_adds(out, "</main>");
 	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'");
 	http_set_header(c->r, "Cache-Control", "no-store");
 	http_reply_out(c->r, 200, "text/html; charset=utf-8");
 	call_release(c);
+}
+
+/* the UI leaves the place open when there is no index */
+static int64_t index_asked(struct call *c)
+{
+	int64_t map_index = -1;
+	if (!streq(call_param(c, "map_index"), "{MAP_INDEX}"))
+		path_int(c, "map_index", -1, &map_index);
+	return map_index;
+}
+
+static int explain(struct call *c, const json_t *live, json_t **ret)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	int rc = store_explain(c->api->db, call_param(c, "dag_id"), call_param(c, "dag_run_id"), call_param(c, "task_id"), (int)index_asked(c), live, ret, &err);
+	if (rc < 0)
+		call_fail_err(c, &err);
+	return rc;
+}
+
+/* a scheduler that does not answer leaves what the rows say */
+static void reply_live(struct call *c, int code, const char *text, const json_t *result)
+{
+	CLEANUP(json_decrefp) json_t *explained = NULL;
+	(void)text;
+	if (explain(c, code == 0 ? result : NULL, &explained) >= 0)
+		reply_page(c, explained);
+}
+
+void task_page(struct call *c)
+{
+	CLEANUP(json_decrefp) json_t *explained = NULL;
+	int64_t map_index = index_asked(c);
+	if (call_problems(c) || explain(c, NULL, &explained) < 0)
+		return;
+	if (store_explain_wants_live(explained))
+		call_command(c, "ti.why", json_pack("{s:s,s:s,s:s,s:I}", "dag_id", call_param(c, "dag_id"), "dag_run_id", call_param(c, "dag_run_id"),
+			"task_id", call_param(c, "task_id"), "map_index", (json_int_t)map_index), reply_live);
+	else
+		reply_page(c, explained);
 }

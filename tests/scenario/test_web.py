@@ -1,5 +1,6 @@
 """The web UI's files: its page on every path, caching, compression, nothing outside of its folder, a path in base_url."""
 import gzip
+import json
 import unittest
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ class Web(unittest.TestCase):
     def setUpClass(cls):
         cls.w = Roles()
         cls.w.env["AIRFLOW__API__BASE_URL"] = f"http://127.0.0.1:{cls.w.port}/team"
+        cls.w.env["AIRFLOW__CORE__RERUN_WITH_LATEST_VERSION"] = "False"
         cls.w.command("db", "migrate")
         cls.w.begin("api-server")
         wait_for("the server", lambda: cls.ask("/team/api/v2/version")[0] == 200)
@@ -47,6 +49,10 @@ class Web(unittest.TestCase):
         self.assertEqual((status, packed["Content-Encoding"]), (200, "gzip"))
         self.assertEqual(gzip.decompress(body), plain)
         self.assertEqual(self.ask("/team/static/" + name, If_None_Match=headers["ETag"])[0], 304)
+
+    def test_settings_of_the_page(self):
+        status, _, body = self.ask("/team/ui/config")
+        self.assertEqual((status, json.loads(body)["rerun_with_latest_version"]), (200, False))
 
     def test_nothing_outside(self):
         for path in ("..%2Fsettings.py", "assets/..%2F..%2F..%2Fsettings.py", "assets", "nowhere.js"):

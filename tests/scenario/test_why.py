@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Why does a task stand where it does: the command's and the API's answer for each way of waiting and of ending."""
+import html
 import json
 import pathlib
 import sys
@@ -120,6 +121,20 @@ class Why(unittest.TestCase):
         with urllib.request.urlopen(base + "no_pool/why") as r:
             self.assertEqual(json.load(r), self.why("holds", "no_pool"))
         for path, status in (("nope/why", 404), ("single/why?map_index=7", 404), ("single/why?map_index=x", 422)):
+            with self.assertRaises(urllib.error.HTTPError) as e:
+                urllib.request.urlopen(base + path)
+            self.assertEqual(e.exception.code, status, path)
+            e.exception.close()
+
+    def test_the_page_says_the_same(self):
+        base = f"http://127.0.0.1:{self.w.port}/updraft/task/holds/r/"
+        for task, reason in (("no_pool", "pool_missing"), ("retried", "retry_delay"), ("upstream_failed", "ended")):
+            o = self.settled("holds", task, reason)
+            with urllib.request.urlopen(base + task + "/%7BMAP_INDEX%7D") as r:
+                page = html.unescape(r.read().decode())
+            for word in [h[k] for h in o["holds"] for k in ("text", "releases")] + [d["at"] for d in o["decisions"]] + [t["start_date"] for t in o["tries"] if t["start_date"]]:
+                self.assertIn(word, page)
+        for path, status in (("nope/-1", 404), ("single/7", 404), ("single/x", 422)):
             with self.assertRaises(urllib.error.HTTPError) as e:
                 urllib.request.urlopen(base + path)
             self.assertEqual(e.exception.code, status, path)
