@@ -19,7 +19,7 @@ const struct field version_fields[] = {
 };
 
 /* A run whose version never changed has that one. Otherwise those that its task instances ran with. None without instances. */
-void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+static void write_versions(struct call *c, struct json_writer *w, const struct rows *r, int col, fields_fn write)
 {
 	static const char from[] = " FROM dag_version v JOIN dag d ON d.dag_id = v.dag_id WHERE ";
 	CLEANUP(buf_clear) struct buf sql = {0};
@@ -40,12 +40,22 @@ void write_run_versions(struct call *c, struct json_writer *w, const struct rows
 	int rc = any ? store_query_text(c->api->db, sql.data, values, one ? 2 : 1, &v, &err) : 0;
 	while (rc >= 0 && any && (rc = rows_next(&v, &err)) > 0) {
 		jw_object(w);
-		fields_write(c, w, version_fields, &v, 0);
+		write(c, w, version_fields, &v, 0);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
 	if (rc < 0)
 		api_note(c->api, "reading the versions of a run", &err);
+}
+
+void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	write_versions(c, w, r, col, fields_write);
+}
+
+void write_known_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col)
+{
+	write_versions(c, w, r, col, fields_write_known);
 }
 
 #define RUN_TAIL \

@@ -204,6 +204,8 @@ static void filter_run_states(struct call *c, struct where *w, const char *value
 	CLEANUP(buf_clear) struct buf b = {0};
 	(void)value;
 	for (size_t i = 0; i < n; i++) {
+		if (!choice_has(RUN_STATES, states[i]))
+			enum_problem(c, loc_of(&c->r->arena, "query", "dag_run_state"), RUN_STATES, json_quoted(&c->r->arena, states[i]));
 		buf_adds(&b, i ? ",?" : "EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_id = d.dag_id AND r.state IN (?");
 		where_value(w, v_text(states[i]));
 	}
@@ -254,7 +256,7 @@ static void write_latest_runs(struct call *c, struct json_writer *w, const struc
 	int64_t limit = 10;
 	query_int(c, "dag_runs_limit", INT64_MIN, &limit);
 	jw_array(w);
-	if (write_light_runs(c, w, row_text(r, col), limit, &err) < 0)
+	if (write_light_runs(c, w, row_text(r, col), limit, fields_write_known, &err) < 0)
 		api_note(c->api, "reading the newest runs of a DAG", &err);
 	jw_end_array(w);
 }
@@ -287,7 +289,7 @@ static const struct filter ui_dags_filters[] = {
 	DAGS_FILTERS, { "dag_ids", FILTER_IN, "d.dag_id" }, { "has_pending_actions", FILTER_BOOL, OPEN_QUESTION },
 	{ "dag_runs_limit", FILTER_CALL, .fn = filter_runs_limit }, { NULL, FILTER_END }
 };
-const struct list_spec ui_dags_list = { .key = "dags", .fields = ui_dag_fields, .from = "dag d", .dag = "d.dag_id", .filters = ui_dags_filters,
+const struct list_spec ui_dags_list = { .key = "dags", .fields = ui_dag_fields, .from = "dag d", .dag = "d.dag_id", .filters = ui_dags_filters, .known = true,
 	.orders = dags_orders, .order = "dag_id", .tie = "d.dag_id" };
 
 bool need_dag(struct call *c, const char *dag_id)

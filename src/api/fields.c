@@ -120,6 +120,8 @@ int fields_write(struct call *c, struct json_writer *w, const struct field *f, c
 int fields_write_known(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col)
 {
 	for (; f->kind != FIELD_END; f++) {
+		if (f->kind == FIELD_NULL)      /* it has no column */
+			continue;
 		if (f->kind != FIELD_CALL && f->kind != FIELD_OBJECT && row_null(r, col)) {
 			col++;
 			continue;

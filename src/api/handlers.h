@@ -23,9 +23,12 @@ extern const struct body_spec ui_token_body;
 extern const struct field version_fields[];         /* DagVersionResponse over v (dag_version) and d (dag) */
 extern const struct field dag_head_fields[], dag_tail_fields[];   /* DAGResponse up to owners, and its computed end; over d */
 extern const struct field run_light_fields[];       /* DAGRunLightResponse over r (dag_run) */
-int write_light_runs(struct call *c, struct json_writer *w, const char *dag_id, int64_t limit, struct err *err);   /* into an array, the newest first */
+typedef int (*fields_fn)(struct call *c, struct json_writer *w, const struct field *f, const struct rows *r, int col);   /* fields_write, fields_write_known */
+/* into an array, the newest first */
+int write_light_runs(struct call *c, struct json_writer *w, const char *dag_id, int64_t limit, fields_fn write, struct err *err);
 json_t *ui_own_plugin(const struct call *c);           /* our pages as a plugin's; new reference */
 bool need_dag_named(struct call *c, const char *dag_id);   /* with the UI API's words */
+void write_known_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* without members that are NULL */
 void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* over run id, version, created version */
 void write_open_questions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* HITL details of the DAG in the column */
 void file_tokens_clear(struct map *tokens);

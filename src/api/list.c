@@ -115,7 +115,7 @@ static int64_t write_rows(struct call *c, const struct list_spec *s, const struc
 	int rc = store_query_text(c->api->db, sql.data, v.at, v.n, &r, err);
 	while (rc >= 0 && (rc = rows_next(&r, err)) > 0) {
 		jw_object(&c->w);
-		fields_write(c, &c->w, s->fields, &r, 0);
+		(s->known ? fields_write_known : fields_write)(c, &c->w, s->fields, &r, 0);
 		jw_end_object(&c->w);
 		n++;
 	}

@@ -75,6 +75,7 @@ struct list_spec {
 	const char *tie;                /* the unique column that ends every ORDER BY */
 	const struct path_filter *paths;/* path parameters that narrow the list */
 	bool (*before)(struct call *c); /* existence checks: false when it has answered */
+	bool known;                     /* members that are NULL are left out */
 	bool nullable_totals;           /* writes the cursor fields too */
 	const char *one;                /* api_one: condition with one ? for each path parameter in order */
 	const char *missing;            /* api_one: 404 text; {name} is the path parameter */

@@ -278,14 +278,20 @@ static int write_alerts(struct call *c, const char *dag_id, int64_t number, cons
 	return 0;
 }
 
+/* all alerts of a version are as old as it is: they stay in the DAG's order */
+static const struct order alert_orders[] = { { "id", "id" }, { "created_at", "created_at" }, { "name", "name" }, { NULL, NULL } };
+static const struct list_spec alerts_spec = { .orders = alert_orders };
+
 void get_dag_deadline_alerts(struct call *c)
 {
 	CLEANUP(err_clear) struct err err = {0};
 	struct page p;
 	int64_t number = 0;
+	CLEANUP(buf_clear) struct buf order = {0};
+	const char *by[12];
 	list_page(c, &p);
 	query_int(c, "version_number", INT64_MIN, &number);
-	if (call_problems(c))
+	if (call_problems(c) || !list_order(c, &alerts_spec, by, query_list(c, "order_by", by, ARRAY_LEN(by)), &order))
 		return;
 	if (write_alerts(c, call_param(c, "dag_id"), number, &p, &err) < 0)
 		call_fail_err(c, &err);
