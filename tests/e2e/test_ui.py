@@ -7,33 +7,56 @@ import shutil
 import subprocess
 import sys
 import unittest
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "scenario"))
-from roles_kit import World, wait_for  # noqa: E402
+from roles_kit import Roles, wait_for  # noqa: E402
+from world import free_ports  # noqa: E402
 
 SCRIPT = HERE / "journeys.js"
-DAGS = ["ui_day", "ui_consumer", "ui_daily", "ui_slow", "ui_fails", "ui_asks", "ui_paused"]
-RUNS = ["ui_day", "ui_fails", "ui_asks", "ui_slow"]
+DAGS = ["ui_day", "ui_consumer", "ui_daily", "ui_slow", "ui_clears", "ui_fails", "ui_asks", "ui_paused"]
+RUNS = ["ui_day", "ui_clears", "ui_fails", "ui_asks", "ui_slow"]
 world = None
 results = {}
 
 
+def further_servers():
+    """Two more API servers on the same store: one with a login, one below a path; what journeys.js is told of them."""
+    (world.home / "simple_auth_manager_passwords.json.generated").write_text('{"olga": "secret"}')
+    login, sub = free_ports(2)
+    urls = {"E2E_LOGIN": f"http://127.0.0.1:{login}", "E2E_SUB": f"http://127.0.0.1:{sub}/sub"}
+    world.begin("api-server", "--port", str(login), env={"AIRFLOW__API__BASE_URL": urls["E2E_LOGIN"], "AIRFLOW__API__PORT": str(login),
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "olga:admin"})
+    world.begin("api-server", "--port", str(sub), env={"AIRFLOW__API__BASE_URL": urls["E2E_SUB"], "AIRFLOW__API__PORT": str(sub)})
+    for url in urls.values():
+        wait_for(url, lambda: answers(url))
+    return urls
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url + "/api/v2/version", timeout=60).status == 200
+    except OSError:
+        return False
+
+
 def setUpModule():
     global world
-    world = World(AIRFLOW__API__EXPOSE_CONFIG="True", AIRFLOW__CORE__TEST_CONNECTION="Enabled")
+    world = Roles(AIRFLOW__API__EXPOSE_CONFIG="True", AIRFLOW__CORE__TEST_CONNECTION="Enabled")
     shutil.copy(HERE / "dags/ui_day.py", world.dags)
     world.start()
+    urls = further_servers()
     wait_for("the DAGs", lambda: world.store_path().exists() and set(DAGS) <= world.dag_ids())
     for dag in RUNS:
         world.trigger(dag, "e2e_1")
-    wait_for("the first runs", lambda: [world.runs().get((d, "e2e_1")) for d in ("ui_day", "ui_fails")] == ["success", "failed"])
+    wait_for("the first runs", lambda: [world.runs().get((d, "e2e_1")) for d in ("ui_day", "ui_clears", "ui_fails")] == ["success", "success", "failed"])
     wait_for("the consumer's run", lambda: any(d == "ui_consumer" and s == "success" for (d, _), s in world.runs().items()))
     wait_for("the question", lambda: world.rows("SELECT 1 FROM hitl_detail"))
     shots = os.environ.get("E2E_SHOTS", str(world.path / "shots"))
     wanted = os.environ.get("E2E_ONLY", "")
     p = subprocess.run(["node", str(SCRIPT), f"http://127.0.0.1:{world.port}", shots, *([wanted] if wanted else [])], text=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **urls, **({} if "E2E_SHOTS" in os.environ else {"E2E_FAILED_SHOTS": "1"})})
     for line in p.stdout.splitlines():
         r = json.loads(line)
         results[r["name"]] = r

@@ -34,7 +34,11 @@ with DAG("ui_daily", schedule="@daily", start_date=START, catchup=False, tags=["
     BashOperator(task_id="only", bash_command="echo day")
 
 with DAG("ui_slow", schedule=None, start_date=START, tags=["ui"]):
-    BashOperator(task_id="talks", bash_command="for i in $(seq 1 600); do echo live line $i; sleep 0.5; done")
+    BashOperator(task_id="talks", bash_command="for i in $(seq 1 600); do echo live line $i; sleep 0.5; done") >> BashOperator(
+        task_id="waits", bash_command="true")
+
+with DAG("ui_clears", schedule=None, start_date=START, tags=["ui"]):
+    BashOperator(task_id="only", bash_command="true")
 
 with DAG("ui_fails", schedule=None, start_date=START, tags=["ui"]):
     BashOperator(task_id="fails", bash_command="exit 3")
