@@ -101,9 +101,9 @@ static int look_at(struct engine *e, const struct rows *r, uint64_t round, struc
   int x = fresh ? tell_state(e, r, true, err) : 0;   /* first, so that a paused DAG never starts a run */
   if (x < 0) return x;
   if (changed) take_version(e, dag_id, &version);
-  return state && !fresh ? tell_state(e, r, false, err) : 0;
   const struct dag *dag = map_get(&e->dags, dag_id);
   e->watchers_changed |= (changed || state) && dag && dag->has_asset_schedule;
+  return state && !fresh ? tell_state(e, r, false, err) : 0;
 }
 
 /* DAGs that were deleted: seen before, not in this round. */
