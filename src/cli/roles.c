@@ -342,26 +342,14 @@ static int cmd_dag_processor(struct cli *c)
   return cfg ? processor_main(cfg, cli_has(c, "--hosted")) : 1;
 }
 
-static void on_leave(void *arg, int signo, int pid)
-{
-  (void)signo, (void)pid;
-  loop_stop(arg);
-}
-
-/* Triggers are run by a process of the scheduler's. Whoever starts a triggerer of its own gets one that stays and says so. */
 static int cmd_triggerer(struct cli *c)
 {
-  struct config *cfg = role_start(c, "triggerer", false);
-  struct loop *loop = NULL;
-  CLEANUP(err_clear) struct err e = {0};
-  if (!cfg) return 1;
-  if (loop_new(&loop, &e) < 0) return cli_fail(c, &e, "cannot start the triggerer");
-  loop_signal(loop, SIGTERM, on_leave, loop);
-  loop_signal(loop, SIGINT, on_leave, loop);
-  log_info("the scheduler runs the triggers; this process only stays until it is told to leave");
-  int r = loop_run(loop, &e);
-  loop_free(loop);
-  return r < 0;
+  int64_t capacity = 0;
+  const char *given = cli_value(c, "--capacity");
+  if (given && (str_to_int64(given, &capacity) < 0 || capacity <= 0)) return cli_usage(c, "--capacity is %s; it is a number of triggers, 1 or more", given);
+  struct config *cfg = role_start(c, "triggerer", true);
+  struct triggerer_options o = {.cfg = cfg, .capacity = (size_t)capacity, .ensure_supervisor = started_by() ? NULL : role_ensure_supervisor};
+  return cfg ? triggerer_main(&o) : 1;
 }
 
 #define API_NICE 5
@@ -385,7 +373,7 @@ static int cmd_api_server(struct cli *c)
   {"--stdout", "FILE", "where a daemon's output goes"}, {"--stderr", "FILE", "where a daemon's errors go"}, {"--log-file,-l", "FILE", "where a daemon's log goes"}
 static const struct cli_arg scheduler_args[] = {DAEMON_ARGS, {"--num-runs,-n", "N", "accepted, without effect: there is no loop to count"},
   {"--skip-serve-logs,-s", NULL, "accepted, without effect: logs are served by the API server"}};
-static const struct cli_arg triggerer_args[] = {DAEMON_ARGS, {"--capacity", "N", "accepted, without effect: see [triggerer] capacity"}, {"--queues", "NAME,...", "accepted, without effect"},
+static const struct cli_arg triggerer_args[] = {DAEMON_ARGS, {"--capacity", "N", "so many triggers at a time, instead of [triggerer] capacity"}, {"--queues", "NAME,...", "accepted, without effect"},
   {"--skip-serve-logs,-s", NULL, "accepted, without effect: logs are served by the API server"}};
 static const struct cli_arg processor_args[] = {DAEMON_ARGS, {"--hosted", NULL, "started by a scheduler; gives way to one of its own"}, {"--bundle-name,-B", "NAME", "accepted; all bundles are served"}};
 static const struct cli_arg api_args[] = {DAEMON_ARGS, {"--port,-p", "PORT", "listen there instead of [api] port"}, {"--host,-H,--hostname", "ADDRESS", "listen there instead of [api] host"},
@@ -403,7 +391,7 @@ const struct cli_command cli_roles[] = {
   {.words = "api-server", .aliases = "webserver", .summary = "The REST API and the web pages", .run = cmd_api_server, ARGS(api_args),
    .examples = "api-server -p 8080\nwebserver -p 8080 --daemon"},
   {.words = "dag-processor", .summary = "Parses DAG files as they change", .run = cmd_dag_processor, ARGS(processor_args)},
-  {.words = "triggerer", .summary = "Stays, for setups that start one: the scheduler runs the triggers", .run = cmd_triggerer, ARGS(triggerer_args)},
+  {.words = "triggerer", .summary = "Runs the triggers of deferred tasks, in the scheduler's place", .run = cmd_triggerer, ARGS(triggerer_args)},
   {.words = "supervisor", .summary = "Holds the task processes; started by the others when needed", .run = cmd_supervisor, ARGS(supervisor_args), .hidden = true},
   {0},
 };

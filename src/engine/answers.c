@@ -24,7 +24,7 @@ struct answers *answers_new(const struct config *cfg, struct store *db, struct f
   return a;
 }
 
-static void forget_versions(struct engine *e)
+void engine_forget_versions(struct engine *e)
 {
   map_each(&e->versions, d) dag_unref(d->value);
   map_clear(&e->versions);
@@ -33,7 +33,7 @@ static void forget_versions(struct engine *e)
 void answers_free(struct answers *a)
 {
   if (!a) return;
-  forget_versions(&a->e);
+  engine_forget_versions(&a->e);
   free(a);
 }
 
@@ -74,7 +74,7 @@ int answers_ask(struct answers *a, const struct uuid *ti, const json_t *question
 {
   struct question x = {&a->e, request_answer_find(jg_str(question, "type", "")), question, NULL, ti, ret, ret_absent, err};
   if (!x.entry || x.entry->needs_try) return err_set(err, E_UNSUPPORTED, "'%s' is no question", jg_str(question, "type", ""));
-  if (a->e.versions.live > VERSIONS_KEPT) forget_versions(&a->e);
+  if (a->e.versions.live > VERSIONS_KEPT) engine_forget_versions(&a->e);
   int r = store_find_ti(a->e.db, ti, with_ti, &x, err);
   if (r != E_NOT_FOUND || x.row) return r;
   err_clear(err);                              /* most questions are not about the asker */

@@ -293,6 +293,7 @@ static void on_beat(void *arg)
   figures_beat(e);
   remote_look(e);
   hosted_look(e);
+  triggers_look(e);
 }
 
 /* ---- wakes from others ---- */
@@ -302,6 +303,7 @@ static void on_wake(void *arg)
   struct engine *e = arg;
   CLEANUP(err_clear) struct err err = {0};
   if (engine_load_dags(e, &err) < 0 || engine_load_pools(e, &err) < 0 || engine_inbox(e, &err) < 0) engine_fail(e, &err, "reading what changed");
+  triggers_look(e);
 }
 
 /* The last words of a supervisor that left just before us are still read. */
@@ -334,13 +336,11 @@ static void on_leave(void *arg) { loop_stop(((struct engine *)arg)->loop); }
 
 static int job_begin(struct engine *e, struct err *err)
 {
-  int r = store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
-                       v_int(getpid()), v_text(config_str(e->cfg, OPT_core_executor)), v_time(loop_now()), v_null());
-  return r < 0 ? r : store_insert(e->db, SQL_job_start, &e->trigger_job_id, err, v_text("TriggererJob"), v_text(e->hostname), v_text(e->unixname),
-                                  v_int(getpid()), v_null(), v_time(loop_now()), v_null());
+  return store_insert(e->db, SQL_job_start, &e->job_id, err, v_text("SchedulerJob"), v_text(e->hostname), v_text(e->unixname),
+                      v_int(getpid()), v_text(config_str(e->cfg, OPT_core_executor)), v_time(loop_now()), v_null());
 }
 
-static void fill_identity(struct engine *e)
+void engine_identity(struct engine *e)
 {
   if (gethostname(e->hostname, sizeof e->hostname - 1)) snprintf(e->hostname, sizeof e->hostname, "localhost");
   struct passwd *pw = getpwuid(getuid());
@@ -366,7 +366,7 @@ static void fill_core_config(struct engine *e, struct core_config *cc, int64_t n
 
 static int prepare(struct engine *e, struct err *err)
 {
-  fill_identity(e);
+  engine_identity(e);
   mask_configure(e->cfg, &e->mask_words, &e->mask);
   int64_t next_run;
   int r = fernet_new(config_str(e->cfg, OPT_core_fernet_key), &e->fernet, err);
@@ -379,13 +379,14 @@ static int prepare(struct engine *e, struct err *err)
   return engine_restore(e, err);
 }
 
-static void engine_release(struct engine *e)
+void engine_release(struct engine *e)
 {
   figures_close(e);
   triggers_free(e);
   hosts_free(e);
   weights_free(e);
-  links_close(e);
+  link_close(&e->trigger_link);
+  link_close(&e->host_link);
   exec_client_free(e->exec);
   core_free(e->core);
   fernet_free(e->fernet);
@@ -415,7 +416,7 @@ static int connect_all(struct engine *e, struct err *err)
   int r = wake_listen(e->loop, wake, on_wake, e, err);
   if (r < 0 || (r = exec_supervisor_socket(home, &socket)) < 0) return r;
   r = exec_client_new(e->loop, socket.data, "task", &engine_exec_callbacks, e, &e->exec, err);
-  if (r == 0) r = links_open(e, socket.data, err);
+  if (r == 0) r = link_open(e, &e->host_link, EXEC_HOST, err);
   if (r < 0) return r;
   e->timer = loop_timer(e->loop, on_timer, e);
   e->beat = loop_timer(e->loop, on_beat, e);
@@ -424,17 +425,17 @@ static int connect_all(struct engine *e, struct err *err)
   timer_every(e->beat, beat > 0 && beat < LEASE_RENEW ? beat : LEASE_RENEW);      /* the lease needs no less */
   loop_on_idle(e->loop, (timer_fn)engine_flush, e);
   loop_on_quiet(e->loop, QUIET_AFTER, on_quiet, e);
-  r = figures_open(e, err);
-  return r < 0 ? r : triggers_new(e, err);
+  triggers_new(e, 0);
+  return figures_open(e, err);
 }
 
-struct lease_wait { struct loop *loop; struct store *db; struct lease *lease; bool waiting, told, stopped, failed; };
+struct lease_wait { const char *role; struct loop *loop; struct store *db; struct lease *lease; bool waiting, told, stopped, failed; };
 
 static void try_lease(void *arg)
 {
   struct lease_wait *w = arg;
   CLEANUP(err_clear) struct err err = {0};
-  int r = lease_acquire(w->db, "scheduler", loop_now(), w->lease, &err);
+  int r = lease_acquire(w->db, w->role, loop_now(), w->lease, &err);
   if (r == 0) {
     if (w->waiting) loop_stop(w->loop);
     return;
@@ -445,7 +446,7 @@ static void try_lease(void *arg)
     if (w->waiting) loop_stop(w->loop);
   } else if (!w->told) {
     w->told = true;
-    log_info("another scheduler runs, this one waits to take over: %s", err_text(&err));
+    log_info("another %s runs, this one waits to take over: %s", w->role, err_text(&err));
   }
 }
 
@@ -457,10 +458,9 @@ static void stop_waiting(void *arg, int signo, int pid)
   loop_stop(w->loop);
 }
 
-/* 0 with the lease in hand, 1 when told to leave before. */
-static int wait_for_lease(struct engine *e, struct err *err)
+int engine_lease_wait(struct engine *e, const char *role, struct err *err)
 {
-  struct lease_wait w = {.loop = e->loop, .db = e->db, .lease = &e->lease};
+  struct lease_wait w = {.role = role, .loop = e->loop, .db = e->db, .lease = &e->lease};
   struct source *retry = loop_timer(e->loop, try_lease, &w);
   struct source *term = loop_signal(e->loop, SIGTERM, stop_waiting, &w), *intr = loop_signal(e->loop, SIGINT, stop_waiting, &w);
   try_lease(&w);
@@ -520,7 +520,7 @@ static int live_once(const struct engine_options *o, int *hosted_pid, bool *ret_
   struct store_options so = {.sync = str_case_eq(config_str(o->cfg, OPT_updraft_store_synchronous), "NORMAL") ? STORE_NORMAL : STORE_FULL};
   int r = store_open(config_str(o->cfg, OPT_database_sql_alchemy_conn), &so, &e.db, &err);
   if (r == 0) r = loop_new(&e.loop, &err);
-  if (r == 0) r = wait_for_lease(&e, &err);
+  if (r == 0) r = engine_lease_wait(&e, "scheduler", &err);
   if (r == 0) r = serve(&e, o, &err);
   if (r < 0) log_error("%s", err_text(&err));
   *ret_again = r == 0 && e.again && !e.stopping;

@@ -15,6 +15,15 @@ struct engine_options {
 /* Runs until SIGTERM or SIGINT; returns the exit status. Waits for the lease when another scheduler holds it, and says who. */
 int engine_main(const struct engine_options *o);
 
+struct triggerer_options {
+  const struct config *cfg;
+  size_t capacity;             /* triggers at a time; 0: [triggerer] capacity */
+  int (*ensure_supervisor)(const struct config *cfg, struct err *err);   /* as the engine's */
+};
+/* The triggerer role: runs the triggers in the scheduler's place while it holds the lease `triggerer`. Runs until SIGTERM or
+ * SIGINT; returns the exit status. Waits for the lease when another triggerer holds it. */
+int triggerer_main(const struct triggerer_options *o);
+
 /* Applies the waiting commands without starting anything: for a role that finds no scheduler (docs/ARCHITECTURE.md, "Who
  * writes what"). Takes the lease for that moment; E_BUSY when a scheduler holds it after all. */
 int engine_apply_inbox(const struct config *cfg, struct store *db, struct err *err);

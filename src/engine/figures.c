@@ -150,12 +150,13 @@ void figures_beat(struct engine *e)
   core_each_ti(e->core, count_ti, &n);
   used = (double)(n.queued + n.running);
   metrics_count(f->m, METRIC_SCHEDULER_HEARTBEAT, 1, METRIC_NO_TAGS);
-  metrics_count(f->m, METRIC_TRIGGERER_HEARTBEAT, 1, METRIC_NO_TAGS);
   metrics_gauge(f->m, METRIC_SCHEDULER_TASKS_STARVING, (double)n.starving, METRIC_NO_TAGS);
   metrics_gauge(f->m, METRIC_SCHEDULER_TASKS_EXECUTABLE, (double)n.scheduled, METRIC_NO_TAGS);
   metrics_gauge(f->m, METRIC_EXECUTOR_OPEN_SLOTS, slots > used ? slots - used : 0, METRIC_TAGS({"status", "open"}, {"executor_class_name", "LocalExecutor"}));
   metrics_gauge(f->m, METRIC_EXECUTOR_QUEUED_TASKS, (double)n.queued, METRIC_TAGS({"status", "queued"}, {"executor_class_name", "LocalExecutor"}));
   metrics_gauge(f->m, METRIC_EXECUTOR_RUNNING_TASKS, (double)n.running, METRIC_TAGS({"status", "running"}, {"executor_class_name", "LocalExecutor"}));
+  if (!triggers_here(e)) return;
+  metrics_count(f->m, METRIC_TRIGGERER_HEARTBEAT, 1, METRIC_NO_TAGS);
   double triggers = (double)triggers_running(e), capacity = (double)config_int(e->cfg, OPT_triggerer_capacity);
   metrics_gauge(f->m, METRIC_TRIGGERS_RUNNING, triggers, METRIC_TAGS({"hostname", e->hostname}));
   metrics_gauge(f->m, METRIC_TRIGGERER_CAPACITY_LEFT, capacity - triggers, METRIC_TAGS({"hostname", e->hostname}));

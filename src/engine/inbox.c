@@ -246,12 +246,18 @@ static int on_hitl_respond(struct engine *e, const struct command *c, struct err
   return r < 0 ? r : engine_reply(e, c->id, 0, NULL, NULL, err);
 }
 
+static int on_trigger_event(struct engine *e, const struct command *c, struct err *err)
+{
+  int r = triggers_event(e, c->args, err);
+  return r < 0 ? r : engine_reply(e, c->id, 0, NULL, NULL, err);
+}
+
 static const struct { const char *kind; command_fn fn; } commands[] = {
   {"dag_run.trigger", on_trigger}, {"dag_run.clear", on_clear}, {"ti.clear", on_clear}, {"ti.mark", on_mark_ti},
   {"dag_run.mark", on_mark_run}, {"dag_run.delete", on_delete_run}, {"dag.pause", on_pause}, {"dag.delete", on_delete_dag},
   {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
   {"backfill.create", backfill_create}, {"backfill.dry_run", backfill_dry_run}, {"backfill.pause", backfill_pause}, {"backfill.cancel", backfill_stop},
-  {"hitl.respond", on_hitl_respond}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
+  {"hitl.respond", on_hitl_respond}, {"trigger.event", on_trigger_event}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
   {"ti.delete", inbox_delete_tis}, {"ti.why", inbox_why}, {"xcom.set", inbox_set_xcom}, {"xcom.delete", inbox_delete_xcom}, {"dag_run.unpartition", inbox_unpartition},
 };
 

@@ -42,6 +42,7 @@ struct engine_counts { uint64_t steps, commits, spawns, ends; usec_t commit_time
 struct engine {
   const struct config *cfg;
   const struct engine_options *options;   /* NULL in a headless engine */
+  const struct triggerer_options *triggerer_options;   /* NULL in any other */
   struct store *db;
   struct loop *loop;
   struct core *core;
@@ -66,6 +67,7 @@ struct engine {
   uint64_t next_child;
   struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
+  bool triggerer;                     /* no scheduler: a triggerer; headless, and the lease is its own */
   int64_t job_id, trigger_job_id;
   struct source *deadlines;           /* the next one that may be missed; NULL in a headless engine */
   struct source *timer, *beat, *leave, *revive;
@@ -97,6 +99,9 @@ void engine_fail(struct engine *e, const struct err *err, const char *doing);   
 void engine_after(struct engine *e, const struct after *a);
 void engine_queue_spawn(struct engine *e, struct task_instance *ti); /* token into the batch, the spawn after it */
 void engine_unsend(struct engine *e, struct child *c);             /* it was never started: token and child go, the next welcome starts it */
+void engine_release(struct engine *e);
+int engine_lease_wait(struct engine *e, const char *role, struct err *err);    /* 0 with the lease in hand, 1 when told to leave before */
+void engine_identity(struct engine *e);
 void engine_flush(struct engine *e);                               /* commit, then perform; the loop's idle hook */
 void engine_arm(struct engine *e);                                 /* the timer at the core's next moment */
 
@@ -107,6 +112,7 @@ int engine_load_dags(struct engine *e, struct err *err);           /* DAGs that 
 struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struct uuid *version, struct err *err);   /* borrowed; NULL with err */
 int engine_load_pools(struct engine *e, struct err *err);
 void engine_forget(struct engine *e);
+void engine_forget_versions(struct engine *e);
 
 /* inbox.c */
 int engine_inbox(struct engine *e, struct err *err);               /* all waiting commands, in order */
@@ -235,8 +241,8 @@ void hosts_free(struct engine *e);
 void hosts_wake(struct engine *e);
 
 /* links.c: the supervisor's clients for the two hosts */
-int links_open(struct engine *e, const char *socket, struct err *err);
-void links_close(struct engine *e);
+int link_open(struct engine *e, struct host_link *l, enum exec_kind kind, struct err *err);
+void link_close(struct host_link *l);
 struct exec_client *engine_exec_of(struct engine *e, uint64_t child);
 
 /* hosted.c: a DAG processor of our own while there is no other */
@@ -246,7 +252,12 @@ void hosted_stop(struct engine *e);
 
 /* triggers.c: deferred tasks */
 void triggers_cancel(struct engine *e, const struct task_instance *ti, int64_t trigger);
-int triggers_new(struct engine *e, struct err *err);
+void triggers_new(struct engine *e, size_t capacity);               /* 0: the configured one */
+void triggers_look(struct engine *e);                              /* a scheduler runs them unless a triggerer holds the lease */
+void triggers_look_soon(struct engine *e);
+bool triggers_here(const struct engine *e);
+void triggers_stop(struct engine *e);                              /* a triggerer's: ends the host, then the loop */
+int triggers_event(struct engine *e, const json_t *body, struct err *err);   /* one has fired; one that is gone is nothing */
 void triggers_free(struct engine *e);
 int triggers_start(struct engine *e, struct task_instance *ti, usec_t now, struct err *err);   /* the trigger that the DAG says it starts with: its row, and ti's trigger_id */
 void triggers_wake(struct engine *e);                              /* rows in `trigger` changed: start the host if there is work */

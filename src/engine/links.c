@@ -46,6 +46,8 @@ static void on_lost(void *arg, const char *why)
   struct host_link *l = arg;
   (void)why;
   l->welcomed = false;
+  if (l->kind == EXEC_TRIGGER) triggers_look_soon(l->e);     /* it may be a triggerer that took our place */
+  if (l->e->revive) timer_in(l->e->revive, REVIVE_AFTER);
 }
 
 static void on_frame(void *arg, uint64_t id, const void *msgpack, size_t n)
@@ -67,18 +69,19 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
 
 static const struct exec_callbacks callbacks = {.welcome = on_welcome, .frame = on_frame, .exit = on_exit_of, .lost = on_lost};
 
-int links_open(struct engine *e, const char *socket, struct err *err)
+int link_open(struct engine *e, struct host_link *l, enum exec_kind kind, struct err *err)
 {
-  e->trigger_link = (struct host_link){.e = e, .kind = EXEC_TRIGGER};
-  e->host_link = (struct host_link){.e = e, .kind = EXEC_HOST};
-  int r = exec_client_new(e->loop, socket, "trigger", &callbacks, &e->trigger_link, &e->trigger_link.x, err);
-  return r < 0 ? r : exec_client_new(e->loop, socket, "host", &callbacks, &e->host_link, &e->host_link.x, err);
+  CLEANUP(buf_clear) struct buf socket = {0};
+  *l = (struct host_link){.e = e, .kind = kind};
+  int r = exec_supervisor_socket(config_home(e->cfg), &socket);
+  return r < 0 ? r : exec_client_new(e->loop, socket.data, exec_kind_name(kind), &callbacks, l, &l->x, err);
 }
 
-void links_close(struct engine *e)
+void link_close(struct host_link *l)
 {
-  exec_client_free(e->trigger_link.x);
-  exec_client_free(e->host_link.x);
+  exec_client_free(l->x);
+  l->x = NULL;
+  l->welcomed = false;
 }
 
 struct exec_client *engine_exec_of(struct engine *e, uint64_t child)

@@ -180,6 +180,170 @@ class Daemons(Case):
         self.w.run_state("waits", "again")
 
 
+DEFERS = """
+from datetime import datetime
+from airflow.sdk import DAG, BaseOperator
+from mine_triggers import Appears
+
+class Waits(BaseOperator):
+    def execute(self, context):
+        self.defer(trigger=Appears(path="{path}/go_{dag_id}"), method_name="resumed")
+
+    def resumed(self, context, event=None):
+        with open("{path}/done", "a") as f:
+            f.write("{dag_id}\\n")
+
+with DAG("{dag_id}", schedule=None, start_date=datetime(2024, 1, 1)):
+    Waits(task_id="only")
+"""
+APPEARS = """
+import asyncio, os
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+class Appears(BaseTrigger):
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def serialize(self):
+        return ("mine_triggers.Appears", {"path": self.path})
+
+    async def run(self):
+        with open(self.path + ".begun", "a") as f:
+            f.write("begun\\n")
+        while not os.path.exists(self.path):
+            await asyncio.sleep(0.1)
+        yield TriggerEvent("there")
+
+    async def on_kill(self):
+        open(self.path + ".killed", "w").close()
+"""
+
+
+class Triggerer(Case):
+    def setUp(self):
+        super().setUp()
+        modules = self.w.path / "modules"
+        modules.mkdir()
+        (modules / "mine_triggers.py").write_text(APPEARS)
+        self.w.env["PYTHONPATH"] = str(modules)
+        for dag_id in ("a", "b"):
+            self.w.put(f"{dag_id}.py", DEFERS.format(dag_id=dag_id, path=self.w.path))
+        self.s = self.w.scheduler()
+        self.w.has_dag("a", "b")
+
+    def triggerer(self, *words):
+        t = self.w.begin("triggerer", *words)
+        self.w.says(t, "ready: ")
+        return t
+
+    def defer(self, dag_id, begun=1):
+        self.w.command("dags", "trigger", dag_id, "--run-id", "r")
+        wait_for(f"{dag_id} to be deferred", lambda: (dag_id, "r") in self.w.runs() and self.w.ti(dag_id, "r")[0] == "deferred")
+        self.begun(dag_id, begun)
+
+    def begun(self, dag_id, n=1):
+        wait_for(f"the trigger of {dag_id}", lambda: len(self.lines(f"go_{dag_id}.begun")) >= n)
+
+    def appear(self, dag_id):
+        (self.w.path / f"go_{dag_id}").touch()
+
+    def ends(self, *dag_ids):
+        for dag_id in dag_ids:
+            self.w.run_state(dag_id, "r")
+        self.assertEqual(self.lines("done"), list(dag_ids))
+
+    def told(self):
+        """Events that came from a triggerer."""
+        return self.w.rows("SELECT requested_by, code FROM command WHERE kind = 'trigger.event'")
+
+    def running_jobs(self):
+        return [pid for pid, in self.w.rows("SELECT pid FROM job WHERE job_type = 'TriggererJob' AND state = 'running'")]
+
+    def test_runs_the_triggers_and_leaves_them(self):
+        t = self.triggerer()
+        self.w.says(self.s, "a triggerer of its own runs the triggers")
+        self.defer("a")
+        self.assertEqual(self.running_jobs(), [t.pid])
+        newest = "SELECT pid FROM job WHERE job_type = 'TriggererJob' ORDER BY latest_heartbeat DESC LIMIT 1"
+        wait_for("a heartbeat of it", lambda: self.w.rows(newest) == [(t.pid,)])
+        self.w.command("jobs", "check", "--job-type", "TriggererJob")
+        self.appear("a")
+        self.ends("a")
+        self.assertEqual(self.told(), [("triggerer", 0)])
+        self.defer("b")
+        self.assertEqual(self.w.stop(t), 0)
+        self.begun("b", 2)                                   # the scheduler runs it from the start
+        self.assertFalse((self.w.path / "go_b.killed").exists())
+        self.assertEqual(self.running_jobs(), [self.s.pid])
+        self.appear("b")
+        self.ends("a", "b")
+        self.assertEqual(len(self.told()), 1)
+
+    def test_killed_in_the_middle(self):
+        t = self.triggerer()
+        self.defer("a")
+        t.kill()
+        t.wait()
+        self.w.says(self.s, "the triggers are run here")
+        self.appear("a")
+        self.ends("a")
+        self.assertEqual(self.told(), [])
+
+    def test_a_second_one_takes_over(self):
+        first = self.triggerer()
+        second = self.w.begin("triggerer")
+        self.w.says(second, "waits to take over")
+        self.defer("a")
+        first.kill()
+        first.wait()
+        self.w.says(second, "ready: ")
+        self.begun("a", 2)
+        self.appear("a")
+        self.ends("a")
+        self.assertEqual(self.w.stop(second), 0)
+
+    def test_appears_later(self):
+        self.defer("a")
+        self.assertEqual(self.running_jobs(), [self.s.pid])
+        self.triggerer()
+        self.begun("a", 2)
+        self.appear("a")
+        self.ends("a")
+        self.assertEqual(self.told(), [("triggerer", 0)])
+
+    def test_an_event_waits_for_a_scheduler(self):
+        t = self.triggerer()
+        self.defer("a")
+        self.w.stop(self.s)
+        self.appear("a")
+        wait_for("the event", self.told)
+        self.assertEqual(self.told(), [("triggerer", None)])
+        self.w.scheduler()
+        self.ends("a")
+        self.assertEqual(self.told(), [("triggerer", 0)])
+        self.assertEqual(self.w.stop(t), 0)
+
+    def test_a_task_that_is_ended_ends_its_trigger(self):
+        self.triggerer()
+        self.defer("a")
+        self.w.command("tasks", "clear", "a", "--yes")
+        wait_for("the trigger's on_kill", lambda: (self.w.path / "go_a.killed").exists())
+        self.begun("a", 2)
+        self.appear("a")
+        self.ends("a")
+
+    def test_capacity(self):
+        self.triggerer("--capacity", "1")
+        self.defer("a")
+        self.defer("b", 0)
+        self.appear("b")
+        self.w.command("dags", "list")                       # time enough for one that should not run
+        self.assertEqual(self.lines("go_b.begun"), [])
+        self.appear("a")
+        self.ends("a", "b")
+
+
 POISON = """
 from datetime import datetime
 from airflow.sdk import DAG, task
