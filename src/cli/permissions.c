@@ -58,7 +58,7 @@ static int read_words(struct cli *c, struct words *w)
     const char *a = c->argv[i];
     if (streq(a, "-r") || streq(a, "--resource")) into = 'r';
     else if (streq(a, "-a") || streq(a, "--action")) into = 'a';
-    else if (streq(a, "-v") || streq(a, "--verbose")) into = into;
+    else if (streq(a, "-v") || streq(a, "--verbose")) continue;
     else if (a[0] == '-' && a[1]) return cli_usage(c, "%s is not known here: ROLE ... -r RESOURCE ... -a ACTION ...", a);
     else if (into == 'o') r = take(c, w->role, &w->n_role, a);
     else if (into == 'r') r = take(c, w->resource, &w->n_resource, a);

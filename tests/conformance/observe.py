@@ -91,6 +91,21 @@ def observe(server, case, answers):
     return {"case": case.name, "dags": names, "answers": {k: settle(norm(v)) for k, v in answers.items()}}
 
 
+def processes_left(server, dag, run, tis):
+    """Waits until the tries' processes have told all: what they say after the end (rendered fields, links, logs) comes until then.
+
+    Our server says when a process has left; real Airflow was given time when it was recorded."""
+    for t in tis:
+        if not t["pid"] or t["state"] not in ("success", "failed", "skipped"):
+            continue
+        path = f"/updraft/api/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{quote(t['task_id'])}/why?map_index={t['map_index']}"
+        for _ in range(300):
+            status, _, data = server.api.raw("GET", path)
+            if status != 200 or all(x["exit_status"] is not None for x in json.loads(data)["tries"][-1:]):
+                break
+            time.sleep(0.1)
+
+
 def one_dag(server, dag, norm, options):
     info = server.api.get(f"/api/v2/dags/{dag}")
     runs = sorted(server.runs(dag), key=lambda r: (r["run_after"], r["dag_run_id"]))
@@ -101,6 +116,7 @@ def one_dag(server, dag, norm, options):
     seen = []
     for r in runs:
         tis = server.instances(dag, r["dag_run_id"])
+        processes_left(server, dag, r["dag_run_id"], tis)
         seen += [(t["start_date"], t["end_date"], norm.text(r["dag_run_id"]), label(t)) for t in tis if t["start_date"] and t["pid"]]
         out["runs"][norm.text(r["dag_run_id"])] = {
             "run": {**{k: norm(r[k]) for k in RUN_KEPT}, **{k: r[k] is not None for k in RUN_SET}},
