@@ -105,7 +105,8 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
   struct child *c = engine_child_find(e, info->child);
   struct uuid ti;
   int try_number;
-  if (!c && (info->kind == EXEC_TASK || info->kind == EXEC_DIRECT) && parse_token(info->token, &ti, &try_number)) {
+  /* with another child for its try, this one is what parked it: nothing of it is awaited */
+  if (!c && (info->kind == EXEC_TASK || info->kind == EXEC_DIRECT) && parse_token(info->token, &ti, &try_number) && !engine_child_of_try(e, &ti, try_number)) {
     const struct task_instance *found = core_find_ti(e->core, &ti);
     c = engine_child_new(e, info->child, info->kind, &ti, try_number);
     if (found && found->try_number != try_number) {
@@ -346,7 +347,9 @@ static void on_exit_of(void *arg, uint64_t id, const struct exec_exit *x)
     return;
   }
   engine_upload_log(e, c);
-  if (c->terminal) {
+  /* A try that was parked (for a trigger, a person) and goes on in another process has ended by its own word, too. */
+  bool succeeded = c->token[0] && engine_child_of_try(e, &c->ti, c->try_number) != c;
+  if (c->terminal || succeeded) {
     engine_child_drop(e, c);
     return;
   }

@@ -176,27 +176,26 @@ static usec_t time_at(const json_t *o, const char *key)
   return t;
 }
 
+static void timetable_answered(struct engine *e, const char *dag_id, const json_t *run)
+{
+  struct event ev = {.kind = EV_TIMETABLE_ANSWER, .timetable = {.dag_id = dag_id, .found = run != NULL, .info = {time_at(run, "logical_date"),
+                     time_at(run, "start"), time_at(run, "end"), time_at(run, "run_after")}}};
+  engine_step(e, &ev);
+}
+
 static void answered(struct engine *e, const json_t *body)
 {
   struct python_host *h = e->host;
-  for (size_t i = 0; i < h->asks.n; i++) {
-    struct ask *a = &h->asks.at[i];
-    if (a->id != jg_int(body, "ask", -1)) continue;
-    const char *error = jg_str(body, "error", NULL);
-    if (error) log_warning("DAG %s: %s: %s", a->dag_id, jg_str(a->body, "what", ""), error);
-    if (a->timetable) {
-      const json_t *run = jg(jg(body, "result"), "run");
-      struct event ev = {.kind = EV_TIMETABLE_ANSWER, .timetable = {.dag_id = a->dag_id, .found = run != NULL, .info = {time_at(run, "logical_date"),
-                         time_at(run, "start"), time_at(run, "end"), time_at(run, "run_after")}}};
-      engine_step(e, &ev);
-    }
-    host_answer_fn answer = a->answer;
-    int64_t about = a->about;
-    CLEANUP(freep) char *dag_id = xstrdup(a->dag_id);
-    ask_drop(h, i);                                  /* before: the answer may ask again */
-    if (answer) answer(e, dag_id, about, error ? NULL : jg(body, "result"));
-    return;
-  }
+  size_t i = 0;
+  while (i < h->asks.n && h->asks.at[i].id != jg_int(body, "ask", -1)) i++;
+  if (i == h->asks.n) return;
+  const struct ask a = h->asks.at[i];
+  CLEANUP(freep) char *dag_id = xstrdup(a.dag_id);
+  const char *error = jg_str(body, "error", NULL);
+  if (error) log_warning("DAG %s: %s: %s", dag_id, jg_str(a.body, "what", ""), error);
+  ask_drop(h, i);                                    /* before: what follows may ask again, and the list moves */
+  if (a.timetable) timetable_answered(e, dag_id, jg(jg(body, "result"), "run"));
+  if (a.answer) a.answer(e, dag_id, a.about, error ? NULL : jg(body, "result"));
 }
 
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id)
