@@ -7,6 +7,7 @@ const struct cli_command *const cli_families[] = {
   cli_dags,
   cli_dags_change,
   cli_backfill,
+  cli_simulate,
   cli_graph,
   cli_tasks,
   cli_tasklogs,

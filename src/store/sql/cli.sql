@@ -112,3 +112,11 @@ SELECT run_id, dag_id, state, run_type, run_after, logical_date, conf, triggered
 -- name: cli_dag_dependencies
 SELECT d.dag_id, json_extract(v.data, '$.dag.dag_dependencies') FROM dag d JOIN dag_version v ON v.id = d.version WHERE d.is_stale = 0
   AND json_array_length(v.data, '$.dag.dag_dependencies') > 0 ORDER BY d.dag_id
+-- how long each task of a DAG took, on average over its last 20 runs
+-- name: cli_durations
+SELECT task_id, CAST(avg(end_date - start_date) AS INTEGER) FROM task_instance
+WHERE dag_run IN (SELECT id FROM dag_run WHERE dag_id = ? ORDER BY id DESC LIMIT 20) AND state = 'success' AND end_date >= start_date GROUP BY task_id
+-- how many copies each task asked for, likewise
+-- name: cli_lengths
+SELECT task_id, CAST(avg(length) AS INTEGER) FROM map_length
+WHERE dag_run IN (SELECT id FROM dag_run WHERE dag_id = ? ORDER BY id DESC LIMIT 20) AND map_index < 0 GROUP BY task_id
