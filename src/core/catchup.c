@@ -82,10 +82,8 @@ static bool date_taken(const struct dag_state *d, usec_t logical_date)
 	for (size_t i = 0; i < d->taken.n; i++)
 		if (d->taken.at[i] == logical_date)
 			return true;
-	for (size_t i = 0; i < d->runs.n; i++)
-		if (d->runs.at[i]->logical_date == logical_date)
-			return true;
-	return false;
+	size_t at = runs_since(d, logical_date);
+	return at < d->runs.n && d->runs.at[at]->logical_date == logical_date;
 }
 
 static void forget_taken(struct dag_state *d)

@@ -170,8 +170,8 @@ static int check_trigger(struct core *c, const struct event *ev, struct dag_stat
 		act_reply(c, ev->cookie, E_EXISTS, NULL, "DAG '%s' already has a run '%s'", rq->dag_id, rq->run_id);
 		return E_EXISTS;
 	}
-	for (size_t i = 0; rq->logical_date != USEC_NONE && i < d->runs.n; i++)
-		if (d->runs.at[i]->logical_date == rq->logical_date && !d->runs.at[i]->p->dead) {
+	for (size_t i = runs_since(d, rq->logical_date); rq->logical_date != USEC_NONE && i < d->runs.n && d->runs.at[i]->logical_date == rq->logical_date; i++)
+		if (!d->runs.at[i]->p->dead) {
 			act_reply(c, ev->cookie, E_EXISTS, NULL, "DAG '%s' already has a run with this logical date: '%s'", rq->dag_id, d->runs.at[i]->run_id);
 			return E_EXISTS;
 		}

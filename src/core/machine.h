@@ -57,7 +57,6 @@ struct run_private {
 	uint32_t n_tis, n_unfinished, n_none, n_active, n_moving;   /* moving: scheduled, queued, running, restarting, deferred, awaiting input */
 	uint64_t order;                      /* of creation in memory */
 	uint32_t saved_step;
-	uint32_t at;                         /* in owner->runs */
 	bool look;                           /* in run_work */
 	bool listed;                         /* in ended */
 	bool kept;                           /* ended, but a later run's depends_on_past may need it */
@@ -162,6 +161,8 @@ const struct dag_task *dag_task_of(const struct task_instance *ti);
 void ti_move(struct core *c, struct task_instance *ti, int map_index);   /* the placeholder becomes a mapped instance */
 void run_place(struct dag_state *d, struct dag_run *run);       /* into the order of logical dates */
 void run_unplace(struct dag_state *d, struct dag_run *run);
+size_t run_place_of(const struct dag_run *run);                 /* in owner->runs */
+size_t runs_since(const struct dag_state *d, usec_t logical_date);   /* the place of the first run of this date or a later one */
 #define each_ti(rt, ti) \
 	for (int64_t ti##_i = -1; ti##_i < (int64_t)(rt)->n_mapped; ti##_i++) \
 		for (struct task_instance *ti = ti##_i < 0 ? (rt)->one : (rt)->mapped[ti##_i]; ti; ti = NULL)

@@ -131,20 +131,44 @@ void run_place(struct dag_state *d, struct dag_run *run)
 {
 	vec_push(&d->runs, run);
 	size_t i = d->runs.n - 1;
-	for (; i > 0 && run_order(run, d->runs.at[i - 1]); i--) {
+	for (; i > 0 && run_order(run, d->runs.at[i - 1]); i--)
 		d->runs.at[i] = d->runs.at[i - 1];
-		d->runs.at[i]->p->at = (uint32_t)i;
-	}
 	d->runs.at[i] = run;
-	run->p->at = (uint32_t)i;
+}
+
+size_t runs_since(const struct dag_state *d, usec_t logical_date)
+{
+	size_t low = 0, high = d->runs.n;
+	while (low < high) {
+		size_t half = low + (high - low) / 2;
+		if (d->runs.at[half]->logical_date < logical_date)
+			low = half + 1;
+		else
+			high = half;
+	}
+	return low;
+}
+
+/* Searched, not kept in the run: every run behind one that leaves would have to be told. */
+size_t run_place_of(const struct dag_run *run)
+{
+	const struct dag_state *d = run->owner;
+	size_t low = 0, high = d->runs.n;
+	while (low < high) {
+		size_t half = low + (high - low) / 2;
+		if (run_order(d->runs.at[half], run))
+			low = half + 1;
+		else
+			high = half;
+	}
+	assert(low < d->runs.n && d->runs.at[low] == run);
+	return low;
 }
 
 void run_unplace(struct dag_state *d, struct dag_run *run)
 {
-	for (size_t i = run->p->at + 1; i < d->runs.n; i++) {
-		d->runs.at[i - 1] = d->runs.at[i];
-		d->runs.at[i - 1]->p->at = (uint32_t)(i - 1);
-	}
+	size_t i = run_place_of(run);
+	memmove(d->runs.at + i, d->runs.at + i + 1, (d->runs.n - i - 1) * sizeof *d->runs.at);
 	d->runs.n--;
 }
 

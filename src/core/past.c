@@ -11,7 +11,7 @@ struct dag_run *run_before(const struct dag_run *run)
 	const struct dag_state *d = run->owner;
 	if (run->logical_date == USEC_NONE)
 		return NULL;
-	for (size_t i = run->p->at; i-- > 0; ) {
+	for (size_t i = run_place_of(run); i-- > 0; ) {
 		struct dag_run *r = d->runs.at[i];
 		if (r->logical_date == USEC_NONE || r->logical_date >= run->logical_date || r->p->dead)
 			continue;
@@ -35,7 +35,7 @@ static bool all_well(const struct counts *n)
 static bool ran_before(const struct dag_run *run, const char *task_id)
 {
 	const struct dag_state *d = run->owner;
-	for (size_t i = 0; i < run->p->at; i++) {
+	for (size_t i = 0, end = run_place_of(run); i < end; i++) {
 		const struct run_task *rt = task_in(d->runs.at[i], task_id);
 		if (rt && rt->own.total && d->runs.at[i]->logical_date < run->logical_date)
 			return true;
@@ -93,7 +93,7 @@ static void mark_in(struct core *c, struct dag_run *run, const struct task_insta
 void past_mark_followers(struct core *c, const struct task_instance *ti)
 {
 	struct dag_state *d = ti->run->owner;
-	for (size_t i = ti->run->p->at + 1; i < d->runs.n; i++) {
+	for (size_t i = run_place_of(ti->run) + 1; i < d->runs.n; i++) {
 		struct dag_run *run = d->runs.at[i];
 		if (run_before(run) == ti->run)
 			mark_in(c, run, ti);
@@ -107,7 +107,7 @@ void past_mark_followers(struct core *c, const struct task_instance *ti)
 static bool is_needed(const struct dag_state *d, const struct dag_run *run)
 {
 	bool last = run->logical_date != USEC_NONE, last_automated = last && run->type != RUN_MANUAL;
-	for (size_t i = run->p->at + 1; i < d->runs.n; i++) {
+	for (size_t i = run_place_of(run) + 1; i < d->runs.n; i++) {
 		const struct dag_run *r = d->runs.at[i];
 		if (!run_state_terminal(r->state) && run_before(r) == run)
 			return true;

@@ -160,10 +160,12 @@ static enum reason holds_start(const struct core *c, const struct dag_run *run)
 static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
 {
 	struct dag_run *best = NULL;
-	for (size_t i = 0; i < d->runs.n; i++) {
+	uint32_t left = d->n_queued + d->n_backfill_queued;
+	for (size_t i = d->runs.n; left && i-- > 0; ) {         /* the queued ones are mostly the latest */
 		struct dag_run *run = d->runs.at[i];
 		if (run->state != RUN_QUEUED || run->p->dead)
 			continue;
+		left--;
 		enum reason held = holds_start(c, run);
 		if (held != WHY_NONE)
 			run->why = held;

@@ -124,7 +124,7 @@ static void check_dag(struct checker *v, const struct dag_state *d)
 	for (size_t i = 0; i < d->runs.n; i++) {
 		const struct dag_run *run = d->runs.at[i];
 		check_run(v, run);
-		expect(v, run, "place of", "run", run->p->at, (int64_t)i);
+		expect(v, run, "place of", "run", (int64_t)run_place_of(run), (int64_t)i);
 		if (run->p->dead)
 			continue;
 		if (run->backfill_id) {
