@@ -44,6 +44,7 @@ make_venv() {
   say "Making .venv with apache-airflow $AIRFLOW_VERSION and its standard provider (once; a few minutes at most)"
   unset PYTHONDONTWRITEBYTECODE
   need_uv
+  [ -e .venv ] || rm -f .venv               # a link that leads nowhere
   [ -x .venv/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .venv
   .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
   touch "$stamp"

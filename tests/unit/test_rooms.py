@@ -4,7 +4,8 @@
 usage: test_rooms.py [BUILD_DIR]
 
 Every #include "room/..." under src/ goes along the arrows of docs/ARCHITECTURE.md. With a build directory, the objects
-of the core's library are read with nm: what they leave undefined must be in the list of what is pure.
+of the core's library are read with nm: what they leave undefined must be in the list of what is pure. Nothing that is made on a machine
+(the environment, builds, caches), and no link to it, is kept in the repository.
 """
 import pathlib
 import re
@@ -63,6 +64,21 @@ class Includes(unittest.TestCase):
                 if room_rank(used) is None or room_rank(used) >= room_rank(room):
                     wrong.append(f"{path.relative_to(ROOT)} includes {line.strip()}")
         self.assertEqual(wrong, [])
+
+
+class Kept(unittest.TestCase):
+    def git(self, *args):
+        r = subprocess.run(["git", "-C", ROOT, *args], capture_output=True, text=True)
+        if r.returncode != 0:
+            self.skipTest("no git repository here: " + r.stderr.strip())
+        return r.stdout.splitlines()
+
+    def test_nothing_that_is_ignored_is_kept(self):
+        self.assertEqual(self.git("ls-files", "-ci", "--exclude-standard"), [])
+
+    def test_no_links_are_kept(self):
+        links = [line for line in self.git("ls-files", "-s") if line.startswith("120000")]
+        self.assertEqual(links, [])
 
 
 class Purity(unittest.TestCase):
