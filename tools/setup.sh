@@ -8,7 +8,7 @@ WHAT=${1:-build}
 AIRFLOW_VERSION=3.3.2
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
   libsqlite3-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
-TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 mariadb-server libmariadb-dev python3-dev chromium"
+TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 mariadb-server libmariadb-dev python3-dev chromium mmdebstrap"
 # a Node.js from elsewhere that is there already will do
 command -v node >/dev/null || TEST_PACKAGES="$TEST_PACKAGES nodejs"
 command -v npm >/dev/null || TEST_PACKAGES="$TEST_PACKAGES npm"
@@ -36,7 +36,9 @@ install_packages() {
   rm -f $quiet
 }
 need_uv() {
-  [ -x .cache/uv/bin/uv ] || { /usr/bin/python3 -m venv .cache/uv && .cache/uv/bin/pip install -q --disable-pip-version-check uv; }
+  [ -x .cache/uv/bin/uv ] && return 0
+  /usr/bin/python3 -m venv .cache/uv
+  .cache/uv/bin/pip install -q --disable-pip-version-check uv
 }
 make_venv() {
   local stamp=".venv/.updraft-$AIRFLOW_VERSION"
@@ -83,6 +85,14 @@ make_browser_driver() {
     { tail -5 .cache/npm.log >&2; say "npm could not install playwright-core $version (the whole log is .cache/npm.log)"; return 1; }
   touch ".cache/e2e/.playwright-$version"
 }
+# Never called as a condition: there `set -e` would not hold within, and a step that failed would be marked as done.
+make_environments() {
+  make_venv
+  [ "$WHAT" != build ] || return 0
+  make_workloads
+  make_testenv
+  make_browser_driver
+}
 build_program() {
   [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }
   ninja -C build >.cache/build.log 2>&1 || { grep -E 'error|FAILED' .cache/build.log | head -20 >&2; say "The build failed; the whole log is .cache/build.log"; exit 1; }
@@ -91,6 +101,6 @@ build_program() {
 mkdir -p .cache
 install_packages $BUILD_PACKAGES
 [ "$WHAT" = build ] || install_packages $TEST_PACKAGES
-{ make_venv && { [ "$WHAT" = build ] || make_workloads && make_testenv && make_browser_driver; }; } & VENV=$!
+make_environments & VENV=$!
 build_program
 wait $VENV || { say "The virtual environment could not be made; the lines above say why"; exit 1; }
