@@ -51,16 +51,16 @@ make_venv() {
   .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
   touch "$stamp"
 }
-# What examples/nightly asks for: the providers of its databases, Slack's, dbt.
+# What examples/nightly asks for: the providers of its databases, Slack's, dbt; and the provider of git bundles.
 make_workloads() {
-  local stamp want=examples/nightly/requirements.txt
-  stamp=".cache/workloads/.updraft-$(sha256sum <$want | cut -c1-16)"
+  local stamp want=examples/nightly/requirements.txt more=tests/scenario/git_requirements.txt
+  stamp=".cache/workloads/.updraft-$(cat $want $more | sha256sum | cut -c1-16)"
   [ -e "$stamp" ] && return 0
-  say "Making .cache/workloads with what $want asks for (once)"
+  say "Making .cache/workloads with what $want and $more ask for (once)"
   unset PYTHONDONTWRITEBYTECODE
   need_uv
   [ -x .cache/workloads/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .cache/workloads
-  .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want
+  .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want -r $more
   touch "$stamp"
 }
 # What the tests drive our API with: the official clients and schemathesis.

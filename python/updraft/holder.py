@@ -80,9 +80,10 @@ def _parse(order: dict[str, Any], channel_fd: int | None) -> dict[str, Any]:
         inner = sdk_private.parse_channel()
     variables: list[str] = []
     connections: list[str] = []
+    bundle = sdk_private.bundle_on_disk(order["bundle"], order["bundle_path"], order.get("version"))
     sdk_private.set_comms(sdk_private.RecordingComms(inner, variables, connections))
     with Watch() as watch:
-        bag, bundle = sdk_private.load_for_tasks(order["bundle"], order["bundle_path"], order["rel"])
+        bag = sdk_private.load_for_tasks(bundle, order["rel"])
     verdict = _judge(watch, bag, bag.import_errors, variables, connections, inner is not None)
     if inner is not None:
         inner.socket.close()

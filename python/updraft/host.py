@@ -30,6 +30,8 @@ def _key_of(question: dict[str, Any]) -> tuple[Any, ...]:
     file = question.get("file")
     if not file:
         return ()
+    if file.get("version"):
+        return (f"{file['bundle']}/{file['rel']}", file["version"])
     path = os.path.join(file.get("bundle_path") or "", file.get("rel") or "")
     try:
         stat = os.stat(path)

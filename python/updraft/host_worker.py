@@ -23,12 +23,15 @@ class Loaded:
 
     def __init__(self) -> None:
         self._bag: Any = None
+        self.path: str | None = None  # of its bundle
         self._for_scheduler: dict[str, Any] = {}
 
     def bag(self, question: dict[str, Any]) -> Any:
         if self._bag is None:
             file = question["file"]
-            self._bag, _ = sdk_private.load_for_tasks(file["bundle"], file.get("bundle_path") or "", file["rel"])
+            bundle = sdk_private.prepare_bundle(file["bundle"], file.get("version"))
+            self.path = os.fspath(bundle.path)
+            self._bag = sdk_private.load_for_tasks(bundle, file["rel"])
         return self._bag
 
     def dag(self, question: dict[str, Any], dag_id: str) -> Any:
@@ -57,7 +60,7 @@ def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
 
 def _deadline_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     loaded.dag(question, question["dag_id"])  # a callback may lie in the DAG's own file
-    ok, error = sdk_private.deadline_callback(question)
+    ok, error = sdk_private.deadline_callback(question, loaded.path)
     return {"ok": ok, "error": error}
 
 

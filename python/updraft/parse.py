@@ -12,7 +12,7 @@ import os
 import socket
 from typing import Any
 
-from updraft import child, direct, legacy, sdk_private
+from updraft import bundles, child, direct, legacy, sdk_private
 from updraft.watch import Watch
 
 # A frame above this is refused here, with a sentence, rather than by whoever reads it.
@@ -94,7 +94,10 @@ def main() -> None:
     legacy.install_runtime()
     _hide_channel()
     channel = sdk_private.parse_channel()
-    request = sdk_private.receive_first(channel)
+    request, own = sdk_private.receive_first_of(channel, "UpdraftBundle")
+    if own is not None:
+        bundles.fetch(channel, own)
+        return
     if type(request).__name__ != "DagFileParseRequest":
         raise RuntimeError(f"the first frame must be a DagFileParseRequest, it was {type(request).__name__}")
     variables: list[str] = []

@@ -363,26 +363,81 @@ def _runtime_ti(what: Any, task: Any, bundle: Any) -> Any:
     )
 
 
-def load_for_tasks(bundle_name: str, bundle_path: str, rel: str) -> tuple[Any, Any]:
-    """Parse one file as the task runner would. Return (bag, bundle)."""
+def is_prepared(bundle: Any) -> bool:
+    """Is the version that `bundle` stands for checked out whole, so that nothing need be fetched for it?"""
     from pathlib import Path
 
+    if not Path(bundle.path).is_dir():
+        return False
+    pruned = getattr(bundle, "_is_pruned_worktree", None)  # of git: a clone that was cut short is there, too
+    return pruned is None or pruned() or bundle._local_repo_has_version()
+
+
+class _NoFetch:
+    """Answers what a bundle asks for when it is made; nothing is fetched with it."""
+
+    @staticmethod
+    def send(msg: Any) -> Any:
+        comms = _comms()
+        if type(msg).__name__ == "GetConnection":
+            return comms.ConnectionResult(conn_id=msg.conn_id, conn_type="generic", host="/dev/null")
+        raise RefusedRequest(f"{type(msg).__name__} while the file is parsed ahead")
+
+    async def asend(self, msg: Any) -> Any:
+        return self.send(msg)
+
+
+def bundle_on_disk(name: str, path: str, version: str | None) -> Any:
+    """The bundle as a task of this host would have it, if that needs no fetching. A version is kept from being cleaned up."""
+    from pathlib import Path
+
+    from airflow.dag_processing.bundles.base import BundleVersionLock
     from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    set_comms(_NoFetch())
+    bundle = DagBundlesManager().get_bundle(name=name, version=version)
+    if version is None:
+        here = Path(bundle.path)
+        if path and here.resolve() != Path(path).resolve():
+            raise RuntimeError(f"bundle {name!r} is at {here} here, but at {path} for the caller")
+        return bundle
+    with bundle.lock():
+        if not is_prepared(bundle):
+            raise RuntimeError(f"version {version} of bundle {name!r} is not on this host yet")
+        _held.append(BundleVersionLock(bundle_name=name, bundle_version=version))
+        _held[-1].acquire()
+    return bundle
+
+
+_held: list[Any] = []  # for the life of the process
+
+
+def prepare_bundle(name: str, version: str | None) -> Any:
+    """The bundle, fetched if need be. A version is kept from being cleaned up."""
+    from airflow.dag_processing.bundles.base import BundleVersionLock
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    bundle = DagBundlesManager().get_bundle(name=name, version=version)
+    if version is not None:
+        _held.append(BundleVersionLock(bundle_name=name, bundle_version=version))
+        _held[-1].acquire()
+    bundle.initialize()
+    return bundle
+
+
+def load_for_tasks(bundle: Any, rel: str) -> Any:
+    """Parse one file of a bundle as the task runner would; its DagBag."""
+    from pathlib import Path
+
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    bundle = DagBundlesManager().get_bundle(name=bundle_name, version=None)
-    bundle.initialize()
-    path = Path(bundle.path)
-    if bundle_path and path.resolve() != Path(bundle_path).resolve():
-        raise RuntimeError(f"bundle {bundle_name!r} is at {path} here, but at {bundle_path} for the caller")
-    bag = BundleDagBag(
-        dag_folder=os.fspath(path / rel),
+    return BundleDagBag(
+        dag_folder=os.fspath(Path(bundle.path) / rel),
         safe_mode=False,
         load_op_links=False,
         bundle_path=bundle.path,
-        bundle_name=bundle_name,
+        bundle_name=bundle.name,
     )
-    return bag, bundle
 
 
 def serve_parsed(bag: Any, bundle: Any, rel: str) -> None:
@@ -399,11 +454,58 @@ def serve_parsed(bag: Any, bundle: Any, rel: str) -> None:
         dag = bag.dags.get(what.ti.dag_id)
         task = dag and dag.task_dict.get(what.ti.task_id)
         known = what.dag_rel_path == rel and what.bundle_info.name == bundle.name
-        if task is None or not known or what.bundle_info.version is not None:
+        if task is None or not known or what.bundle_info.version != bundle.version:
             return parse_again(what, logger)
         return _runtime_ti(what, task, bundle)
 
     runner.parse = parse
+
+
+# ---------------------------------------------------------------- bundles that are fetched
+
+
+def fetch_bundle(name: str, cleanup: bool) -> dict[str, Any]:
+    """Bring a bundle to where its source is now. What it is then, for the DAG processor."""
+    from pathlib import Path
+
+    from airflow.dag_processing.bundles.base import BundleUsageTrackingManager, unpack_bundle_version
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    manager = DagBundlesManager()
+    bundle = manager.get_bundle(name)
+    fetched = []
+    refresh = bundle.refresh
+
+    def noted() -> None:
+        fetched.append(True)
+        refresh()
+
+    bundle.refresh = noted  # git's class does it in initialize() already
+    bundle.initialize()
+    if not fetched:
+        refresh()
+    version = unpack_bundle_version(bundle.get_current_version(), bundle)[0] if bundle.supports_versioning else None
+    path = Path(bundle.path).absolute()
+    if not path.is_dir():
+        raise FileNotFoundError(f"what was fetched has no folder {path}; is the subdir right?")
+    if cleanup and bundle.supports_versioning:
+        BundleUsageTrackingManager()._remove_stale_bundle_versions_for_bundle(name)
+    return {"path": os.fspath(path), "version": version, "url_template": _url_template(manager, bundle)}
+
+
+def _url_template(manager: Any, bundle: Any) -> str | None:
+    """Where people see the bundle's files, with {version} left open."""
+    from airflow.dag_processing.bundles.manager import _is_safe_bundle_url
+
+    template = bundle.view_url_template()
+    if not template or not _is_safe_bundle_url(template):
+        return None
+    mark = "\0"
+    try:
+        text = template.format(**{**manager._extract_template_params(bundle), "version": mark})
+    except (KeyError, IndexError, ValueError):
+        return None
+    return text.replace(mark, "{version}")
 
 
 # ---------------------------------------------------------------- parsing
@@ -461,6 +563,14 @@ def task_channel() -> Any:
 
 def receive_first(channel: Any) -> Any:
     return channel._get_response()
+
+
+def receive_first_of(channel: Any, own: str) -> tuple[Any, dict[str, Any] | None]:
+    """The first frame: (an official message, None), or (None, our own body) when its type is `own`."""
+    frame = channel._read_frame()
+    if frame.body and frame.body.get("type") == own:
+        return None, frame.body
+    return channel._from_frame(frame), None
 
 
 def parse_file(request: Any, on_bag: Callable[[Any], None]) -> Any:
@@ -639,7 +749,7 @@ def next_run(timetable: Any, question: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def deadline_callback(question: dict[str, Any]) -> tuple[bool, str | None]:
+def deadline_callback(question: dict[str, Any], bundle_path: str | None) -> tuple[bool, str | None]:
     """Call what a missed deadline calls: a function, a notifier, or a coroutine function. (did it work, why not)"""
     import asyncio
     import inspect
@@ -657,7 +767,7 @@ def deadline_callback(question: dict[str, Any]) -> tuple[bool, str | None]:
         if found is None and not module.startswith("unusual_prefix_"):
             found = getattr(import_module(module), name)
         if not inspect.iscoroutinefunction(found):
-            return execute_callback(path, kwargs, file["rel"], file.get("bundle_path"), log=_logger())
+            return execute_callback(path, kwargs, file["rel"], bundle_path, log=_logger())
         if not accepts_context(found):
             kwargs.pop("context")
         asyncio.run(found(**kwargs))
@@ -761,7 +871,7 @@ def _callback_place(question: dict[str, Any]) -> dict[str, Any]:
     return {
         "filepath": file["rel"],
         "bundle_name": file["bundle"],
-        "bundle_version": None,
+        "bundle_version": file.get("version"),
         "msg": question.get("msg"),
     }
 

@@ -14,7 +14,7 @@ const struct field version_fields[] = {
 	TEXT("bundle_version", "v.bundle_version"),
 	TIME("created_at", "v.created"),
 	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"),
-	NOTHING("bundle_url"),
+	TEXT("bundle_url", "(SELECT replace(b.url_template, '{version}', COALESCE(v.bundle_version, 'None')) FROM bundle b WHERE b.name = v.bundle_name)"),
 	END
 };
 

@@ -171,7 +171,9 @@ char *role_bundle_list(const struct config *cfg, struct err *err)
   if (bundles_load(cfg, &b, err) < 0) return NULL;
   CLEANUP(json_decrefp) json_t *list = json_array();
   for (size_t i = 0; i < b.n; i++)
-    if (!b.at[i].example)
+    if (b.at[i].class)
+      json_array_append_new(list, json_pack("{s:s,s:s,s:O}", "name", b.at[i].name, "classpath", b.at[i].class, "kwargs", b.at[i].kwargs));
+    else if (!b.at[i].example)
       json_array_append_new(list, json_pack("{s:s,s:s,s:{s:s}}", "name", b.at[i].name, "classpath", "airflow.dag_processing.bundles.local.LocalDagBundle",
                                             "kwargs", "path", b.at[i].path));
   bundles_clear(&b);
@@ -183,7 +185,9 @@ static int add_bundles(const struct config *cfg, struct environment *e, struct e
 {
   CLEANUP(freep) char *text = role_bundle_list(cfg, err);
   if (!text) return E_CONFIG;
+  CLEANUP(freep) char *storage = bundles_storage(cfg);
   add_env(e, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", text);
+  add_env(e, "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", storage);      /* Airflow's own default is a folder of /tmp */
   return 0;
 }
 

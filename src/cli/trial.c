@@ -58,7 +58,9 @@ static int make_home(struct trial *t, struct err *err)
   set_path(c, "AIRFLOW__CORE__DAGS_FOLDER", OPT_core_dags_folder);
   set_path(c, "AIRFLOW__CORE__PLUGINS_FOLDER", OPT_core_plugins_folder);
   set_path(c, "AIRFLOW__CORE__FERNET_KEY", OPT_core_fernet_key);
+  CLEANUP(freep) char *storage = bundles_storage(c->cfg);
   setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles, 1);
+  setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH", storage, 1);
   setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", db, 1);
   setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", logs, 1);
   setenv("AIRFLOW_HOME", t->home, 1);

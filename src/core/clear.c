@@ -60,11 +60,17 @@ void clear_tis(struct core *c, struct dag_run *run, struct chosen *chosen, bool 
 	save_run(c, run);
 }
 
-/* What starts anew runs as the DAG is now, unless its bundle knows the version that the run was made with. */
+/* What starts anew runs as the DAG is now, unless its bundle knows the version that the run was made with. A run that goes on
+ * takes the bundle's newest version only together with one of the DAG, as in Airflow. */
 void clear_follow(struct core *c, struct dag_run *run, bool latest_version)
 {
 	struct dag *newest = run->owner->dag;
-	if (newest && run->dag != newest && (latest_version || !run->dag->bundle_version))
+	if (!newest || !(latest_version || !run->bundle_version))
+		return;
+	bool moves = run_state_terminal(run->state) || !uuid_eq(&run->dag->version_id, &newest->version_id);
+	if (latest_version && moves && dag_pins(newest))
+		text_set(&run->bundle_version, dag_pins(newest));
+	if (run->dag != newest)
 		run_follow_version(c, run, newest);
 }
 

@@ -81,7 +81,7 @@ static void on_dag(struct core *c, struct dag *dag)
 	d->gone = d->stale = d->asked = false;
 	if (c->started) {
 		for (size_t i = 0; i < d->runs.n; i++)
-			if (!run_state_terminal(d->runs.at[i]->state) && !d->runs.at[i]->dag->bundle_version)
+			if (!run_state_terminal(d->runs.at[i]->state) && !d->runs.at[i]->bundle_version)
 				run_follow_version(c, d->runs.at[i], dag);
 		catchup_compute(c, d);
 		admit_unpark_dag(c, d);

@@ -17,6 +17,7 @@ struct dag_run {
   enum run_type type; enum run_state state;
   usec_t logical_date, interval_start, interval_end, run_after, queued_at, start_date, end_date, last_decision;
   const char *conf, *note, *triggered_by, *triggering_user, *partition_key;    /* conf: JSON text or NULL */
+  const char *bundle_version;                    /* of its DAG's bundle, kept for its whole life; NULL: whatever is newest */
   usec_t partition_date;
   int64_t backfill_id; int backfill_ordinal;     /* 0 = none; its place in the backfill, from 1 */
   int clear_number; enum reason why; const char *why_detail;

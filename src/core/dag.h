@@ -84,4 +84,5 @@ struct dag_meta { const char *fileloc, *relative_fileloc, *bundle_name, *bundle_
 int dag_compile(json_t *data, json_t *side, const struct dag_meta *meta, struct dag **ret, struct err *err);
 struct dag *dag_ref(struct dag *d);
 void dag_unref(struct dag *d);
+const char *dag_pins(const struct dag *d);   /* the version of its bundle that a run made now keeps; NULL: none */
 uint32_t dag_task_index(const struct dag *d, const char *task_id);   /* NO_INDEX if absent */

@@ -25,6 +25,11 @@ void dag_unref(struct dag *d)
 	free(d);
 }
 
+const char *dag_pins(const struct dag *d)
+{
+	return d->disable_bundle_versioning ? NULL : d->bundle_version;
+}
+
 static usec_t seconds(const json_t *o, const char *key)
 {
 	const json_t *v = json_unwrap(jg(o, key));

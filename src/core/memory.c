@@ -230,6 +230,7 @@ void run_free(struct core *c, struct dag_run *run)
 	freep(&run->triggered_by);
 	freep(&run->triggering_user);
 	freep(&run->partition_key);
+	freep(&run->bundle_version);
 	freep(&run->why_detail);
 	free(run);
 }

@@ -42,6 +42,7 @@ static void copy_row(struct dag_run *run, const struct dag_run *row)
 	text_set(&run->triggered_by, row->triggered_by);
 	text_set(&run->triggering_user, row->triggering_user);
 	text_set(&run->partition_key, row->partition_key);
+	text_set(&run->bundle_version, row->bundle_version);
 	run->partition_date = row->partition_date;
 	text_set(&run->why_detail, row->why_detail);
 }
@@ -152,7 +153,7 @@ void restore_done(struct core *c)
 		for (size_t i = 0; i < d->runs.n; i++) {
 			struct dag_run *run = d->runs.at[i];
 			run_arm(c, run);
-			if (d->dag && run->dag != d->dag && !run_state_terminal(run->state) && !run->dag->bundle_version)
+			if (d->dag && run->dag != d->dag && !run_state_terminal(run->state) && !run->bundle_version)
 				run_follow_version(c, run, d->dag);
 			if (!run_state_terminal(run->state) && !run->p->n_tis)
 				run_fill(c, run);

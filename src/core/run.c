@@ -74,6 +74,7 @@ struct dag_run *run_create(struct core *c, struct dag_state *d, const struct tri
 	run->triggered_by = xstrdup(rq->triggered_by);
 	run->triggering_user = xstrdup(rq->user);
 	run->partition_key = xstrdup(rq->partition_key);
+	run->bundle_version = xstrdup(dag_pins(d->dag));
 	run->partition_date = rq->partition_key ? rq->partition_date : USEC_NONE;
 	run->state = RUN_QUEUED;
 	run_count(run, 1);

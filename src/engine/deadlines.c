@@ -113,7 +113,7 @@ static int call(struct engine *e, int64_t row, struct err *err)
   json_object_set_new(shown, "dag_run_id", json_string(run_id));
   json_t *body = json_pack("{s:s,s:O?,s:{s:o,s:{s:s,s:o}}}", "path", jg_str(jg(callback, "__data__"), "path", ""), "kwargs", jg(jg(callback, "__data__"), "kwargs"),
                            "context", "dag_run", shown, "deadline", "id", text, "deadline_time", json_time(due));
-  engine_ask(e, run->dag, "deadline_callback", body, on_called, row);
+  engine_ask(e, run->dag, run->bundle_version, "deadline_callback", body, on_called, row);
   return 0;
 }
 

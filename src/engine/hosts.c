@@ -92,18 +92,19 @@ static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *bo
   ask_for(e, dag_id, timetable, body, NULL, 0);
 }
 
-static json_t *file_json(struct engine *e, const struct dag *dag)
+static json_t *file_json(struct engine *e, const struct dag *dag, const char *version)
 {
+  if (version) return json_pack("{s:s?,s:s?,s:s}", "bundle", dag->bundle_name, "rel", dag->relative_fileloc, "version", version);
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(e->db, SQL_bundle_get, &r, NULL, v_text(dag->bundle_name));
   return json_pack("{s:s?,s:s?,s:s?}", "bundle", dag->bundle_name, "bundle_path", x == 0 ? row_text(&r, 3) : NULL, "rel", dag->relative_fileloc);
 }
 
-void engine_ask(struct engine *e, const struct dag *dag, const char *what, json_t *body, host_answer_fn answer, int64_t about)
+void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about)
 {
   json_object_set_new(body, "what", json_string(what));
   json_object_set_new(body, "dag_id", json_string(dag->dag_id));
-  json_object_set_new(body, "file", file_json(e, dag));
+  json_object_set_new(body, "file", file_json(e, dag, version));
   ask_for(e, dag->dag_id, false, body, answer, about);
 }
 
@@ -128,7 +129,7 @@ void engine_run_callback(struct engine *e, struct dag_run *run, const struct tas
 {
   if (!(failed ? run->dag->has_failure_callback : run->dag->has_success_callback)) return;
   ask(e, run->dag->dag_id, false,
-      json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o,s:o?}}", "what", "dag_callback", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run_id", run->run_id,
+      json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o,s:o?}}", "what", "dag_callback", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run_id", run->run_id,
                 "failed", failed, "msg", why ? why : failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run), "last_ti",
                 last ? ti_json(e, last) : NULL));
 }
@@ -141,7 +142,7 @@ void engine_run_event(struct engine *e, struct dag_run *run, enum run_state stat
   json_object_set_new(then, "state", json_string(run_state_name(state)));
   if (state == RUN_RUNNING) json_object_set_new(then, "end_date", json_null());
   ask(e, run->dag->dag_id, false,
-      json_pack("{s:s,s:o,s:s,s:o,s:s}", "what", "run_event", "file", file_json(e, run->dag), "dag_id", run->dag->dag_id, "run", then,
+      json_pack("{s:s,s:o,s:s,s:o,s:s}", "what", "run_event", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run", then,
                 "msg", msg && !streq(msg, "set by hand") ? msg : ""));
 }
 
@@ -151,7 +152,7 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti)
   bool has = ti->state == TI_UP_FOR_RETRY ? t->has_retry_callback : t->has_failure_callback;
   if (!has && !jg(t->raw, "email")) return;          /* nothing of the user's is to be called */
   ask(e, ti->run->dag->dag_id, false,
-      json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
+      json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag, ti->run->bundle_version), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
                 "msg", ti->why_detail ? ti->why_detail : "it ended outside its process", "context", startup_context(e, ti)));
 }
 
@@ -163,7 +164,7 @@ void engine_ask_timetable(struct engine *e, struct dag_state *d)
   if (store_one(e->db, SQL_run_last_automatic, &r, NULL, v_text(dag->dag_id)) == 0)
     last = (struct run_info){row_time(&r, 2), row_time(&r, 3), row_time(&r, 4), row_time(&r, 5)};
   ask(e, dag->dag_id, true,
-      json_pack("{s:s,s:o,s:s,s:{s:o,s:o,s:o,s:o},s:o,s:o,s:b,s:o}", "what", "timetable_next", "file", file_json(e, dag), "dag_id", dag->dag_id, "last", "logical_date",
+      json_pack("{s:s,s:o,s:s,s:{s:o,s:o,s:o,s:o},s:o,s:o,s:b,s:o}", "what", "timetable_next", "file", file_json(e, dag, dag_pins(dag)), "dag_id", dag->dag_id, "last", "logical_date",
                 json_time(last.logical_date), "start", json_time(last.interval_start), "end", json_time(last.interval_end), "run_after", json_time(last.run_after),
                 "earliest", json_time(dag->start_date), "latest", json_time(dag->end_date), "catchup", dag->catchup, "now", json_time(loop_now())));
 }

@@ -233,7 +233,7 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti);
 /* The question `what` about a DAG. result: NULL when it could not be answered (that was logged). body is taken over. Nothing is
  * asked without a supervisor's loop (headless) */
 typedef void (*host_answer_fn)(struct engine *e, const char *dag_id, int64_t about, const json_t *result);
-void engine_ask(struct engine *e, const struct dag *dag, const char *what, json_t *body, host_answer_fn answer, int64_t about);
+void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about);
 void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
 void hosts_exit(struct engine *e, struct child *c);

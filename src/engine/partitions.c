@@ -81,7 +81,7 @@ static int ask_ready(struct engine *e, int64_t id, struct err *err)
     return drop(e, id, err);
   }
   json_t *body = json_pack("{s:s,s:o,s:o}", "partition_key", row_text(&r, 1), "carried_date", json_time(row_time(&r, 2)), "received", received(e, id, &x, err));
-  engine_ask(e, dag, "partition_ready", body, on_ready, id);
+  engine_ask(e, dag, dag_pins(dag), "partition_ready", body, on_ready, id);
   return x < 0 ? x : 0;
 }
 
@@ -180,7 +180,7 @@ static int ask_keys(struct engine *e, const struct dag *dag, int64_t event, stru
   int x = store_one(e->db, SQL_partition_event_get, &r, err, v_int(event));
   if (x < 0) return x;
   json_t *body = json_pack("{s:s,s:s,s:s,s:o}", "name", row_text(&r, 1), "uri", row_text(&r, 2), "partition_key", row_text(&r, 3), "partition_date", json_time(row_time(&r, 4)));
-  engine_ask(e, dag, "partition_keys", body, on_keys, event);
+  engine_ask(e, dag, dag_pins(dag), "partition_keys", body, on_keys, event);
   return 0;
 }
 

@@ -21,6 +21,7 @@ static int compile(struct engine *e, const struct uuid *version, struct dag **re
   if (x < 0) return x;
   struct dag_meta meta = {.version_number = (int)row_int(&r, 2), .bundle_name = row_text(&r, 3), .bundle_version = row_text(&r, 4),
                           .fileloc = row_text(&r, 5), .relative_fileloc = row_text(&r, 6), .version_id = *version};
+  if (meta.bundle_version) meta.relative_fileloc = jg_str(jg(data, "dag"), "relative_fileloc", meta.relative_fileloc);   /* there, not where it is now */
   if (side && !config_bool(e->cfg, OPT_updraft_bash_direct)) json_object_del(side, "direct");
   x = dag_compile(data, side, &meta, ret, err);
   if (x == 0) data = side = NULL;                      /* dag_compile took both */

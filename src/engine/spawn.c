@@ -97,7 +97,7 @@ static void startup_frame(struct engine *e, struct task_instance *ti, struct buf
   json_object_set_new(body, "type", json_string("StartupDetails"));
   json_object_set_new(body, "ti", ti_json(e, ti));
   json_object_set_new(body, "dag_rel_path", json_string(dag->relative_fileloc));
-  json_object_set_new(body, "bundle_info", json_pack("{s:s,s:s?}", "name", dag->bundle_name, "version", dag->bundle_version));
+  json_object_set_new(body, "bundle_info", json_pack("{s:s,s:s?}", "name", dag->bundle_name, "version", ti->run->bundle_version));
   json_object_set_new(body, "start_date", json_time(loop_now()));
   json_object_set_new(body, "ti_context", startup_context(e, ti));
   json_object_set_new(body, "sentry_integration", json_string(""));
@@ -215,8 +215,13 @@ int engine_direct_rendered(struct engine *e, const struct task_instance *ti, str
 
 /* ---- the file a task comes from ---- */
 
-static int file_of(struct engine *e, struct arena *a, const struct dag *dag, struct exec_file *ret, struct err *err)
+/* version: of the bundle, kept by the run; its folder is made by the official code when it is first wanted */
+static int file_of(struct engine *e, struct arena *a, const struct dag *dag, const char *version, struct exec_file *ret, struct err *err)
 {
+  if (version) {
+    *ret = (struct exec_file){.bundle = dag->bundle_name, .rel = dag->relative_fileloc, .bundle_path = "", .stamp = version, .version = version};
+    return 0;
+  }
   CLEANUP(rows_close) struct rows r = {0};
   int x = store_one(e->db, SQL_engine_file, &r, err, v_text(dag->bundle_name), v_text(dag->relative_fileloc));
   if (x == E_NOT_FOUND)
@@ -231,7 +236,7 @@ void engine_warm(struct engine *e, const struct dag *dag)
 {
   struct arena a = {0};
   struct exec_file f;
-  if (e->welcomed && file_of(e, &a, dag, &f, NULL) == 0) exec_warm(e->exec, &f, (int)config_int(e->cfg, OPT_updraft_spares));
+  if (e->welcomed && file_of(e, &a, dag, dag_pins(dag), &f, NULL) == 0) exec_warm(e->exec, &f, (int)config_int(e->cfg, OPT_updraft_spares));
   arena_clear(&a);
 }
 
@@ -250,7 +255,7 @@ int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, st
   if (c->kind == EXEC_DIRECT) {
     direct_spawn(&a, c, ti, &s);
   } else {
-    r = file_of(e, &a, ti->run->dag, &s.file, err);
+    r = file_of(e, &a, ti->run->dag, ti->run->bundle_version, &s.file, err);
     startup_frame(e, ti, &first);
     s.first = first.data;
     s.nfirst = first.len;

@@ -84,13 +84,13 @@ void weights_send(struct engine *e)
   if (!w || !w->now.tis.n) return;
   json_t *body = json_pack("{s:o,s:o}", "run", dag_run_json(e, w->run), "tis", w->named);
   struct batch b = w->now;
-  const struct dag *dag = w->run->dag;
+  const struct dag_run *run = w->run;
   b.id = ++w->next;
   w->named = NULL;
   w->run = NULL;
   memset(&w->now, 0, sizeof w->now);
   vec_push(&w->asked, b);
-  engine_ask(e, dag, "weights", body, on_weights, b.id);
+  engine_ask(e, run->dag, run->bundle_version, "weights", body, on_weights, b.id);
 }
 
 void weights_want(struct engine *e, struct task_instance *ti)

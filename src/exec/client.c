@@ -367,6 +367,7 @@ static void put_file(struct json_writer *w, const struct exec_file *f)
 	jw_kstr(w, "bundle_path", f->bundle_path);
 	jw_kstr(w, "rel", f->rel);
 	jw_kstr(w, "stamp", f->stamp);
+	jw_kstr(w, "version", f->version);
 	jw_end_object(w);
 }
 
@@ -489,6 +490,7 @@ int exec_warm(struct exec_client *c, const struct exec_file *f, int spares)
 	jw_kstr(&w, "bundle_path", f->bundle_path);
 	jw_kstr(&w, "rel", f->rel);
 	jw_kstr(&w, "stamp", f->stamp);
+	jw_kstr(&w, "version", f->version);
 	jw_kint(&w, "spares", spares);
 	jw_end_object(&w);
 	int r = put(c, PROTO_WARM, 0, json.data, json.len);

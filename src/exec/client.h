@@ -11,8 +11,9 @@
 enum exec_kind { EXEC_TASK, EXEC_PARSE, EXEC_TRIGGER, EXEC_HOST, EXEC_DIRECT, EXEC_ASK };
 const char *exec_kind_name(enum exec_kind k);          /* "task", "parse", "trigger", "host", "direct", "ask" */
 
-/* a DAG file at one version; stamp is whatever text changes with the file (mtime:size, a hash) */
-struct exec_file { const char *bundle, *bundle_path, *rel, *stamp; };
+/* a DAG file; stamp is whatever text changes with the file (mtime:size, a hash). version: of its bundle, whose folder the
+ * official code finds; NULL: the bundle as it is at bundle_path */
+struct exec_file { const char *bundle, *bundle_path, *rel, *stamp, *version; };
 
 struct exec_spawn {
   enum exec_kind kind;

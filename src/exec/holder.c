@@ -25,7 +25,7 @@ struct holder {
 	struct holder *next;
 	struct supervisor *s;
 	enum holder_state state;
-	char *bundle, *bundle_path, *rel, *stamp, *why_not;
+	char *bundle, *bundle_path, *rel, *stamp, *version, *why_not;   /* version: of the bundle, or NULL */
 	struct forge_link *link;
 	uint64_t fork_id;
 	int pid, uses, target, at_least;     /* target: spares wanted now; at_least: asked for by WARM */
@@ -120,7 +120,8 @@ struct forge_link *holder_link(const struct holder *h)
 
 static bool same_file(const struct holder *h, const json_t *file)
 {
-	return streq(h->rel, jg_str(file, "rel", "")) && streq(h->bundle, jg_str(file, "bundle", ""));
+	return streq(h->rel, jg_str(file, "rel", "")) && streq(h->bundle, jg_str(file, "bundle", "")) &&
+	       streq(h->version ? h->version : "", jg_str(file, "version", ""));
 }
 
 static void holder_free(struct holder *h)
@@ -136,6 +137,7 @@ static void holder_free(struct holder *h)
 	free(h->bundle_path);
 	free(h->rel);
 	free(h->stamp);
+	free(h->version);
 	free(h->why_not);
 	free(h);
 }
@@ -211,7 +213,8 @@ static struct holder *find(struct supervisor *s, const json_t *file)
 	forget_oldest(s);
 	struct holder *h = xcalloc(1, sizeof *h);
 	*h = (struct holder){ .s = s, .bundle = xstrdup(jg_str(file, "bundle", "")), .bundle_path = xstrdup(jg_str(file, "bundle_path", "")),
-		.rel = xstrdup(jg_str(file, "rel", "")), .stamp = xstrdup(jg_str(file, "stamp", "")), .last_use = loop_monotonic(), .next = s->holders };
+		.rel = xstrdup(jg_str(file, "rel", "")), .stamp = xstrdup(jg_str(file, "stamp", "")), .version = xstrdup(jg_str(file, "version", NULL)),
+		 .last_use = loop_monotonic(), .next = s->holders };
 	if (!s->holders)
 		tick_on(s);
 	s->holders = h;
@@ -252,7 +255,7 @@ static void start(struct holder *h)
 	h->since = loop_monotonic();
 	h->asked_at = loop_now();
 	h->link = forge_link_new(s->loop, pair[0], &callbacks, h);
-	forge_link_hold(forge, h->fork_id, h->bundle, h->bundle_path, h->rel, h->stamp, pair[1]);
+	forge_link_hold(forge, h->fork_id, h->bundle, h->bundle_path, h->rel, h->stamp, h->version, pair[1]);
 	close(pair[1]);
 }
 

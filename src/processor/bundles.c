@@ -8,68 +8,79 @@
 #include <unistd.h>
 
 #define LOCAL_BUNDLE "airflow.dag_processing.bundles.local.LocalDagBundle"
-#define GIT_BUNDLE "airflow.providers.git.bundles.git.GitDagBundle"
 
 static void add(struct bundles *b, const char *name, const char *path, bool example)
 {
   struct bundle one = {.name = xstrdup(name), .path = xstrdup(path), .example = example};
-  size_t n = strlen(one.path);
+  size_t n = path ? strlen(path) : 0;
   while (n > 1 && one.path[n - 1] == '/') one.path[--n] = 0;
   vec_push(b, one);
 }
 
+void bundle_clear(struct bundle *b)
+{
+  free(b->name);
+  free(b->path);
+  free(b->url_template);
+  free(b->class);
+  json_decref(b->kwargs);
+  *b = (struct bundle){0};
+}
+
 void bundles_clear(struct bundles *b)
 {
-  for (size_t i = 0; i < b->n; i++) {
-    free(b->at[i].name);
-    free(b->at[i].path);
-    free(b->at[i].git.url);
-    free(b->at[i].git.ref);
-    free(b->at[i].git.dir);
-  }
+  for (size_t i = 0; i < b->n; i++) bundle_clear(&b->at[i]);
   vec_clear(b);
 }
 
 static bool is_plain_name(const char *s)
 {
-  return *s && *s != '.' && !strchr(s, '/');
+  return *s && *s != '.' && *s != '_' && !strchr(s, '/');
 }
 
-static bool stays_inside(const char *subdir)
+/* A provider's class, as airflow.providers.git.bundles.git.GitDagBundle: is its module in this Python? Of others Python says so. */
+static bool is_installed(const struct config *cfg, const char *class)
 {
-  return *subdir != '/' && !str_starts(subdir, "../") && !strstr(subdir, "/../") && !str_ends(subdir, "/..") && !streq(subdir, "..");
+  CLEANUP(freep) char *airflow = python_airflow_folder(cfg);
+  const char *last = strrchr(class, '.');
+  if (!airflow || !str_starts(class, "airflow.providers.")) return true;
+  CLEANUP(freep) char *module = xasprintf("%s/%.*s", airflow, (int)(last - class - (ptrdiff_t)strlen("airflow.")), class + strlen("airflow."));
+  for (char *p = module + strlen(airflow); *p; p++)
+    if (*p == '.') *p = '/';
+  CLEANUP(freep) char *file = xasprintf("%s.py", module);
+  return access(file, R_OK) == 0 || access(module, R_OK) == 0;
 }
 
-/* A word of the configuration that git gets as an argument must not be an option. */
-static int check_git(const char *where, const char *name, const json_t *kwargs, struct err *err)
+/* Anything but a folder of this host: the official class brings the files here, run in Python at each refresh (bundlework.c). */
+static int add_fetched(const struct config *cfg, const char *name, const char *class, json_t *kwargs, struct bundles *ret, struct err *err)
 {
-  static const char *const known[] = {"repo_url", "tracking_ref", "subdir", "refresh_interval", "view_url_template", "prune_dotgit_folder"};
-  const char *url = jg_str(kwargs, "repo_url", ""), *ref = jg_str(kwargs, "tracking_ref", ""), *key;
-  json_t *v;
-  json_object_foreach((json_t *)(uintptr_t)kwargs, key, v) {
-    bool is_known = false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) is_known = is_known || streq(key, known[i]);
-    if (!is_known && !json_is_null(v) && !json_is_false(v))
-      return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s' has %s, which is not served; write the repository's address into repo_url "
-                     "(git's own credential helpers and ssh keys work)", where, name, key);
+  const char *where = config_where(cfg, OPT_dag_processor_dag_bundle_config_list);
+  if (!strrchr(class, '.')) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' needs a classpath, as " LOCAL_BUNDLE, where, name);
+  if (!is_plain_name(name))
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): '%s' cannot be the name of a bundle that is fetched: a folder is called so", where, name);
+  if (!is_installed(cfg, class)) {
+    CLEANUP(freep) char *python = python_program(cfg);
+    const char *part = class + strlen("airflow.providers."), *end = strstr(part, ".bundles.");
+    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' is a %s, which is not installed beside Airflow in %s. Install "
+                   "apache-airflow-providers-%.*s there", where, name, class, python, (int)(end ? end - part : (ptrdiff_t)strcspn(part, ".")), part);
   }
-  if (!*url || *url == '-' || !*ref || *ref == '-')
-    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s' needs repo_url and tracking_ref", where, name);
-  if (!is_plain_name(name) || !stays_inside(jg_str(kwargs, "subdir", "")))
-    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): git bundle '%s': its name must be one for a folder, and subdir one inside the repository", where, name);
+  add(ret, name, NULL, false);
+  ret->at[ret->n - 1].class = xstrdup(class);
+  ret->at[ret->n - 1].kwargs = json_is_object(kwargs) ? json_incref(kwargs) : json_object();
   return 0;
 }
 
-static int add_git(const struct config *cfg, const char *name, const json_t *kwargs, struct bundles *ret, struct err *err)
+/* {version} stays: a folder has none, and the official code then writes None */
+static char *local_template(const struct bundle *b, const json_t *kwargs)
 {
-  const char *storage = config_str(cfg, OPT_dag_processor_dag_bundle_storage_path), *subdir = jg_str(kwargs, "subdir", "");
-  int r = check_git(config_where(cfg, OPT_dag_processor_dag_bundle_config_list), name, kwargs, err);
-  if (r < 0) return r;
-  char *dir = storage && *storage ? xasprintf("%s/%s/tracking_repo", storage, name) : xasprintf("%s/dag_bundles/%s/tracking_repo", config_home(cfg), name);
-  CLEANUP(freep) char *path = xasprintf("%s/%s", dir, subdir);
-  add(ret, name, path, false);
-  ret->at[ret->n - 1].git = (struct bundle_git){xstrdup(jg_str(kwargs, "repo_url", "")), xstrdup(jg_str(kwargs, "tracking_ref", "")), dir, jg_int(kwargs, "refresh_interval", 0)};
-  return 0;
+  const char *t = jg_str(kwargs, "view_url_template", NULL);
+  return t && (str_starts(t, "https://") || str_starts(t, "http://")) ? str_replace_all(t, "{name}", b->name) : NULL;
+}
+
+char *bundles_storage(const struct config *cfg)
+{
+  const char *set = config_str(cfg, OPT_dag_processor_dag_bundle_storage_path);
+  return set && *set ? xstrdup(set) : xasprintf("%s/dag_bundles", config_home(cfg));
 }
 
 static int add_configured(const struct config *cfg, const json_t *one, struct bundles *ret, struct err *err)
@@ -77,13 +88,11 @@ static int add_configured(const struct config *cfg, const json_t *one, struct bu
   const char *name = jg_str(one, "name", NULL), *class = jg_str(one, "classpath", ""), *path = jg_str(jg(one, "kwargs"), "path", NULL);
   const char *where = config_where(cfg, OPT_dag_processor_dag_bundle_config_list);
   if (!name) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): a bundle has no name", where);
-  if (!streq(class, LOCAL_BUNDLE) && !streq(class, GIT_BUNDLE))
-    return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): bundle '%s' is a %s; this version serves " LOCAL_BUNDLE " and " GIT_BUNDLE ". Check the "
-                   "repository out into a folder and name that folder as its path", where, name, class);
   for (size_t i = 0; i < ret->n; i++)
     if (streq(ret->at[i].name, name)) return err_set(err, E_CONFIG, "[dag_processor] dag_bundle_config_list (%s): two bundles are called '%s'", where, name);
-  if (streq(class, GIT_BUNDLE)) return add_git(cfg, name, jg(one, "kwargs"), ret, err);
+  if (!streq(class, LOCAL_BUNDLE)) return add_fetched(cfg, name, class, jg(one, "kwargs"), ret, err);
   add(ret, name, path ? path : config_str(cfg, OPT_core_dags_folder), false);
+  ret->at[ret->n - 1].url_template = local_template(&ret->at[ret->n - 1], jg(one, "kwargs"));
   return 0;
 }
 

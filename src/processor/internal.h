@@ -31,7 +31,8 @@ struct bundle_state {
   struct map files;                     /* rel -> struct file* */
   struct walk_result seen;
   struct map watches;                   /* folder -> struct source* */
-  struct git_work *git;                 /* gitbundle.c; NULL for a folder of this host */
+  struct bundle_work *work;             /* bundlework.c; NULL for a folder of this host */
+  char *version;                        /* of what lies at its path; NULL: it has none, or is not there yet */
 };
 /* A parse child at work. */
 struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; bool killed; };
@@ -55,6 +56,7 @@ struct processor {
   usec_t interval;                      /* min_file_process_interval */
   int parallel;
   bool active, welcomed, once, failed, hosted, told, listening;
+  const char *only;                     /* once: files whose path ends so */
   char *told_why;                       /* why the last file could not be started, said once */
   int done, total;
   processor_progress progress; void *progress_arg;
@@ -63,18 +65,30 @@ struct processor {
 /* save.c: writes what a parse said, in one transaction. ret_changed: something the scheduler cares about. */
 int parse_save(struct processor *p, struct file *f, const json_t *record, const json_t *result, const char *failure, bool *ret_changed, struct err *err);
 int file_forget(struct processor *p, struct bundle_state *b, const char *rel, struct err *err);       /* the file is gone */
+/* processor.c */
+void once_choose(struct bundle_state *b);
 /* asked.c */
 int asked_listen(struct processor *p, struct err *err);
 /* scan.c */
-int scan_all(struct processor *p, struct err *err);
+int scan_all(struct processor *p, struct err *err);                 /* folders of this host, and what has been fetched */
+int scan_fetched(struct bundle_state *b, bool all, struct err *err);   /* all: every file is parsed, it is of another version now */
 void file_remember(struct file *f, const json_t *record);            /* what it read: its dependencies */
 void watches_free(struct bundle_state *b);
 void file_free(struct file *f);
 void file_queue(struct processor *p, struct file *f, usec_t at);
 
-/* gitbundle.c */
-void git_bundle_start(struct bundle_state *b);                       /* nothing for a bundle that is no repository */
-void git_bundle_stop(struct bundle_state *b);
+/* bundlework.c: bundles that are fetched. While one is, none of its files is parsed, so that a parse and its version agree. */
+void bundle_work_start(struct bundle_state *b);                      /* nothing for a folder of this host */
+void bundle_work_stop(struct bundle_state *b);
+void bundle_work_pump(struct processor *p);                          /* starts what is due and has no parse under way */
+bool bundle_work_any(const struct processor *p);                     /* one is due or under way */
+bool bundle_work_takes(struct file *f);                              /* true: it is kept until its bundle has been fetched */
+void bundle_work_lost(struct processor *p);                          /* its children went with the supervisor */
+struct bundle_work *bundle_work_of(struct processor *p, uint64_t child);
+struct bundle_state *bundle_work_bundle(struct bundle_work *w);
+void bundle_work_answer(struct bundle_work *w, const json_t *body);
+void bundle_work_ended(struct bundle_work *w, const struct exec_exit *e);
+int bundle_put(struct bundle_state *b, struct err *err);             /* its row in the store */
 
 /* access.c: replaces what the DAG grants to roles; inside the caller's transaction */
 int save_access(struct store *db, const char *dag_id, const json_t *raw, struct err *err);

@@ -117,9 +117,10 @@ static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
 {
   struct processor *p = arg;
   struct parse *x = find(p, child);
+  struct bundle_work *work = x ? NULL : bundle_work_of(p, child);
   CLEANUP(json_decrefp) json_t *frame = NULL;
   CLEANUP(err_clear) struct err err = {0};
-  if (!x) return;
+  if (!x && !work) return;
   if (msgpack_read(data, n, &frame, &err) < 0 || json_array_size(frame) < 2) {
     exec_kill(p->exec, child, 0, "it broke the protocol");
     return;
@@ -129,8 +130,9 @@ static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
   const char *type = jg_str(body, "type", "");
   struct masking m = {p, child};
   int r = 0;
-  if (streq(type, "UpdraftParseRecord")) { json_decref(x->record); x->record = json_incref(body); }
-  else if (streq(type, "DagFileParsingResult")) { json_decref(x->result); x->result = json_incref(body); }
+  if (work && streq(type, "UpdraftBundleState")) bundle_work_answer(work, body);
+  else if (x && streq(type, "UpdraftParseRecord")) { json_decref(x->record); x->record = json_incref(body); }
+  else if (x && streq(type, "DagFileParsingResult")) { json_decref(x->result); x->result = json_incref(body); }
   else if (streq(type, "MaskSecret")) mask_all(&m, jg(body, "value"), jg_str(body, "name", NULL));
   else if ((r = secrets_answer(p->db, p->fernet, body, &ret, mask, &m, &err)) == E_METHOD) {
     ret = error_body("GENERIC_ERROR", "reason", "this cannot be asked while a DAG file is parsed; do it in a task");
@@ -237,7 +239,9 @@ static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
 {
   struct processor *p = arg;
   struct parse *x = find(p, child);
+  struct bundle_work *work = x ? NULL : bundle_work_of(p, child);
   exec_ack(p->exec, child);
+  if (work) bundle_work_ended(work, e);
   if (!x) return;
   struct file *f = x->file;
   if (!x->result && !x->killed && (e->status == -255 || e->killed_by_us)) {      /* not the file's doing: it keeps what it had */
@@ -283,16 +287,18 @@ static void pump(struct processor *p)
 {
   if (!p->active || !p->welcomed || p->failed) return;
   end_overdue(p);
+  bundle_work_pump(p);
   for (struct heap_item *top; (int)p->parses.n < p->parallel && (top = heap_top(&p->queue)) && top->key <= loop_now();) {
     heap_remove(&p->queue, top);
     struct file *f = (struct file *)top;              /* due is its first member */
+    if (bundle_work_takes(f)) continue;
     if (f->broken) {
       settled(p, f, NULL, f->broken);
       continue;
     }
     if (spawn(p, f) < 0) { heap_put(&p->queue, top, loop_now() + RETRY); break; }
   }
-  if (p->once && !p->parses.n && !heap_top(&p->queue)) { loop_stop(p->loop); return; }
+  if (p->once && !p->parses.n && !heap_top(&p->queue) && !bundle_work_any(p)) { loop_stop(p->loop); return; }
   usec_t at = next_moment(p), now = loop_now();
   if (at == USEC_NONE) timer_at(p->timer, USEC_NONE);
   else timer_in(p->timer, at > now ? at - now : 0);
@@ -309,6 +315,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
     parse_free(p, p->parses.at[0]);
     file_queue(p, f, loop_now());
   }
+  bundle_work_lost(p);
   p->welcomed = true;
   pump(p);
 }
@@ -353,12 +360,12 @@ static int start_work(struct processor *p, struct err *err)
   if (r == 0) r = store_insert(p->db, SQL_job_start, &p->job_id, err, v_text("DagProcessorJob"), v_text(host), v_null(), v_int(getpid()), v_null(),
                                v_time(loop_now()), v_null());
   for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
-    r = store_run(p->db, SQL_bundle_put, err, v_text(p->bundles[i].bundle.name), v_null(), v_text(p->bundles[i].bundle.path), v_time(loop_now()));
+    if (!p->bundles[i].bundle.class) r = bundle_put(&p->bundles[i], err);
   if (r < 0) return r;
   p->active = true;
   if (!p->once && (r = metrics_open(p->cfg, &p->metrics, err)) < 0) return r;
   metrics_count(p->metrics, METRIC_JOB_START, 1, METRIC_NO_TAGS);
-  for (size_t i = 0; !p->once && i < p->n_bundles; i++) git_bundle_start(&p->bundles[i]);
+  for (size_t i = 0; i < p->n_bundles; i++) bundle_work_start(&p->bundles[i]);
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
   r = scan_all(p, err);
   p->total = (int)p->queue.n;
@@ -430,16 +437,13 @@ static int processor_new(const struct config *cfg, struct store *db, struct loop
 
 static void bundle_free(struct bundle_state *b)
 {
-  git_bundle_stop(b);
+  bundle_work_stop(b);
   watches_free(b);
   map_each(&b->files, e) file_free(e->value);
   map_clear(&b->files);
   walk_clear(&b->seen);
-  free(b->bundle.name);
-  free(b->bundle.path);
-  free(b->bundle.git.url);
-  free(b->bundle.git.ref);
-  free(b->bundle.git.dir);
+  bundle_clear(&b->bundle);
+  free(b->version);
 }
 
 static void processor_free(struct processor *p)
@@ -503,7 +507,17 @@ int processor_main(const struct config *cfg, bool hosted)
   return r < 0 || failed;
 }
 
-static bool ends_with_path(const char *rel, const char *only) { return !only || str_ends(only, rel) || str_ends(rel, only); }
+/* Of one bundle: the files that were asked for are due, the others are not parsed. */
+void once_choose(struct bundle_state *b)
+{
+  struct processor *p = b->p;
+  map_each(&b->files, e) {
+    struct file *f = e->value;
+    if (!p->only || str_ends(p->only, f->rel) || str_ends(f->rel, p->only)) file_queue(p, f, loop_now());
+    else heap_remove(&p->queue, &f->due);
+  }
+  p->total = p->done + (int)p->queue.n;
+}
 
 int processor_once(const struct config *cfg, struct store *db, const char *only, processor_progress fn, void *arg, struct err *err)
 {
@@ -513,19 +527,14 @@ int processor_once(const struct config *cfg, struct store *db, const char *only,
   if (r == 0) r = processor_new(cfg, db, loop, &p, err);
   if (r == 0) {
     p->once = true;
+    p->only = only;
     p->progress = fn;
     p->progress_arg = arg;
     r = lease_acquire(db, "dag-processor", loop_now(), &p->lease, err);
   }
   if (r == 0) r = start_work(p, err);
-  for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
-    map_each(&p->bundles[i].files, e) {
-      struct file *f = e->value;
-      if (ends_with_path(f->rel, only)) file_queue(p, f, loop_now());
-      else heap_remove(&p->queue, &f->due);
-    }
-  if (r == 0) p->total = (int)p->queue.n;
-  if (r == 0 && p->total) r = loop_run(loop, err);
+  for (size_t i = 0; r == 0 && i < p->n_bundles; i++) once_choose(&p->bundles[i]);
+  if (r == 0 && (p->total || bundle_work_any(p))) r = loop_run(loop, err);
   if (r == 0 && p->failed) r = err_set(err, E_STORE, "the files could not all be parsed");
   processor_free(p);
   loop_free(loop);

@@ -2,6 +2,7 @@
  * parsed in forge children, and stores what they say: DAG versions by canonical hash, import errors, what disappeared. */
 #pragma once
 #include "base/base.h"
+#include "base/json.h"
 struct config;
 struct loop;
 struct store;
@@ -17,12 +18,16 @@ int processor_main(const struct config *cfg, bool hosted);
 typedef void (*processor_progress)(void *arg, int done, int total, const char *rel);
 int processor_once(const struct config *cfg, struct store *db, const char *only, processor_progress fn, void *arg, struct err *err);
 
-/* bundles of the configuration: dag_bundle_config_list, dags_folder, the examples with load_examples */
-struct bundle_git { char *url, *ref, *dir; int64_t every; };   /* dir: its checkout; every: seconds between looks, 0: [dag_processor] refresh_interval */
-struct bundle { char *name, *path; bool example; struct bundle_git git; };   /* example: of [core] load_examples; the official code adds these itself. git.url NULL: a folder of this host */
+/* bundles of the configuration: dag_bundle_config_list, dags_folder, the examples with load_examples.
+ * class, kwargs: of one that is fetched from elsewhere (git, S3, ...), NULL for a folder of this host; its path is known when it
+ * has been. url_template: where its files are to be seen, with {version} in it, or NULL. example: of [core] load_examples; the
+ * official code adds these itself */
+struct bundle { char *name, *path, *url_template, *class; json_t *kwargs; bool example; };
 struct bundles { struct bundle *at; size_t n, cap; };
 int bundles_load(const struct config *cfg, struct bundles *ret, struct err *err);   /* E_CONFIG names a bundle that cannot be served */
 void bundles_clear(struct bundles *b);
+void bundle_clear(struct bundle *b);
+char *bundles_storage(const struct config *cfg);             /* below it lie the copies of bundles that are fetched; malloc'd */
 /* the Python that has Airflow in it: [updraft] python, the tree's own, $VIRTUAL_ENV, python3. malloc'd */
 char *python_program(const struct config *cfg);
 char *python_airflow_folder(const struct config *cfg);       /* .../site-packages/airflow; NULL when there is none */

@@ -66,10 +66,11 @@ static int save_version(struct saving *s, struct dag *dag, const char *data, con
     char source_hash[65] = "";
     if (s->source) sha256_hex(s->source, strlen(s->source), source_hash);
     bool same_source = streq(row_text(&r, 3) ? row_text(&r, 3) : "", source_hash);
+    bool same_place = streq(row_text(&r, 4), dag->bundle_version);
     rows_close(&r);
     CLEANUP(freep) char *old_side = NULL;
     if (same && same_source && (x = store_get_text(db, SQL_processor_side, &old_side, err, v_uuid(&dag->version_id))) < 0) return x;
-    if (same && same_source && streq(old_side, side)) return 0;
+    if (same && same_source && same_place && streq(old_side, side)) return 0;
     s->changed = true;
     if (s->source && (x = store_run(db, SQL_dag_code_put, err, v_text(source_hash), v_text(s->source))) < 0) return x;
     const char *stored_hash = s->source ? source_hash : NULL;
@@ -77,7 +78,8 @@ static int save_version(struct saving *s, struct dag *dag, const char *data, con
     x = store_get_int(db, SQL_dag_version_is_used, 0, &used, err, v_uuid(&dag->version_id));
     if (x < 0) return x;
     if (!used) {
-      x = store_run(db, SQL_dag_version_replace, err, v_uuid(&dag->version_id), v_text(hash), v_text(stored_hash), v_time(s->now), v_text(side), v_text(data));
+      x = store_run(db, SQL_dag_version_replace, err, v_uuid(&dag->version_id), v_text(hash), v_text(stored_hash), v_time(s->now), v_text(side), v_text(data),
+                    v_text(dag->bundle_name), v_text(dag->bundle_version));
       return x < 0 ? x : store_save_version_tasks(db, dag, err);
     }
   }
@@ -255,7 +257,8 @@ static int save_dag(struct saving *s, json_t *data, struct err *err)
   json_t *raw = jg(data, "dag");
   const char *dag_id = jg_str(raw, "dag_id", "");
   const json_t *facts = jg(jg(s->record, "dags"), dag_id);
-  struct dag_meta meta = {.fileloc = jg_str(raw, "fileloc", NULL), .relative_fileloc = s->f->rel, .bundle_name = s->f->bundle->bundle.name};
+  struct dag_meta meta = {.fileloc = jg_str(raw, "fileloc", NULL), .relative_fileloc = s->f->rel, .bundle_name = s->f->bundle->bundle.name,
+                          .bundle_version = s->f->bundle->version};
   struct dag *dag = NULL;
   CLEANUP(err_clear) struct err why = {0};
   if (taken_by_another(s, dag_id)) return 0;

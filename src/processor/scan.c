@@ -218,7 +218,7 @@ static int scan(struct bundle_state *b, struct err *err)
     look_at(b, order[i].file, now - (usec_t)(w.files.n - i));        /* all are due, the first is the most so */
   }
   free(order);
-  if (!b->p->once) watch_folders(b, &w);
+  if (!b->p->once && !b->work) watch_folders(b, &w);      /* what is fetched changes when it is fetched */
   int r = drop_missing(b, &present, err);
   map_clear(&present);
   walk_clear(&b->seen);
@@ -226,12 +226,25 @@ static int scan(struct bundle_state *b, struct err *err)
   return r;
 }
 
+static int scan_known(struct bundle_state *b, struct err *err)
+{
+  int r = b->files.n ? 0 : load_known(b, err);
+  return r < 0 ? r : scan(b, err);
+}
+
 int scan_all(struct processor *p, struct err *err)
 {
-  for (size_t i = 0; i < p->n_bundles; i++) {
-    int r = p->bundles[i].files.n ? 0 : load_known(&p->bundles[i], err);
-    if (r == 0) r = scan(&p->bundles[i], err);
-    if (r < 0) return r;
-  }
+  int r = 0;
+  for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
+    if (!p->bundles[i].work && !p->bundles[i].bundle.class) r = scan_known(&p->bundles[i], err);
+  return r;
+}
+
+int scan_fetched(struct bundle_state *b, bool all, struct err *err)
+{
+  int r = scan_known(b, err);
+  if (r < 0) return r;
+  if (b->p->once) once_choose(b);
+  else if (all) map_each(&b->files, e) file_queue(b->p, e->value, loop_now());
   return 0;
 }

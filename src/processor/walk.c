@@ -186,7 +186,7 @@ static void walk_folder(struct walker *w, const char *dir, const char *rel, stru
   vec_push(&w->ret->folders, xstrdup(rel));
   struct ignore_rules *rules = rules_for(w, dir, rel, above);
   for (struct dirent *e; (e = readdir(d));) {
-    if (streq(e->d_name, ".") || streq(e->d_name, "..") || streq(e->d_name, IGNORE_FILE) || streq(e->d_name, "__pycache__")) continue;
+    if (streq(e->d_name, ".") || streq(e->d_name, "..") || streq(e->d_name, IGNORE_FILE) || streq(e->d_name, "__pycache__") || streq(e->d_name, ".git")) continue;
     walk_entry(w, dir, rel, e->d_name, rules);
   }
   ignore_unref(rules);

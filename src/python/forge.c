@@ -100,7 +100,7 @@ void forge_link_fork(struct forge_link *f, uint64_t id, const struct forge_fork 
 	enqueue(f, &text, fds, FORGE_FDS);
 }
 
-void forge_link_hold(struct forge_link *f, uint64_t id, const char *bundle, const char *bundle_path, const char *rel, const char *stamp, int fd)
+void forge_link_hold(struct forge_link *f, uint64_t id, const char *bundle, const char *bundle_path, const char *rel, const char *stamp, const char *version, int fd)
 {
 	struct buf text = {0};
 	struct json_writer w;
@@ -112,6 +112,7 @@ void forge_link_hold(struct forge_link *f, uint64_t id, const char *bundle, cons
 	jw_kstr(&w, "bundle_path", bundle_path);
 	jw_kstr(&w, "rel", rel);
 	jw_kstr(&w, "stamp", stamp);
+	jw_kstr(&w, "version", version);
 	jw_end_object(&w);
 	enqueue(f, &text, &fd, 1);
 }

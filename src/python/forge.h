@@ -32,5 +32,5 @@ struct forge_link *forge_link_new(struct loop *l, int fd, const struct forge_cal
 void forge_link_free(struct forge_link *f);            /* closes the socket: the forge ends; queued descriptors are closed */
 /* fds are duplicated into the packet: the caller closes its own when this returns */
 void forge_link_fork(struct forge_link *f, uint64_t id, const struct forge_fork *r, const int fds[FORGE_FDS]);
-void forge_link_hold(struct forge_link *f, uint64_t id, const char *bundle, const char *bundle_path, const char *rel, const char *stamp, int fd);
+void forge_link_hold(struct forge_link *f, uint64_t id, const char *bundle, const char *bundle_path, const char *rel, const char *stamp, const char *version, int fd);
 void forge_link_quit(struct forge_link *f);

@@ -24,7 +24,7 @@ static int insert_run(struct store *s, const struct dag_run *r, usec_t now, stru
 		v_time(r->interval_end), v_time(r->run_after), v_time(r->queued_at), v_time(r->start_date), v_time(r->end_date),
 		v_time(r->last_decision), v_text(r->triggered_by), v_text(r->triggering_user), v_text(r->partition_key), v_id(r->backfill_id),
 		v_int(r->clear_number), v_why(r->why), v_text(r->why_detail), v_text(r->conf), v_uuid_or_null(version),
-		v_text(r->dag->bundle_version), v_int(now), v_time(r->partition_date));
+		v_text(r->bundle_version), v_int(now), v_time(r->partition_date));
 	if (rc < 0 || !r->note)
 		return rc;
 	return store_run(s, SQL_run_note_put, err, v_int(r->id), v_text(r->note), v_text(r->triggering_user), v_int(now));
@@ -36,7 +36,7 @@ static int update_run(struct store *s, const struct dag_run *r, usec_t now, stru
 		v_uuid_or_null(&r->dag->version_id), v_time(r->logical_date), v_time(r->interval_start), v_time(r->interval_end),
 		v_time(r->run_after), v_time(r->queued_at), v_time(r->start_date), v_time(r->end_date), v_time(r->last_decision),
 		v_text(r->triggered_by), v_text(r->triggering_user), v_text(r->partition_key), v_id(r->backfill_id), v_int(r->clear_number),
-		v_why(r->why), v_text(r->why_detail), v_text(r->conf), v_int(now), v_time(r->partition_date));
+		v_why(r->why), v_text(r->why_detail), v_text(r->conf), v_int(now), v_time(r->partition_date), v_text(r->bundle_version));
 }
 
 static int save_run(struct store *s, const struct dag_run *run, usec_t now, struct err *err)

@@ -28,6 +28,7 @@ static int read_run(const struct rows *r, struct run_row *ret, struct err *err)
 		.start_date = row_time(r, 11), .end_date = row_time(r, 12), .last_decision = row_time(r, 13), .triggered_by = row_text(r, 14),
 		.triggering_user = row_text(r, 15), .partition_key = row_text(r, 16), .backfill_id = row_int(r, 17), .backfill_ordinal = (int)row_int(r, 23),
 		.clear_number = (int)row_int(r, 18), .why_detail = row_text(r, 20), .conf = row_text(r, 21), .note = row_text(r, 22), .partition_date = row_time(r, 24),
+		.bundle_version = row_text(r, 25),
 	};
 	row_uuid(r, 5, &ret->version);
 	if (run_type_from(row_text(r, 3), &run->type) < 0)

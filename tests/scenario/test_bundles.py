@@ -1,6 +1,8 @@
-"""Several bundles: folders of this host and a git repository, which is cloned, followed, and survives an address that is wrong."""
+"""Several bundles: folders of this host, and git repositories that are cloned, followed, and whose runs keep the commit they were made with.
+The class is the official one of apache-airflow-providers-git."""
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import unittest
@@ -9,72 +11,182 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from roles_kit import Roles, bash_dag, wait_for  # noqa: E402
 
 LOCAL, GIT = "airflow.dag_processing.bundles.local.LocalDagBundle", "airflow.providers.git.bundles.git.GitDagBundle"
+ENVIRONMENT = pathlib.Path(__file__).resolve().parents[2] / ".cache/workloads"     # with the provider; tools/setup.sh makes it
 WITH_HELPER = """
 from datetime import datetime
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.python import PythonOperator
 from words import WORD
 
-with DAG("from_git", schedule=None, start_date=datetime(2024, 1, 1)):
-    PythonOperator(task_id="says", python_callable=lambda: WORD)
+def word():
+    return WORD
+
+with DAG("from_git", schedule=None, start_date=datetime(2024, 1, 1){options}):
+    PythonOperator(task_id="says", python_callable=word)
+{more}
 """
 
 
+def helper(options="", more=""):
+    return WITH_HELPER.format(options=options, more=more)
+
+
 class Bundles(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not list(ENVIRONMENT.glob("lib/python3*/site-packages/airflow/providers/git/bundles")):
+            raise unittest.SkipTest(f"{ENVIRONMENT} with apache-airflow-providers-git is not there; tools/setup.sh test makes it")
+
     def git(self, *words):
-        subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-C", str(self.work), *words], check=True, capture_output=True)
+        return subprocess.run(["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-C", str(self.work), *words], check=True, capture_output=True, text=True).stdout.strip()
 
     def push(self, **files):
+        """The commit that the branch is at then."""
         for name, text in files.items():
             path = self.work / "project" / "dags" / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "a change")
-        self.git("push", "-q", "origin", "HEAD:production")
+        self.git("push", "-q", "-f", "origin", "HEAD:production")
+        return self.git("rev-parse", "HEAD")
 
     def setUp(self):
-        self.world = w = Roles()
+        self.world = w = Roles(AIRFLOW__UPDRAFT__PYTHON=ENVIRONMENT)
         self.addCleanup(w.close)
-        self.work, bare, second = w.path / "work", w.path / "far.git", w.path / "second"
-        second.mkdir()
-        (second / "two.py").write_text(bash_dag("second_folder"))
-        subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
-        subprocess.run(["git", "clone", "-q", str(bare), str(self.work)], check=True, capture_output=True)
-        git = {"tracking_ref": "production", "subdir": "project/dags", "refresh_interval": 1}
-        w.env["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([
-            {"name": "first", "classpath": LOCAL, "kwargs": {"path": str(w.dags)}}, {"name": "second", "classpath": LOCAL, "kwargs": {"path": str(second)}},
-            {"name": "repo", "classpath": GIT, "kwargs": {"repo_url": str(bare), **git}},
-            {"name": "lost", "classpath": GIT, "kwargs": {"repo_url": str(w.path / "nowhere.git"), **git}}])  # fmt: skip
-        w.put("one.py", bash_dag("first_folder"))
+        self.work, self.far, self.second = w.path / "work", w.path / "far.git", w.path / "second"
+        self.second.mkdir()
+        (self.second / "two.py").write_text(bash_dag("second_folder"))
+        subprocess.run(["git", "init", "-q", "--bare", str(self.far)], check=True)
+        subprocess.run(["git", "clone", "-q", str(self.far), str(self.work)], check=True, capture_output=True)
+        self.storage = w.home / "dag_bundles"
+
+    def bundle(self, name="repo", **kwargs):
+        return {"name": name, "classpath": GIT, "kwargs": {"repo_url": str(self.far), "tracking_ref": "production", "subdir": "project/dags", "refresh_interval": 1, **kwargs}}
+
+    def local(self, name, path):
+        return {"name": name, "classpath": LOCAL, "kwargs": {"path": str(path)}}
+
+    def configure(self, *bundles):
+        self.world.env["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps(bundles)
+
+    def at(self, commit, dag_id="from_git"):
+        """Waits until the DAG is known at this commit."""
+        wait_for(f"{dag_id} at {commit}", lambda: self.world.store_path().exists() and self.world.rows("SELECT bundle_version FROM dag WHERE dag_id = ?", dag_id) == [(commit,)])
+
+    def said(self, run):
+        return json.loads(self.world.rows("SELECT x.value FROM xcom x JOIN dag_run r ON r.id = x.dag_run WHERE r.run_id = ? AND x.task_id = 'says' AND x.key = 'return_value'", run)[0][0])
 
     def says(self, run):
         self.world.command("dags", "trigger", "from_git", "--run-id", run)
         self.world.run_state("from_git", run)
-        return json.loads(self.world.rows("SELECT x.value FROM xcom x JOIN dag_run r ON r.id = x.dag_run WHERE r.run_id = ? AND x.key = 'return_value'", run)[0][0])
+        return self.said(run)
 
+    def again(self, run, **how):
+        """Clears the run and waits for its next end; what it says then, and at which commit it was."""
+        before = self.number(run)
+        self.world.ask("POST", f"/api/v2/dags/from_git/dagRuns/{run}/clear", {"dry_run": False, **how})
+        wait_for(f"{run} to be cleared", lambda: self.number(run) > before)
+        self.world.run_state("from_git", run)
+        return self.said(run), self.version(run)
+
+    def number(self, run):
+        return self.world.rows("SELECT clear_number FROM dag_run WHERE run_id = ?", run)[0][0]
+
+    def version(self, run):
+        return self.world.get(f"/api/v2/dags/from_git/dagRuns/{run}")["bundle_version"]
+
+
+class Several(Bundles):
     def test_folders_and_a_repository(self):
-        self.push(flow=WITH_HELPER, words='WORD = "first"')
+        self.configure(self.local("first", self.world.dags), self.local("second", self.second), self.bundle(), self.bundle("lost", repo_url=str(self.world.path / "nowhere.git")))
+        self.world.put("one.py", bash_dag("first_folder"))
+        commit = self.push(flow=helper(), words='WORD = "first"')
         scheduler = self.world.scheduler()
         self.world.has_dag("first_folder", "second_folder", "from_git")
         self.assertEqual(self.says("r1"), "first")
-        self.world.says(scheduler, "bundle lost: the clone of")
-        self.push(words='WORD = "another"', more=bash_dag("more"))
-        self.world.has_dag("more")
-        wait_for("the new word", lambda: 'another' in (self.world.home / "dag_bundles/repo/tracking_repo/project/dags/words.py").read_text())
+        self.world.says(scheduler, "bundle lost could not be fetched: ")
+        self.assertIn("nowhere.git' does not exist", scheduler.log.read_text())
+        self.at(self.push(words='WORD = "another"', more=bash_dag("more")), "more")
+        self.at(self.git("rev-parse", "HEAD"))
         self.assertEqual(self.says("r2"), "another")
         self.git("rm", "-q", "project/dags/more.py")
         self.push(words='WORD = "third"')
         wait_for("more to go", lambda: self.world.rows("SELECT is_stale FROM dag WHERE dag_id = 'more'") == [(1,)])
+        self.assertTrue((self.storage / "repo/versions" / commit).is_dir())
 
     def test_what_cannot_be_served_is_named(self):
-        for kwargs, said in (({"tracking_ref": "main"}, "needs repo_url"), ({"repo_url": "x", "tracking_ref": "main", "git_conn_id": "mine"}, "has git_conn_id"),
-                             ({"repo_url": "--upload-pack=x", "tracking_ref": "main"}, "needs repo_url"), ({"repo_url": "x", "tracking_ref": "m", "subdir": "a/../.."}, "subdir")):  # fmt: skip
-            with self.subTest(kwargs):
-                self.world.env["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([{"name": "repo", "classpath": GIT, "kwargs": kwargs}])
+        for one, said in ((self.bundle("a/b"), "'a/b' cannot be the name"), ({"name": "x", "classpath": "airflow.providers.nowhere.bundles.n.NDagBundle"}, "apache-airflow-providers-nowhere there"),
+                          ({"name": "x", "classpath": "GitDagBundle"}, "needs a classpath")):  # fmt: skip
+            with self.subTest(one):
+                self.configure(one)
                 p = self.world.begin("scheduler")
                 self.assertEqual(p.wait(60), 1)
                 self.assertIn(said, p.log.read_text())
+
+
+class Versions(Bundles):
+    def setUp(self):
+        super().setUp()
+        self.configure(self.bundle(view_url_template="https://code.example.org/{subdir}/{version}"))
+
+    def up(self):
+        self.world.start()
+        self.world.has_dag("from_git")
+
+    def test_a_run_keeps_its_commit(self):
+        one = self.push(flow=helper(), words='WORD = "first"')
+        self.up()
+        self.assertEqual((self.says("r1"), self.version("r1")), ("first", one))
+        two = self.push(words='WORD = "second"')
+        self.at(two)
+        self.assertEqual((self.says("r2"), self.version("r2")), ("second", two))
+        self.assertEqual(self.again("r1"), ("first", one))
+        self.assertEqual(self.again("r1", run_on_latest_version=True), ("second", two))
+        shown = self.world.get("/api/v2/dags/from_git/dagVersions")["dag_versions"]
+        self.assertEqual([(v["version_number"], v["bundle_version"], v["bundle_url"]) for v in shown], [(1, two, f"https://code.example.org/project/dags/{two}")])
+
+    def test_a_run_keeps_the_dag_that_it_was_made_with(self):
+        one = self.push(flow=helper(), words='WORD = "first"')
+        self.up()
+        self.assertEqual(self.says("r1"), "first")
+        two = self.push(words='WORD = "second"', flow=helper(more='    PythonOperator(task_id="more", python_callable=word)'))
+        self.at(two)
+        self.assertEqual(self.again("r1"), ("first", one))
+        self.assertEqual(self.tasks("r1"), {"says": "success"})
+        self.assertEqual(self.again("r1", run_on_latest_version=True), ("second", two))
+        self.assertEqual(self.tasks("r1"), {"says": "success", "more": "success"})
+        self.assertEqual([(v["version_number"], v["bundle_version"]) for v in self.world.get("/api/v2/dags/from_git/dagVersions")["dag_versions"]], [(1, one), (2, two)])
+
+    def test_the_file_went_elsewhere(self):
+        """The old run finds it where it was."""
+        one = self.push(flow=helper(), words='WORD = "first"')
+        self.up()
+        self.assertEqual(self.says("r1"), "first")
+        self.git("mv", "project/dags/flow.py", "project/dags/stream.py")
+        two = self.push(words='WORD = "second"')
+        self.at(two)
+        self.assertEqual(self.again("r1"), ("first", one))
+        self.assertEqual(self.says("r2"), "second")
+
+    def test_without_versions(self):
+        self.push(flow=helper(options=", disable_bundle_versioning=True"), words='WORD = "first"')
+        self.up()
+        self.assertEqual((self.says("r1"), self.version("r1")), ("first", None))
+        two = self.push(words='WORD = "second"')
+        self.at(two)
+        self.assertEqual(self.again("r1"), ("second", None))
+
+    def test_the_dag_asks_for_the_newest(self):
+        self.push(flow=helper(options=", rerun_with_latest_version=True"), words='WORD = "first"')
+        self.up()
+        self.assertEqual(self.says("r1"), "first")
+        two = self.push(words='WORD = "second"')
+        self.at(two)
+        self.assertEqual(self.again("r1"), ("second", two))
+
+    def tasks(self, run):
+        return dict(self.world.rows("SELECT t.task_id, t.state FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.run_id = ?", run))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 -- What parsing found.
 
 -- name: bundle_put
-INSERT INTO bundle (name, active, version, path, last_refreshed) VALUES (?, 1, ?, ?, ?) ON CONFLICT (name) DO UPDATE
-SET active = 1, version = excluded.version, path = excluded.path, last_refreshed = excluded.last_refreshed
+INSERT INTO bundle (name, active, version, path, last_refreshed, url_template) VALUES (?, 1, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE
+SET active = 1, version = excluded.version, path = excluded.path, last_refreshed = excluded.last_refreshed, url_template = excluded.url_template
 -- name: bundle_get
 SELECT name, active, version, path, last_refreshed FROM bundle WHERE name = ?
 -- name: bundle_list
@@ -104,7 +104,7 @@ SELECT used FROM dag_version WHERE id = ?
 UPDATE dag_version SET used = 1 WHERE id = ? AND used = 0
 -- id, hash, source hash, now, side, data
 -- name: dag_version_replace
-UPDATE dag_version SET hash = ?2, source_hash = ?3, updated = ?4, side = ?5, data = ?6 WHERE id = ?1
+UPDATE dag_version SET hash = ?2, source_hash = ?3, updated = ?4, side = ?5, data = ?6, bundle_name = ?7, bundle_version = ?8 WHERE id = ?1
 -- name: dag_is_partitioned
 SELECT timetable_partitioned FROM dag WHERE dag_id = ?
 -- is it a task of the DAG as it is now?

@@ -4,7 +4,7 @@
 r.id, r.dag_id, r.run_id, r.run_type, r.state, r.version, r.logical_date, r.interval_start, r.interval_end, r.run_after, r.queued_at,
   r.start_date, r.end_date, r.last_decision, r.triggered_by, r.triggering_user, r.partition_key, r.backfill_id, r.clear_number, r.why,
   r.why_detail, r.conf, n.content,
-  (SELECT max(b.sort_ordinal) FROM backfill_run b WHERE b.dag_run = r.id AND b.backfill = r.backfill_id), r.partition_date
+  (SELECT max(b.sort_ordinal) FROM backfill_run b WHERE b.dag_run = r.id AND b.backfill = r.backfill_id), r.partition_date, r.bundle_version
 -- name: run_load_live
 SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHERE r.state IN ('queued', 'running') ORDER BY r.id
 -- name: run_load
@@ -24,7 +24,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 
 -- name: run_update
 UPDATE dag_run SET run_type = ?2, state = ?3, version = ?4, logical_date = ?5, interval_start = ?6, interval_end = ?7, run_after = ?8,
   queued_at = ?9, start_date = ?10, end_date = ?11, last_decision = ?12, triggered_by = ?13, triggering_user = ?14, partition_key = ?15,
-  backfill_id = ?16, clear_number = ?17, why = ?18, why_detail = ?19, conf = ?20, updated = ?21, partition_date = ?22 WHERE id = ?1
+  backfill_id = ?16, clear_number = ?17, why = ?18, why_detail = ?19, conf = ?20, updated = ?21, partition_date = ?22,
+  bundle_version = ?23 WHERE id = ?1
 -- name: run_id_of
 SELECT id FROM dag_run WHERE dag_id = ? AND run_id = ?
 -- name: run_state
