@@ -116,12 +116,24 @@ def _test_connection(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.test_connection(question["connection"])
 
 
-def _openapi_api(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
-    return sdk_private.openapi("api")
+def _openapi_api(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.openapi("api", question.get("root", ""))
 
 
-def _openapi_auth(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
-    return sdk_private.openapi("auth")
+def _openapi_auth(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.openapi("auth", question.get("root", ""))
+
+
+def _openapi_execution(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    from updraft import execution_docs
+
+    return execution_docs.document(question["version"], question["root"])
+
+
+def _execution_changelog(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    from updraft import execution_docs
+
+    return execution_docs.changelog()
 
 
 def _connection_forms(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
@@ -155,6 +167,8 @@ QUESTIONS = {
     "plugins": _plugins,
     "openapi_api": _openapi_api,
     "openapi_auth": _openapi_auth,
+    "openapi_execution": _openapi_execution,
+    "execution_changelog": _execution_changelog,
     "test_connection": _test_connection,
     "connection_forms": _connection_forms,
     "validate_params": _validate_params,

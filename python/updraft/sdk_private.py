@@ -939,8 +939,8 @@ def providers() -> list[dict[str, Any]]:
     )
 
 
-def openapi(name: str) -> dict[str, str]:
-    """A published document of the installed package, as JSON text."""
+def openapi(name: str, root: str) -> dict[str, str]:
+    """A published document of the installed package, as JSON text. root: the path that it is served below."""
     import importlib.util
 
     import yaml
@@ -948,13 +948,15 @@ def openapi(name: str) -> dict[str, str]:
     files = {"api": "api_fastapi/core_api/openapi/v2-rest-api-generated.yaml",
              "auth": "api_fastapi/auth/managers/simple/openapi/v2-simple-auth-manager-generated.yaml"}  # fmt: skip
     spec = importlib.util.find_spec("airflow")
-    for root in (spec and spec.submodule_search_locations) or []:
-        path = os.path.join(root, files[name])
+    for folder in (spec and spec.submodule_search_locations) or []:
+        path = os.path.join(folder, files[name])
         if os.path.exists(path):
             with open(path) as f:
                 document = yaml.load(f, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             if name == "auth":  # served below /auth, its paths are said from there
-                document = {**document, "paths": {p.removeprefix("/auth"): v for p, v in document["paths"].items()}, "servers": [{"url": "/auth"}]}
+                document = {**document, "paths": {p.removeprefix("/auth"): v for p, v in document["paths"].items()}}
+            if root:
+                document = {**document, "servers": [{"url": root}]}
             return {"text": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
     raise FileNotFoundError(f"the installed airflow package has no {files[name]}")
 

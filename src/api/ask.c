@@ -17,20 +17,27 @@ struct asks {
 	bool ready;
 	int64_t next;
 	VEC(struct question) waiting;
-	struct map kept;                /* what -> json_t* */
+	struct map kept;                /* kept_as -> json_t* */
 	usec_t used;
 	struct source *timer;
 };
 
 /* ---- questions ---- */
 
+/* under what an answer is kept: what was asked, and of which version. Malloc'd */
+static char *kept_as(const json_t *question)
+{
+	return xasprintf("%s %s", jg_str(question, "what", ""), jg_str(question, "version", ""));
+}
+
 static void answer(struct asks *a, size_t i, const json_t *result, const char *error)
 {
 	struct question q = a->waiting.at[i];
 	memmove(&a->waiting.at[i], &a->waiting.at[i + 1], (a->waiting.n - i - 1) * sizeof q);
 	a->waiting.n--;
-	if (result && q.keep)
-		json_decref(map_put(&a->kept, jg_str(q.body, "what", ""), json_incref((json_t *)(uintptr_t)result)));
+	CLEANUP(freep) char *key = q.keep ? kept_as(q.body) : NULL;
+	if (result && key)
+		json_decref(map_put(&a->kept, key, json_incref((json_t *)(uintptr_t)result)));
 	json_decref(q.body);
 	q.fn(q.arg, result, error);
 }
@@ -242,7 +249,8 @@ static int connect_client(struct asks *a, struct err *err)
 void ask_python(struct asks *a, json_t *question, bool keep, ask_fn fn, void *arg)
 {
 	CLEANUP(err_clear) struct err err = {0};
-	const json_t *known = keep ? map_get(&a->kept, jg_str(question, "what", "")) : NULL;
+	CLEANUP(freep) char *key = keep ? kept_as(question) : NULL;
+	const json_t *known = key ? map_get(&a->kept, key) : NULL;
 	if (known || connect_client(a, &err) < 0) {
 		json_decref(question);
 		fn(arg, known, known ? NULL : err_text(&err));

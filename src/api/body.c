@@ -199,6 +199,17 @@ static void numbers_to_times(const struct body_spec *s, json_t *body)
 	}
 }
 
+/* 1, "yes" and the like are booleans to pydantic; handlers see booleans */
+static void words_to_booleans(const struct body_spec *s, json_t *body)
+{
+	for (const struct body_field *f = s->fields; f->kind != BODY_END; f++) {
+		const json_t *v = f->kind == BODY_BOOL ? json_object_get(body, f->name) : NULL;
+		bool b = json_integer_value(v) == 1;
+		if (json_is_number(v) || (json_is_string(v) && word_bool(json_string_value(v), &b)))
+			json_object_set_new(body, f->name, json_boolean(b));
+	}
+}
+
 static void check_texts(struct call *c, const char *loc, const json_t *v)
 {
 	struct arena *a = &c->r->arena;
@@ -310,6 +321,7 @@ bool body_read(struct call *c, const struct body_spec *s)
 	if (call_problems(c))
 		return false;
 	numbers_to_times(s, c->body);
+	words_to_booleans(s, c->body);
 	return true;
 }
 

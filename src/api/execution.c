@@ -241,15 +241,30 @@ static bool may(struct call *c, const struct exec_route *route)
 
 /* ---- version and route ---- */
 
+static const char *const versions[] = { EXEC_NEWEST, "2026-04-06", "2025-11-05", "2025-10-27", "2025-09-23", "2025-08-10", "2025-05-20", "2025-04-28",
+	FIRST_VERSION, "unversioned" };
+#define DATED (ARRAY_LEN(versions) - 1)
+
+const char *exec_version_at(size_t i)
+{
+	return i < ARRAY_LEN(versions) ? versions[i] : NULL;
+}
+
+bool exec_version_named(const char *version)
+{
+	for (size_t i = 0; version && i < ARRAY_LEN(versions); i++)
+		if (streq(version, versions[i]))
+			return true;
+	return false;
+}
+
 /* Any date counts as the newest version that is not newer; one before the first has no routes at all. */
 static const char *version_of(struct call *c, bool *ret_date)
 {
-	static const char *const versions[] = { EXEC_NEWEST, "2026-04-06", "2025-11-05", "2025-10-27", "2025-09-23", "2025-08-10", "2025-05-20", "2025-04-28",
-		FIRST_VERSION };
 	const char *given = http_header(c->r, "Airflow-API-Version");
 	usec_t t;
 	*ret_date = !given || time_parse(given, &t) == 0;
-	for (size_t i = 0; i < ARRAY_LEN(versions); i++)
+	for (size_t i = 0; i < DATED; i++)
 		if (!given || strcmp(given, versions[i]) >= 0)
 			return versions[i];
 	return NULL;

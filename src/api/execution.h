@@ -27,6 +27,8 @@ static inline struct asker *asker_of(const struct call *c) { return c->state; }
 static inline bool before_version(const struct call *c, const char *v) { return strcmp(asker_of(c)->version, v) < 0; }
 
 #define EXEC_NEWEST "2026-06-30"
+const char *exec_version_at(size_t i);           /* those there are, the newest first; then "unversioned", then NULL */
+bool exec_version_named(const char *version);    /* is it one of them? NULL is not */
 bool execution_request(struct call *c);          /* false: the path is not below /execution/ */
 
 /* ---- answers; each ends the call ---- */

@@ -151,6 +151,8 @@ class Open(unittest.TestCase):
     def test_pause(self):
         self.assertTrue(self.s.ask("PATCH", "/api/v2/dags/d2", {"is_paused": True})[1]["is_paused"])
         self.assertFalse(self.s.ask("PATCH", "/api/v2/dags/d2?update_mask=is_paused", {"is_paused": "false"})[1]["is_paused"])
+        for word, paused in ((1, True), ("off", False), ("YES", True), (0, False)):
+            self.assertIs(self.s.ask("PATCH", "/api/v2/dags/d2", {"is_paused": word})[1]["is_paused"], paused, word)
         self.fails(400, "PATCH", "/dags/d2?update_mask=tags", body={"is_paused": True})
         self.fails(422, "PATCH", "/dags/d2", body={"is_pause": True})
         self.fails(404, "PATCH", "/dags/nope", "Dag with id: nope was not found", body={"is_paused": True})
@@ -512,9 +514,19 @@ class Users(unittest.TestCase):
         home = Home(AIRFLOW__API__BASE_URL="http://localhost/team/")
         home.fill(dags=1)
         s = Server(home)
+        for path in ("", "/auth", "/execution"):
+            self.assertIn(f"/team{path}/openapi.json", s.ask("GET", f"/team{path}/docs?version=2026-06-30")[1], path)
         self.assertEqual(s.ask("GET", "/team/api/v2/dags")[1]["total_entries"], 1)
         self.assertEqual(s.ask("GET", "/team/auth/token/login")[0], 307)
         self.assertEqual((s.headers["location"], "Path=/team;" in s.headers["set-cookie"]), ("/team/", True))
+        s.stop()
+        home.close()
+
+    def test_no_pages_of_documents(self):
+        home = Home(AIRFLOW__API__ENABLE_SWAGGER_UI="False")
+        s = Server(home)
+        for path, there in (("/docs", False), ("/redoc", False), ("/auth/docs", True), ("/execution/docs?version=x", True)):
+            self.assertEqual("/openapi.json" in str(s.ask("GET", path)[1]), there, path)
         s.stop()
         home.close()
 

@@ -1,5 +1,5 @@
 """The official Python client and airflowctl, unmodified, driving our standalone; what Python alone knows, asked over the API."""
-import json, os, pathlib, sqlite3, subprocess, sys, tempfile, textwrap, unittest
+import json, os, pathlib, re, sqlite3, subprocess, sys, tempfile, textwrap, unittest
 
 from api_kit import BUILD, ROOT
 
@@ -28,6 +28,17 @@ from airflow.plugins_manager import AirflowPlugin
 class Mine(AirflowPlugin):
     name = "mine"
     external_views = [{"name": "A page", "href": "https://example.org/", "destination": "nav", "url_route": "a_page"}]
+'''
+
+OF_EXECUTION = '''
+import asyncio, json, sys
+from airflow.api_fastapi.execution_api.app import create_task_execution_api_app
+from starlette.testclient import TestClient
+app = create_task_execution_api_app()
+c = TestClient(app, root_path="/execution", headers={"accept-encoding": "identity"})
+out = {v: c.get("/openapi.json?version=" + v).json() for v in sys.argv[1:]}
+out["changelog"] = c.get("/changelog").json()
+print(json.dumps(out))
 '''
 
 
@@ -109,6 +120,29 @@ class Clients(unittest.TestCase):
         for path, word in (("/docs", b"swagger"), ("/redoc", b"redoc"), ("/auth/docs", b"/auth/openapi.json"), ("/auth/redoc", b"/auth/openapi.json")):
             status, headers, body = self.api.raw("GET", path)
             self.assertEqual((status, headers["content-type"], word in body), (200, "text/html; charset=utf-8", True), path)
+
+    def test_documents_of_the_execution_api(self):
+        """Each version's document, as Airflow makes it; every operation in it is served in that version, and asks who is there."""
+        page = self.api.raw("GET", "/execution/docs")[2].decode()
+        versions = re.findall(r"/execution/docs\?version=([\w-]+)", page)
+        self.assertEqual((len(versions), versions[-2], versions[-1]), (10, "2025-04-11", "unversioned"))
+        words = [ROOT / ".venv/bin/python", "-c", OF_EXECUTION, *versions]
+        real = json.loads(subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, cwd=self.dir.name, env={**os.environ, "AIRFLOW_HOME": self.dir.name + "/real"}).stdout.splitlines()[-1])
+        for version in versions:
+            document = self.api.get(f"/execution/openapi.json?version={version}")
+            self.assertEqual(document, real[version], version)
+            for path, method in [(p, m) for p, item in document["paths"].items() for m in item] if version != "unversioned" else ():
+                asked = {"airflow-api-version": version, "Authorization": None}
+                status = self.api.raw(method.upper(), "/execution" + re.sub(r"{\w+}", "7", path), None, asked)[0]
+                self.assertEqual(status, 200 if path.startswith("/health") else 401, (version, method, path))
+            for page in ("docs", "redoc"):
+                self.assertIn(f"/execution/openapi.json?version={version}".encode(), self.api.raw("GET", f"/execution/{page}?version={version}")[2])
+        self.assertEqual(self.api.get("/execution/changelog"), real["changelog"])
+        self.assertEqual(self.api.raw("GET", "/execution/docs?version='><script>")[2].count(b"<script>"), self.api.raw("GET", "/execution/docs?version=x")[2].count(b"<script>"))
+        for asked, headers, want in (("", {}, "OpenApi file of with version `None` not found"), ("?version=x", {}, "OpenApi file of with version `x` not found"),
+                                     ("?version=2025-04-11", {"airflow-api-version": "2025-04-11"}, "Not Found")):
+            status, _, body = self.api.raw("GET", "/execution/openapi.json" + asked, None, headers)
+            self.assertEqual((status, json.loads(body)), (404, {"detail": want}), asked)
 
     def test_connection_tests(self):
         body = {"connection_id": "t1", "conn_type": "fs", "extra": json.dumps({"path": self.dir.name})}
