@@ -52,7 +52,6 @@ void call_reply(struct call *c, int status)
 {
 	if (c->route && c->route->change && status < 400)
 		audit(c);
-	http_set_header(c->r, "Vary", "Accept-Encoding");
 	http_reply_out(c->r, status, "application/json");
 	call_release(c);
 }

@@ -81,12 +81,6 @@ static bool inside(const char *path)
 	}
 }
 
-static bool wants_gzip(const struct http_request *r)
-{
-	const char *have = http_header(r, "Accept-Encoding"), *at = have ? strstr(have, "gzip") : NULL;
-	return at && !str_starts(at + 4, ";q=0,") && !streq(at + 4, ";q=0");
-}
-
 struct sending { int fd; };
 
 static enum http_more send_block(void *arg, struct buf *out)
@@ -230,7 +224,7 @@ static void reply_file(struct call *c, const char *path, int fd, const struct st
 	if (http_not_modified(c->r, etag)) {
 		close(fd);
 		call_release(c);
-	} else if (gzip && wants_gzip(c->r)) {
+	} else if (gzip && http_takes_gzip(c->r)) {
 		reply_gzip(c, path, fd, st);
 	} else {
 		reply_plain(c, path, fd);

@@ -49,6 +49,8 @@ void exchange_end(struct exchange *x)
 		x->cancel(x->cancel_arg);
 	buf_clear(&x->r.body);
 	buf_clear(&x->chunk);
+	buf_clear(&x->packed);
+	gzip_free(x->gzip);
 	vec_clear(&x->reply_headers);
 	arena_clear(&x->r.arena);
 	if (x->r.out.cap > HTTP_BUFFER_KEPT)

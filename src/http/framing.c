@@ -152,7 +152,8 @@ int framing_check(struct exchange *x, const char *version, const char **ret_why)
 		*ret_why = "this server speaks HTTP/1.1";
 		return 505;
 	}
-	r->headers.at = arena_alloc(&r->arena, MAX_HEADERS * sizeof *r->headers.at);
+	int count = MHD_get_connection_values(x->mhd, MHD_HEADER_KIND, NULL, NULL);
+	r->headers.at = arena_alloc(&r->arena, (size_t)(count < MAX_HEADERS ? count : MAX_HEADERS) * sizeof *r->headers.at);
 	MHD_get_connection_values(x->mhd, MHD_HEADER_KIND, collect, &h);
 	if (r->server->inspect_layout && !h.status)
 		judge_layout(&h, version);

@@ -78,6 +78,9 @@ void http_set_header(struct http_request *r, const char *name, const char *value
 void http_reply(struct http_request *r, int status, const char *type, const char *body, size_t n);
 void http_reply_out(struct http_request *r, int status, const char *type);          /* r->out is the body */
 void http_redirect(struct http_request *r, int status, const char *location);
+/* Answers are packed for clients that take it (gzip.c). Not this one: a stream that waits would keep a quarter of a megabyte */
+void http_plain(struct http_request *r);
+bool http_takes_gzip(const struct http_request *r);
 /* sets ETag; true when If-None-Match has it: 304 has then been answered */
 bool http_not_modified(struct http_request *r, const char *etag);
 /* called once if the request ends before it was answered (the server stops) */

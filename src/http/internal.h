@@ -16,6 +16,7 @@ struct conn {
 	char peer[48];
 };
 
+struct gzip;
 /* the request as the server sees it; `r` first, so that one pointer is both */
 struct exchange {
 	struct http_request r;
@@ -36,6 +37,9 @@ struct exchange {
 	struct buf chunk;               /* pulled, not yet taken by the client */
 	size_t chunk_at;
 	enum http_more more;
+	bool plain;                     /* http_plain */
+	struct gzip *gzip;              /* of a stream that is packed */
+	struct buf packed;              /* a body that was */
 	void (*cancel)(void *arg);
 	void *cancel_arg;
 };
@@ -53,6 +57,7 @@ struct http_server {
 	struct conn *conns;
 	struct exchange *live, *free_list;
 	unsigned nfree;
+	struct gzip *packer;            /* for whole bodies; made when first needed */
 	struct http_stats stats;
 };
 
@@ -64,6 +69,11 @@ void exchange_end(struct exchange *x);                    /* back to the free li
 enum MHD_Result exchange_queue(struct exchange *x);       /* hands the answer to microhttpd */
 void exchange_refuse(struct exchange *x, int status, const char *detail);   /* answers JSON detail and hangs up */
 void server_kick(struct http_server *s);                  /* run microhttpd again soon */
+
+/* gzip.c: packs the answer, or lets its stream be packed, if the client takes that and it is worth it; says so in its headers */
+void gzip_answer(struct exchange *x);
+enum http_more gzip_pull(struct exchange *x, struct buf *out);   /* as http_pull_fn, of x's stream */
+void gzip_free(struct gzip *g);                           /* NULL is fine */
 
 /* framing.c: collects the headers into r->headers and judges the request's head. 0, or the HTTP status with *ret_why set */
 int framing_check(struct exchange *x, const char *version, const char **ret_why);

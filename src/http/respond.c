@@ -31,7 +31,7 @@ static void add_headers(struct exchange *x, struct MHD_Response *m)
 
 /* ---- streams ---- */
 
-#define STREAM_BLOCK 4096   /* what microhttpd buffers of a stream, as long as it lasts */
+#define STREAM_BLOCK 1024   /* what microhttpd sets aside for a stream as long as it lasts, and uses for clients of HTTP/1.0 only */
 
 static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max)
 {
@@ -41,7 +41,7 @@ static ssize_t stream_read(void *cls, uint64_t pos, char *out, size_t max)
 		buf_reset(&x->chunk);
 		x->chunk_at = 0;
 		while (x->more == HTTP_MORE && !x->chunk.len)
-			x->more = x->pull(x->stream_arg, &x->chunk);
+			x->more = x->gzip ? gzip_pull(x, &x->chunk) : x->pull(x->stream_arg, &x->chunk);
 	}
 	size_t n = x->chunk.len - x->chunk_at;
 	if (n > max)
@@ -80,6 +80,7 @@ void http_wake(struct http_request *r)
 
 enum MHD_Result exchange_queue(struct exchange *x)
 {
+	gzip_answer(x);
 	struct MHD_Response *m = x->pull
 		? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL)
 		: MHD_create_response_from_buffer(x->nreply, (void *)(uintptr_t)x->reply_body, MHD_RESPMEM_PERSISTENT);
@@ -92,6 +93,11 @@ enum MHD_Result exchange_queue(struct exchange *x)
 	enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)x->r.status, m);
 	MHD_destroy_response(m);
 	return result;
+}
+
+void http_plain(struct http_request *r)
+{
+	exchange_of(r)->plain = true;
 }
 
 static void answered(struct exchange *x, int status, const char *type)

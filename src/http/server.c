@@ -13,7 +13,7 @@
 
 /* a connection's memory beside its head: query pairs take 64 bytes each, the answer's headers some. microhttpd clears all of it after
  * each request, so that it is resident: keep it small */
-#define POOL_MARGIN ((size_t)8 * 1024)
+#define POOL_MARGIN ((size_t)3 * 1024)
 #define TICK USEC_SEC
 /* GnuTLS' NORMAL still speaks TLS 1.0; RFC 8996 says nobody should */
 #define TLS_VERSIONS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
@@ -343,6 +343,7 @@ void http_server_free(struct http_server *s)
 		buf_clear(&x->r.out);
 		free(x);
 	}
+	gzip_free(s->packer);
 	freep(&s->host);
 	freep(&s->base_path);
 	freep(&s->proxies);

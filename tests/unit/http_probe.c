@@ -1,5 +1,6 @@
 /* http_probe: a server for tests/scenario/test_http_hostile.py. Prints "port N" and serves until its standard input ends.
  *   /echo      what arrived, as JSON        /stream    three chunks, each after a wake-up
+ *   /plain     the same, never packed           /picture   2,000 bytes of an image's type
  *   /later     answered from a timer        /tag       an answer with an ETag
  * Options by environment: HEAD_MS, BODY_MS (timeouts), MAX_BODY, BASE_PATH, PROXY=1. */
 #include "http/http.h"
@@ -77,6 +78,8 @@ static void echo(struct http_request *r)
 	http_reply_out(r, 200, "application/json");
 }
 
+static const char picture[2000] = "as good as a picture";
+
 static void handle(void *arg, struct http_request *r)
 {
 	(void)arg;
@@ -84,6 +87,11 @@ static void handle(void *arg, struct http_request *r)
 		http_on_cancel(r, later_free, later_new(r, later_answer));
 	else if (streq(r->path, "/stream"))
 		http_stream(r, 200, "text/plain", stream_pull, later_free, later_new(r, stream_tick));
+	else if (streq(r->path, "/plain")) {
+		http_plain(r);
+		http_stream(r, 200, "text/plain", stream_pull, later_free, later_new(r, stream_tick));
+	} else if (streq(r->path, "/picture"))
+		http_reply(r, 200, "image/png", picture, sizeof picture);
 	else if (streq(r->path, "/tag") && http_not_modified(r, "\"abc\""))
 		return;
 	else
