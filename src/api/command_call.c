@@ -10,12 +10,10 @@ static void answered(void *arg, int code, const char *text, const json_t *result
 void call_command(struct call *c, const char *kind, json_t *args, then_fn then)
 {
 	CLEANUP(json_decrefp) json_t *owned = args;
-	CLEANUP(err_clear) struct err err = {0};
 	struct call *kept = call_keep(c);
 	kept->then = then;
 	assert(owned && "the arguments are constants and text: packing them cannot fail");
-	if (command_submit(kept->api->commands, kind, owned, kept->user.name, answered, kept, &err) < 0)
-		call_fail_err(kept, &err);
+	command_submit(kept->api->commands, kind, owned, kept->user.name, answered, kept);
 }
 
 void call_command_failed(struct call *c, int code, const char *text)

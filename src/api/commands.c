@@ -8,18 +8,28 @@
 
 #define ANSWER_IN (20 * USEC_SEC)
 
-struct waiting { struct waiting *next; int64_t id; usec_t until; command_reply_fn reply; void *arg; };
+/* id 0, and kind to user: not written yet */
+struct waiting { struct waiting *next; int64_t id; usec_t until; command_reply_fn reply; void *arg; char *kind, *args, *user; };
 
 struct commands {
 	struct api *api;
 	struct waiting *waiting;
+	struct waiting *fresh, **last;  /* of this wake-up, in the order in which they came */
 	char *reply_to, *scheduler;     /* wake-up paths */
-	struct source *tick;
+	struct source *tick, *soon;
 };
+
+static void forget_text(struct waiting *w)
+{
+	freep(&w->kind);
+	freep(&w->args);
+	freep(&w->user);
+}
 
 static void answer(struct waiting *w, int code, const char *text, const json_t *result)
 {
 	w->reply(w->arg, code, text, result);
+	forget_text(w);
 	free(w);
 }
 
@@ -77,29 +87,89 @@ static bool scheduler_lives(struct commands *c)
 	return rc == 0 && row_time(&r, 2) > loop_now();
 }
 
-int command_submit(struct commands *c, const char *kind, const json_t *args, const char *user, command_reply_fn reply, void *arg, struct err *err)
+/* ---- into the inbox: those of one wake-up together ---- */
+
+static int write_one(struct commands *c, struct waiting *w, struct err *err)
 {
-	CLEANUP(freep) char *text = json_dumps(args, JSON_COMPACT);
-	int64_t id = 0;
-	int rc = store_insert(c->api->db, SQL_command_add, &id, err, v_text("scheduler"), v_text(kind), v_text(text), v_text(c->reply_to),
-	                      v_text(user), v_time(loop_now()));
-	if (rc < 0)
-		return rc;
-	FAULT("command-written");
-	struct waiting *w = xcalloc(1, sizeof *w);
-	*w = (struct waiting){ c->waiting, id, loop_monotonic() + ANSWER_IN, reply, arg };
-	c->waiting = w;
-	timer_in(c->tick, USEC_SEC);
+	return store_insert(c->api->db, SQL_command_add, &w->id, err, v_text("scheduler"), v_text(w->kind), v_text(w->args), v_text(c->reply_to),
+	                    v_text(w->user), v_time(loop_now()));
+}
+
+/* The scheduler's own commit, which the answer waits for, brings them onto the disk with what they did. One that got no answer in
+ * time is there with this server's next heartbeat. */
+static int write_all(struct commands *c, struct waiting *list, struct err *err)
+{
+	int rc = store_begin_soft(c->api->db, err);
+	for (struct waiting *w = list; w && rc == 0; w = w->next)
+		rc = write_one(c, w, err);
+	if (rc == 0)
+		return store_commit(c->api->db, err);
+	store_rollback(c->api->db);
+	return rc;
+}
+
+/* The store refuses one for what it says: the others have nothing to do with it. ret: those that were written */
+static struct waiting *write_each(struct commands *c, struct waiting *list)
+{
+	struct waiting *good = NULL, **end = &good;
+	for (struct waiting *w = list, *next; w; w = next) {
+		CLEANUP(err_clear) struct err err = {0};
+		next = w->next;
+		w->next = NULL;
+		int rc = write_all(c, w, &err);
+		if (rc < 0) {
+			answer(w, rc, err_text(&err), NULL);
+			continue;
+		}
+		*end = w;
+		end = &w->next;
+	}
+	return good;
+}
+
+static void ask_scheduler(struct commands *c)
+{
 	if (scheduler_lives(c) || !c->api->o->apply_inbox) {
 		wake_send(c->scheduler);
-		return 0;
+		return;
 	}
 	/* E_BUSY: a scheduler came up meanwhile and will find the row */
 	CLEANUP(err_clear) struct err trouble = {0};
 	if (c->api->o->apply_inbox(c->api->cfg, c->api->db, &trouble) < 0)
 		wake_send(c->scheduler);
 	look_at_all(c);
-	return 0;
+}
+
+static void submit_fresh(void *arg)
+{
+	struct commands *c = arg;
+	CLEANUP(err_clear) struct err err = {0};
+	struct waiting *list = c->fresh;
+	c->fresh = NULL;
+	c->last = &c->fresh;
+	if (list && write_all(c, list, &err) < 0)
+		list = write_each(c, list);
+	if (!list)
+		return;
+	FAULT("command-written");
+	for (struct waiting *w = list, *next; w; w = next) {
+		next = w->next;
+		forget_text(w);
+		w->next = c->waiting;
+		c->waiting = w;
+	}
+	timer_in(c->tick, USEC_SEC);
+	ask_scheduler(c);
+}
+
+void command_submit(struct commands *c, const char *kind, const json_t *args, const char *user, command_reply_fn reply, void *arg)
+{
+	struct waiting *w = xcalloc(1, sizeof *w);
+	*w = (struct waiting){ .until = loop_monotonic() + ANSWER_IN, .reply = reply, .arg = arg, .kind = xstrdup(kind), .args = json_dumps(args, JSON_COMPACT),
+	                       .user = xstrdup(user) };
+	*c->last = w;
+	c->last = &w->next;
+	timer_in(c->soon, 0);
 }
 
 /* The wake-up paths of API servers that were killed. */
@@ -125,6 +195,8 @@ int commands_new(struct api *api, struct commands **ret, struct err *err)
 	c->scheduler = xasprintf("%s/.updraft/scheduler.wake", config_home(api->cfg));
 	c->reply_to = xasprintf("%s/.updraft/api.wake.%d", config_home(api->cfg), getpid());
 	c->tick = loop_timer(api->loop, look_at_all, c);
+	c->soon = loop_timer(api->loop, submit_fresh, c);
+	c->last = &c->fresh;
 	sweep(config_home(api->cfg));
 	int rc = wake_listen(api->loop, c->reply_to, look_at_all, c, err);
 	if (rc < 0) {
@@ -139,6 +211,7 @@ void commands_free(struct commands *c)
 {
 	if (!c)
 		return;
+	submit_fresh(c);
 	while (c->waiting) {
 		struct waiting *w = c->waiting;
 		c->waiting = w->next;
@@ -146,6 +219,7 @@ void commands_free(struct commands *c)
 	}
 	unlink(c->reply_to);
 	source_free(c->tick);
+	source_free(c->soon);
 	freep(&c->reply_to);
 	freep(&c->scheduler);
 	free(c);

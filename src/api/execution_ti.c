@@ -251,10 +251,8 @@ static void nobody(void *arg, int code, const char *text, const json_t *result)
 static void tell_refused(struct call *c)
 {
 	const struct asker *a = asker_of(c);
-	CLEANUP(err_clear) struct err err = {0};
 	CLEANUP(json_decrefp) json_t *args = json_pack("{s:s,s:i}", "ti", a->id, "try", a->claims.try_number);
-	if (command_submit(c->api->commands, "try.refused", args, a->id, nobody, NULL, &err) < 0)
-		api_note(c->api, "telling the scheduler of a refused heartbeat", &err);
+	command_submit(c->api->commands, "try.refused", args, a->id, nobody, NULL);
 }
 
 static bool gone(struct call *c, const struct ti_now *now)

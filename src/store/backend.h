@@ -11,7 +11,7 @@ extern const struct sql_text sql_table[SQL_COUNT];
 extern const struct migration sqlite_migrations[];
 extern const int sqlite_migration_count;
 
-enum begin_mode { BEGIN_WRITE, BEGIN_READ };
+enum begin_mode { BEGIN_WRITE, BEGIN_READ, BEGIN_SOFT };   /* SOFT: a write whose commit does not wait for the disk */
 struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy; };   /* slot -1: text from outside; copy: values may go before the last row */
 
 struct backend {
@@ -34,6 +34,7 @@ struct backend {
   void (*tidy)(void *db);                                                             /* after drop_all: give the space back */
   int (*verify)(void *db, check_fn fn, void *arg, int *ret_problems, struct err *err);
   void (*idle)(void *db);
+  bool (*mark)(void *db, uint64_t *ret);                                              /* NULL: it cannot tell */
   int (*sync_mode)(void *db, enum store_sync *ret, struct err *err);                  /* as the database says it is, not as it was asked for */
   const struct migration *migrations; const int *migration_count;
 };

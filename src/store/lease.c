@@ -46,16 +46,25 @@ int store_lease_release(struct store *s, const struct lease *l, struct err *err)
 	return store_run(s, SQL_lease_release, err, v_text(l->name), v_int(l->fence));
 }
 
-int store_begin_fenced(struct store *s, const struct lease *l, struct err *err)
+static int fence(struct store *s, const struct lease *l, struct err *err)
 {
 	int64_t mine;
-	int rc = store_begin(s, err);
-	if (rc < 0)
-		return rc;
-	rc = store_get_int(s, SQL_lease_check, 0, &mine, err, v_text(l->name), v_int(l->fence));
+	int rc = store_get_int(s, SQL_lease_check, 0, &mine, err, v_text(l->name), v_int(l->fence));
 	if (rc == 0 && !mine)
 		rc = held_by_another(s, l->name, E_FENCED, err);
 	if (rc < 0)
 		store_rollback(s);
 	return rc;
+}
+
+int store_begin_fenced(struct store *s, const struct lease *l, struct err *err)
+{
+	int rc = store_begin(s, err);
+	return rc < 0 ? rc : fence(s, l, err);
+}
+
+int store_begin_fenced_soft(struct store *s, const struct lease *l, struct err *err)
+{
+	int rc = store_begin_soft(s, err);
+	return rc < 0 ? rc : fence(s, l, err);
 }

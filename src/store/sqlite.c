@@ -173,14 +173,36 @@ static int control(struct sqlite_db *db, int which, struct err *err)
 	return code;
 }
 
-static int begin(void *db, enum begin_mode mode, struct err *err)
+/* Back to what the connection was opened with: not possible before the transaction has ended. */
+static int harden(struct sqlite_db *db, struct err *err)
 {
-	return control(db, mode == BEGIN_WRITE ? CTL_BEGIN_WRITE : CTL_BEGIN_READ, err);
+	int rc = db->soft ? sqlite_exec(db, "synchronous", "PRAGMA synchronous = FULL", err) : 0;
+	if (rc == 0)
+		db->soft = false;
+	return rc;
 }
 
-static int commit(void *db, struct err *err)
+static int begin(void *p, enum begin_mode mode, struct err *err)
 {
-	return control(db, CTL_COMMIT, err);
+	struct sqlite_db *db = p;
+	int rc = harden(db, err);                /* in case it could not be done at the end of the last one */
+	if (rc == 0 && mode == BEGIN_SOFT && db->full) {
+		db->soft = true;
+		rc = sqlite_exec(db, "synchronous", "PRAGMA synchronous = NORMAL", err);
+	}
+	if (rc == 0)
+		rc = control(db, mode == BEGIN_READ ? CTL_BEGIN_READ : CTL_BEGIN_WRITE, err);
+	if (rc < 0)
+		harden(db, NULL);
+	return rc;
+}
+
+static int commit(void *p, struct err *err)
+{
+	int rc = control(p, CTL_COMMIT, err);
+	if (rc == 0)
+		harden(p, NULL);
+	return rc;
 }
 
 /* After a full disk or an I/O error SQLite has rolled back by itself. */
@@ -189,6 +211,7 @@ static void rollback(void *p)
 	struct sqlite_db *db = p;
 	if (!sqlite3_get_autocommit(db->h))
 		control(db, CTL_ROLLBACK, NULL);
+	harden(db, NULL);
 }
 
 static int script(void *db, const char *name, const char *text, struct err *err)
@@ -200,6 +223,19 @@ static void idle(void *p)
 {
 	sqlite3_db_release_memory(((struct sqlite_db *)p)->h);
 	malloc_trim(0);                          /* the cache's pages lie scattered in the heap */
+}
+
+/* data_version changes with the commits of others, the count of changes with our own */
+static bool mark(void *p, uint64_t *ret)
+{
+	struct sqlite_db *db = p;
+	sqlite3_stmt **st = &db->ctl[CTL_MARK];
+	if (!*st && sqlite3_prepare_v3(db->h, "PRAGMA data_version", -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
+		return false;
+	bool good = sqlite3_step(*st) == SQLITE_ROW;
+	*ret = (uint64_t)sqlite3_column_int64(*st, 0) << 40 ^ (uint64_t)sqlite3_total_changes64(db->h);
+	sqlite3_reset(*st);
+	return good;
 }
 
 static int sync_mode(void *db, enum store_sync *ret, struct err *err)
@@ -215,5 +251,5 @@ const struct backend sqlite_backend = {
 	.open = sqlite_open, .close = sqlite_close, .start = start, .next = next, .finish = finish, .cell = cell, .width = width,
 	.column_name = column_name, .changes = changes, .begin = begin, .commit = commit, .rollback = rollback, .script = script,
 	.version_get = sqlite_version_get, .version_set = sqlite_version_set, .drop_all = sqlite_drop_all, .tidy = sqlite_tidy,
-	.verify = sqlite_verify, .idle = idle, .sync_mode = sync_mode, .migrations = sqlite_migrations, .migration_count = &sqlite_migration_count,
+	.verify = sqlite_verify, .idle = idle, .mark = mark, .sync_mode = sync_mode, .migrations = sqlite_migrations, .migration_count = &sqlite_migration_count,
 };

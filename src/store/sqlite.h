@@ -4,12 +4,13 @@
 #include "store/backend.h"
 
 #define TEXT_SLOTS 16                            /* list queries kept prepared */
-enum { CTL_BEGIN_WRITE, CTL_BEGIN_READ, CTL_COMMIT, CTL_ROLLBACK, CTL_COUNT };
+enum { CTL_BEGIN_WRITE, CTL_BEGIN_READ, CTL_COMMIT, CTL_ROLLBACK, CTL_MARK, CTL_COUNT };
 struct sqlite_slot { sqlite3_stmt *stmt; char *text; bool busy; };   /* text: of list queries only */
 struct sqlite_db {
   sqlite3 *h;
   char *path;
   int timeout_ms;
+  bool full, soft;                               /* synchronous: as it was opened; NORMAL for the transaction that is open */
   int64_t waiting_since;                         /* monotonic milliseconds; of the current wait for the lock */
   sqlite3_stmt *ctl[CTL_COUNT];
   unsigned next_text;

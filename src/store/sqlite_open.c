@@ -119,6 +119,7 @@ int sqlite_open(const char *path, const struct store_options *o, void **ret_db, 
 		return rc;
 	struct sqlite_db *db = xcalloc(1, sizeof *db);
 	db->path = xstrdup(path);
+	db->full = o->sync == STORE_FULL;
 	db->timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : 30000;
 	if (sqlite3_open_v2(path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		rc = sqlite_fail(db, sqlite3_extended_errcode(db->h), "open", err);

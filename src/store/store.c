@@ -58,6 +58,11 @@ const char *store_path(const struct store *s)
 	return s->path;
 }
 
+bool store_mark(struct store *s, uint64_t *ret)
+{
+	return s->be->mark && s->be->mark(s->db, ret);
+}
+
 void store_idle(struct store *s)
 {
 	s->be->idle(s->db);
@@ -94,7 +99,7 @@ static int begin(struct store *s, enum begin_mode mode, struct err *err)
 	int rc = s->be->begin(s->db, mode, err);
 	if (rc < 0)
 		return rc;
-	s->in_write = mode == BEGIN_WRITE;
+	s->in_write = mode != BEGIN_READ;
 	s->in_read = mode == BEGIN_READ;
 	return 0;
 }
@@ -102,6 +107,11 @@ static int begin(struct store *s, enum begin_mode mode, struct err *err)
 int store_begin(struct store *s, struct err *err)
 {
 	return begin(s, BEGIN_WRITE, err);
+}
+
+int store_begin_soft(struct store *s, struct err *err)
+{
+	return begin(s, BEGIN_SOFT, err);
 }
 
 int store_begin_read(struct store *s, struct err *err)

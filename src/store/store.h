@@ -37,6 +37,8 @@ void store_close(struct store *s);               /* an open transaction is rolle
 void store_closep(struct store **s);
 const char *store_path(const struct store *s);   /* file path, for messages */
 int store_sync_mode(struct store *s, enum store_sync *ret, struct err *err);   /* what is in force on this connection, read back */
+/* A number that is another one once anybody, this connection too, has committed a change since. False: this engine cannot tell */
+bool store_mark(struct store *s, uint64_t *ret);
 void store_idle(struct store *s);                /* gives cache memory back; call when nothing happens for a while */
 /* file path of an sqlite URL (malloc'd), without opening it */
 int store_url_path(const char *sql_alchemy_conn, char **ret, struct err *err);
@@ -96,6 +98,9 @@ int store_get_text_values(struct store *s, enum sql_id id, const struct val *v, 
 
 /* ---- transactions; outside of one each statement commits by itself. Nesting is refused (E_CONFLICT) ---- */
 int store_begin(struct store *s, struct err *err);           /* takes the write lock now, waiting up to busy_timeout_ms */
+/* A transaction whose end nobody acts upon by itself: it survives the death of any process at once, a power cut as soon as a plain
+ * commit, of any connection, has returned after it */
+int store_begin_soft(struct store *s, struct err *err);
 int store_begin_read(struct store *s, struct err *err);      /* a snapshot for several reads; writes are E_CONFLICT; end with store_rollback */
 int store_commit(struct store *s, struct err *err);          /* durable on return; on failure nothing was written */
 void store_rollback(struct store *s);                        /* no-op without a transaction */
@@ -113,6 +118,7 @@ int store_lease_renew(struct store *s, struct lease *l, usec_t now, usec_t ttl, 
 int store_lease_release(struct store *s, const struct lease *l, struct err *err);                   /* not holding it any more is fine */
 /* store_begin that is refused (E_FENCED, nothing open) when the lease has moved on. Every scheduling transaction starts so. */
 int store_begin_fenced(struct store *s, const struct lease *l, struct err *err);
+int store_begin_fenced_soft(struct store *s, const struct lease *l, struct err *err);   /* see store_begin_soft */
 
 /* ---- schema ---- */
 int store_schema_version(struct store *s, int *ret, struct err *err);   /* 0 = empty */

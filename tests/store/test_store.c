@@ -229,6 +229,58 @@ static void a_locked_store_says_so(void **state)
 	assert_ok(f, put(other, "a", &f->err));
 }
 
+static void a_soft_transaction_leaves_no_trace(void **state)
+{
+	struct fixture *f = *state;
+	enum store_sync sync;
+	CLEANUP(store_closep) struct store *other = open_again(f, NULL);
+	if (!str_starts(f->url, "sqlite:"))
+		skip();
+	for (int i = 0; i < 2; i++) {
+		bool commit = i == 0;
+		assert_ok(f, store_begin_soft(f->store, &f->err));
+		assert_ok(f, store_sync_mode(f->store, &sync, &f->err));
+		assert_int_equal(sync, STORE_NORMAL);
+		assert_ok(f, put(f->store, commit ? "a" : "b", &f->err));
+		if (commit)
+			assert_ok(f, store_commit(f->store, &f->err));
+		else
+			store_rollback(f->store);
+		assert_int_equal(variables(other), 1);
+		assert_ok(f, store_sync_mode(f->store, &sync, &f->err));
+		assert_int_equal(sync, STORE_FULL);
+	}
+	assert_ok(f, store_begin(other, &f->err));
+	CLEANUP(store_closep) struct store *third = open_again(f, &(struct store_options){ .busy_timeout_ms = 5 });
+	assert_fails(f, E_BUSY, "locked", store_begin_soft(third, &f->err));
+	assert_ok(f, store_sync_mode(third, &sync, &f->err));
+	assert_int_equal(sync, STORE_FULL);
+	store_rollback(other);
+}
+
+static void the_mark_moves_with_every_commit(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t first, again;
+	CLEANUP(store_closep) struct store *other = open_again(f, NULL);
+	if (!store_mark(f->store, &first))
+		skip();
+	assert_true(store_mark(f->store, &again) && again == first);
+	variables(f->store);
+	assert_true(store_mark(f->store, &again) && again == first);
+	assert_ok(f, put(other, "a", &f->err));
+	assert_true(store_mark(f->store, &again) && again != first);
+	first = again;
+	assert_ok(f, put(f->store, "b", &f->err));
+	assert_true(store_mark(f->store, &again) && again != first);
+	first = again;
+	assert_ok(f, store_begin_soft(other, &f->err));
+	assert_ok(f, put(other, "c", &f->err));
+	assert_true(store_mark(f->store, &again) && again == first);
+	assert_ok(f, store_commit(other, &f->err));
+	assert_true(store_mark(f->store, &again) && again != first);
+}
+
 static void a_new_file_is_private(void **state)
 {
 	struct fixture *f = *state;
@@ -262,7 +314,7 @@ static const struct store_test tests[] = {
 	T(values_come_back_as_they_went), T(one_value_shorthands), T(the_default_pool_is_there), T(a_duplicate_is_named),
 	T(transactions_are_all_or_nothing), T(nesting_is_refused), T(a_failed_statement_fails_the_transaction), T(inserts_tell_their_id),
 	T(the_inbox_keeps_order), T(cursors_of_one_statement_do_not_mix), T(list_queries_may_only_read), T(a_read_only_store_refuses_writes),
-	T(a_snapshot_does_not_move), T(a_locked_store_says_so), T(a_new_file_is_private), T(people_and_their_roles),
+	T(a_soft_transaction_leaves_no_trace), T(the_mark_moves_with_every_commit), T(a_snapshot_does_not_move), T(a_locked_store_says_so), T(a_new_file_is_private), T(people_and_their_roles),
 };
 
 int main(void)
