@@ -15,6 +15,7 @@ static int take(struct processor *p, const char *kind, const json_t *args, struc
   struct file *f = file_of(p, args);
   if (!f) return err_set(why, E_NOT_FOUND, "the bundle %s has no DAG file %s", jg_str(args, "bundle", ""), jg_str(args, "rel", ""));
   f->quiet = 0;
+  f->routine = false;
   if (f->parse) f->again = true;
   else file_queue(p, f, loop_now());
   return 0;

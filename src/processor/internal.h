@@ -23,6 +23,7 @@ struct file {
   struct map depends;                   /* other files it read: absolute path -> its stamp (malloc'd) */
   struct parse *parse;                  /* under way; NULL if not */
   bool again;                           /* it changed while it was being parsed */
+  bool routine;                         /* nothing says that it changed: its parse gives way to everything else */
   char *broken;                         /* why it is not even parsed; NULL for most */
 };
 struct bundle_state {
@@ -34,7 +35,7 @@ struct bundle_state {
   struct bundle_work *work;             /* bundlework.c; NULL for a folder of this host */
   char *version;                        /* of what lies at its path; NULL: it has none, or is not there yet */
 };
-/* A parse child at work. */
+/* A parse child at work. file: NULL once its result is written down and only its exit is waited for */
 struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; bool killed; };
 
 struct processor {

@@ -14,6 +14,7 @@
 
 #define DUTY 2000          /* parsing again what never changes takes at most 1/2000 of a core */
 #define RETRY (2 * USEC_SEC)
+#define GIVES_WAY 10       /* niceness of a parse that will most likely say nothing new */
 
 static void pump(struct processor *p);
 
@@ -31,7 +32,7 @@ static void parse_free(struct processor *p, struct parse *x)
 {
   for (size_t i = 0; i < p->parses.n; i++)
     if (p->parses.at[i] == x) { p->parses.at[i] = p->parses.at[--p->parses.n]; break; }
-  x->file->parse = NULL;
+  if (x->file) x->file->parse = NULL;
   json_decref(x->record);
   json_decref(x->result);
   free(x);
@@ -55,7 +56,7 @@ static int spawn(struct processor *p, struct file *f)
                                                   "bundle_name", b->name, "callback_requests");
   msgpack_write(&first, frame);
   log_path(p, f, &log);
-  struct exec_spawn s = {.kind = EXEC_PARSE, .token = token, .log_path = log.data, .umask = -1, .first = first.data, .nfirst = first.len,
+  struct exec_spawn s = {.kind = EXEC_PARSE, .token = token, .log_path = log.data, .umask = -1, .nice = f->routine ? GIVES_WAY : 0, .first = first.data, .nfirst = first.len,
                          .file = {.bundle = b->name, .bundle_path = b->path, .rel = f->rel}};
   struct parse *x = xcalloc(1, sizeof *x);
   x->child = p->next_child++;
@@ -113,6 +114,8 @@ static void answer(struct processor *p, uint64_t child, int64_t id, json_t *body
   buf_clear(&out);
 }
 
+static void told(struct processor *p, struct parse *x);
+
 static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
 {
   struct processor *p = arg;
@@ -139,6 +142,7 @@ static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
     r = 0;
   }
   answer(p, child, id, ret, r < 0 ? err_text(&err) : NULL);
+  if (x->result && x->file) told(p, x);
 }
 
 /* When a file is looked at again without having changed: at the interval, rarer when its parse is dear and never says anything new. */
@@ -149,11 +153,9 @@ static usec_t next_look(const struct processor *p, const struct file *f)
   return loop_now() + wait;
 }
 
-/* NULL: it answered, and what it says counts */
 static const char *failure_text(const struct processor *p, const struct parse *x, const struct exec_exit *e, char ret[512])
 {
   int64_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout);
-  if (x->result) return NULL;
   if (x->killed) snprintf(ret, 512, "Parsing took longer than %lld seconds and was ended. What runs at the top of the file counts: move it into tasks, or raise "
                           "[dag_processor] dag_file_processor_timeout.", (long long)limit);
   else if (e->error) snprintf(ret, 512, "%s", e->error);
@@ -197,7 +199,8 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const ch
   bool changed = false;
   f->last_parsed = loop_now();
   f->duration = x ? f->last_parsed - x->started : 0;
-  int r = store_begin_fenced(p->db, &p->lease, err);
+  /* The scheduler's commit of what it makes of this brings it onto the disk; until then a power cut costs another parse. */
+  int r = store_begin_fenced_soft(p->db, &p->lease, err);
   if (r == 0) {
     r = parse_save(p, f, x ? x->record : NULL, x ? x->result : NULL, failure, &changed, err);
     FAULT("parse-commit");
@@ -207,6 +210,7 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const ch
   }
   if (r < 0) return r;
   f->quiet = changed ? 0 : f->quiet + 1;
+  f->routine = true;
   tell_parse(p, f);
   if (changed) {
     CLEANUP(freep) char *wake = xasprintf("%s/.updraft/scheduler.wake", config_home(p->cfg));
@@ -226,13 +230,26 @@ static void settled(struct processor *p, struct file *f, struct parse *x, const 
   }
   bool again = f->again;
   f->again = false;
-  if (x) parse_free(p, x);
+  f->parse = NULL;
+  if (x) x->file = NULL;
+  if (again) f->routine = false;
   if (r == E_BUSY) { file_queue(p, f, loop_now() + RETRY); log_warning("%s: %s; parsing it again", f->rel, err_text(&err)); }
   else if (r < 0) { fail(p, &err, "writing down what a file says"); return; }
   else if (!p->once) file_queue(p, f, again ? loop_now() : next_look(p, f));
   p->done++;
   if (p->progress) p->progress(p->progress_arg, p->done, p->total, f->rel);
   if (again) timer_in(p->debounce, 0);
+}
+
+/* The result counts, however the child leaves; the next file is forked while this one is written down. */
+static void told(struct processor *p, struct parse *x)
+{
+  struct file *f = x->file;
+  file_remember(f, x->record);
+  pump(p);
+  exec_flush(p->exec);
+  settled(p, f, x, NULL);
+  pump(p);
 }
 
 static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
@@ -244,7 +261,12 @@ static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
   if (work) bundle_work_ended(work, e);
   if (!x) return;
   struct file *f = x->file;
-  if (!x->result && !x->killed && (e->status == -255 || e->killed_by_us)) {      /* not the file's doing: it keeps what it had */
+  if (!f) {
+    parse_free(p, x);
+    pump(p);
+    return;
+  }
+  if (!x->killed && (e->status == -255 || e->killed_by_us)) {      /* not the file's doing: it keeps what it had */
     if (!p->told_why || !streq(p->told_why, e->error)) log_warning("%s could not be parsed now: %s", f->rel, e->error ? e->error : "its process was ended");
     free(p->told_why);
     p->told_why = xstrdup(e->error);
@@ -257,10 +279,19 @@ static void on_exit_of(void *arg, uint64_t child, const struct exec_exit *e)
   char text[512];
   file_remember(f, x->record);
   settled(p, f, x, failure_text(p, x, e, text));
+  parse_free(p, x);
   pump(p);
 }
 
 /* ---- the queue ---- */
+
+/* Children that are leaving use little, but they are not to pile up. */
+static bool has_room(const struct processor *p)
+{
+  int busy = 0;
+  for (size_t i = 0; i < p->parses.n; i++) busy += p->parses.at[i]->file && !p->parses.at[i]->result;
+  return busy < p->parallel && (int)p->parses.n < 2 * p->parallel;
+}
 
 static void end_overdue(struct processor *p)
 {
@@ -277,7 +308,7 @@ static usec_t next_moment(struct processor *p)
 {
   usec_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout) * USEC_SEC, at = USEC_NONE;
   struct heap_item *top = heap_top(&p->queue);
-  if (top && (int)p->parses.n < p->parallel) at = top->key;
+  if (top && has_room(p)) at = top->key;
   for (size_t i = 0; i < p->parses.n; i++)
     if (!p->parses.at[i]->killed && (at == USEC_NONE || p->parses.at[i]->started + limit < at)) at = p->parses.at[i]->started + limit;
   return at;
@@ -288,7 +319,7 @@ static void pump(struct processor *p)
   if (!p->active || !p->welcomed || p->failed) return;
   end_overdue(p);
   bundle_work_pump(p);
-  for (struct heap_item *top; (int)p->parses.n < p->parallel && (top = heap_top(&p->queue)) && top->key <= loop_now();) {
+  for (struct heap_item *top; has_room(p) && (top = heap_top(&p->queue)) && top->key <= loop_now();) {
     heap_remove(&p->queue, top);
     struct file *f = (struct file *)top;              /* due is its first member */
     if (bundle_work_takes(f)) continue;
@@ -313,7 +344,7 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   while (p->parses.n) {                                /* parse children do not outlive a lost connection */
     struct file *f = p->parses.at[0]->file;
     parse_free(p, p->parses.at[0]);
-    file_queue(p, f, loop_now());
+    if (f) file_queue(p, f, loop_now());
   }
   bundle_work_lost(p);
   p->welcomed = true;

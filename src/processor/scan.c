@@ -120,6 +120,7 @@ static int load_known(struct bundle_state *b, struct err *err)
     struct file *f = file_add(b, row_text(&r, 0));
     snprintf(f->stamp, sizeof f->stamp, "%s", row_text(&r, 1));
     f->last_parsed = row_time(&r, 2);
+    f->routine = true;
     f->duration = row_int(&r, 3);
     CLEANUP(json_decrefp) json_t *depends = NULL;
     const char *key, *text = row_text(&r, 4);
@@ -146,6 +147,7 @@ static void look_at(struct bundle_state *b, const struct dag_file *d, usec_t now
   }
   if (changed) {
     f->quiet = 0;
+    f->routine = false;
     file_queue(b->p, f, now);
   } else if (f->due.pos == UINT32_MAX && !f->parse) {
     file_queue(b->p, f, (f->last_parsed == USEC_NONE ? now : f->last_parsed) + b->p->interval);
