@@ -45,6 +45,7 @@ struct call {
 	const char *refusal;
 	const char *refusal_reason;     /* the detail is an object then: {reason, message} */
 	struct json_writer w;           /* over r->out */
+	bool timely;                    /* the answer depends on the time: it is not kept (kept.h) */
 	void (*then)(struct call *c, int code, const char *text, const json_t *result);   /* call_command's */
 	void *state;                    /* the handler's own between two answers of the scheduler; in the request's arena */
 };
@@ -65,6 +66,7 @@ struct api {
 	struct workers *workers;
 	struct fernet *fernet;
 	struct audits *audits;
+	struct kept *kept;
 	struct origins *origins;
 	struct metrics metrics;
 	struct login *logins;           /* being checked now (login.c) */

@@ -228,7 +228,7 @@ static bool runs_before(struct call *c)
 #define RUN_MISSING "The DagRun with dag_id: `{dag_id}` and run_id: `{dag_run_id}` was not found"
 
 const struct list_spec dag_runs_list = { .key = "dag_runs", .fields = run_fields, .from = RUN_FROM, .count_from = "dag_run r", .dag = "r.dag_id",
-	.filters = run_filters, .orders = run_orders, .order = "id", .tie = "r.id", .paths = run_paths, .before = runs_before, .nullable_totals = true };
+	.filters = run_filters, .orders = run_orders, .order = "id", .tie = "r.id", .paths = run_paths, .before = runs_before, .steady = true, .nullable_totals = true };
 const struct list_spec dag_run_one = { .fields = run_fields, .from = RUN_FROM, .one = "r.dag_id = ? AND r.run_id = ?", .missing = RUN_MISSING };
 
 const struct list_spec dag_run_new = { .fields = new_run_fields, .from = RUN_FROM, .missing = RUN_MISSING };

@@ -243,7 +243,7 @@ static const struct order dags_orders[] = {
 	{ "last_run_state", LAST_RUN("state"), true }, { "last_run_start_date", LAST_RUN("start_date"), true }, { NULL, NULL }
 };
 
-const struct list_spec dags_list = { .key = "dags", .fields = dag_fields, .from = "dag d", .dag = "d.dag_id", .filters = dags_filters, .orders = dags_orders,
+const struct list_spec dags_list = { .key = "dags", .steady = true, .fields = dag_fields, .from = "dag d", .dag = "d.dag_id", .filters = dags_filters, .orders = dags_orders,
 	.order = "dag_id", .tie = "d.dag_id", .one = "d.dag_id = ?", .missing = "The Dag with ID: `{dag_id}` was not found" };
 const struct list_spec dag_one = { .fields = dag_fields, .from = "dag d", .one = "d.dag_id = ?",
 	.missing = "The Dag with ID: `{dag_id}` was not found" };

@@ -172,6 +172,7 @@ static void apply_times(struct call *c, const struct filter *f, struct where *w)
 		usec_t t;
 		if (!s || !time_or_problem(c, loc_of(w->a, "query", name), s, &t))
 			continue;
+		c->timely = c->timely || f->kind == FILTER_TIMES_OPEN;
 		bool open = f->kind == FILTER_TIMES_OPEN && now_satisfies(i, t);
 		where_add(w, open ? arena_printf(w->a, "(%s IS NULL OR %s %s ?)", f->sql, f->sql, bounds[i].op)
 		                  : arena_printf(w->a, "%s %s ?", f->sql, bounds[i].op));

@@ -1,5 +1,6 @@
 /* list: the list endpoint, and the answer of one row, from tables. */
 #include "api/table.h"
+#include "api/kept.h"
 #include "api/permit.h"
 #include "base/crypto.h"
 
@@ -220,6 +221,9 @@ static void apply_paths(struct call *c, const struct list_spec *s, struct where 
 void api_list(struct call *c)
 {
 	const struct list_spec *s = c->route->list;
+	struct kept_since since;
+	if (s->steady && kept_reply(c, &since))
+		return;
 	struct where w = { .a = &c->r->arena };
 	CLEANUP(buf_clear) struct buf order = {0};
 	struct page p;
@@ -229,8 +233,9 @@ void api_list(struct call *c)
 	apply_paths(c, s, &w);
 	list_page(c, &p);
 	filters_apply(c, s->filters, &w);
-	if (!call_problems(c) && (!s->before || s->before(c)) && query_order(c, s, &order) && (!cursor || read_cursor(c, cursor, &p.offset)))
-		list_rows(c, s, &w, order.data ? order.data : "", &p);
+	if (!call_problems(c) && (!s->before || s->before(c)) && query_order(c, s, &order) && (!cursor || read_cursor(c, cursor, &p.offset)) &&
+	    list_rows(c, s, &w, order.data ? order.data : "", &p) == 0 && s->steady)
+		kept_take(c, &since);
 	where_clear(&w);
 }
 

@@ -8,16 +8,23 @@
 #include "loop/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE ((size_t)16 * 1024)        /* bytes of log read for one piece of the answer */
 #define LONGEST_LINE ((size_t)1024 * 1024)
-#define LOOK_AGAIN (USEC_SEC / 2)        /* a followed log is looked at so often */
+#define LOOK_AGAIN (USEC_SEC / 2)        /* a followed log is looked at so often, whether its try has ended and, without inotify, for lines */
+#define SKIPS 10
+#define NOT_SOONER (50 * USEC_MSEC)      /* after lines were sent: what is written meanwhile is sent together */
 
 struct reader {
 	struct call *c;
 	struct source *timer;
+	struct source *watch;            /* of the file, while it is followed; NULL: the timer alone looks */
+	usec_t sent;                     /* monotonic: when lines were sent last */
+	unsigned skipped;                /* looks in a row that were not worth it */
+	uint64_t mark;                   /* the database as it was when the try was last seen alive */
 	struct buf pending;              /* read, not yet a whole line */
 	char *path;
 	struct logmerge *merge;          /* what its triggers wrote comes in between; NULL: there is none */
@@ -154,6 +161,7 @@ static void reader_free(void *arg)
 {
 	struct reader *x = arg;
 	source_free(x->timer);
+	source_free(x->watch);
 	if (!x->merge)
 		closep(&x->fd);
 	logmerge_free(x->merge);
@@ -165,10 +173,43 @@ static void reader_free(void *arg)
 	free(x);
 }
 
+/* Nobody has committed anything since the try was seen alive, and inotify tells of lines: nothing to look at. Now and then it is
+ * looked all the same, because only a stream that is woken notices that its client has gone. */
+static bool nothing_new(struct reader *x)
+{
+	uint64_t mark;
+	return x->watch && !x->merge && x->mark && ++x->skipped < SKIPS && store_mark(x->c->api->db, &mark) && mark == x->mark;
+}
+
 static void reader_tick(void *arg)
 {
 	struct reader *x = arg;
-	http_wake(x->c->r);
+	if (nothing_new(x))
+		timer_in(x->timer, LOOK_AGAIN);
+	else
+		http_wake(x->c->r);
+}
+
+static void on_written(void *arg, uint32_t mask, uint32_t cookie, const char *name)
+{
+	struct reader *x = arg;
+	usec_t since = loop_monotonic() - x->sent;
+	(void)cookie, (void)name;
+	if (mask & IN_IGNORED) {
+		source_free(x->watch);
+		x->watch = NULL;
+	}
+	x->mark = 0;
+	timer_in(x->timer, since >= NOT_SOONER ? 0 : NOT_SOONER - since);
+}
+
+/* before the first read, so that no line comes in between unseen */
+static void watch(struct reader *x)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	if (x->watch || x->fd < 0 || loop_path(x->c->api->loop, x->path, IN_MODIFY, on_written, x, &x->watch, &err) == 0)
+		return;
+	log_line(LOG_DEBUG, "%s is looked at twice a second: %s", x->path, err_text(&err));
 }
 
 static void begin(struct reader *x, struct buf *out)
@@ -211,6 +252,9 @@ static bool still_live(struct reader *x)
 	int64_t map_index = -1, try_number = 0;
 	query_int(x->c, "map_index", INT64_MIN, &map_index);
 	str_to_int64(call_param(x->c, "try_number"), &try_number);
+	x->skipped = 0;
+	if (!store_mark(x->c->api->db, &x->mark))
+		x->mark = 0;
 	if (find_try(x->c, map_index, try_number, &s, &err) < 0)
 		return false;
 	x->deferred = x->deferred || streq(s.state, "deferred");
@@ -246,6 +290,8 @@ static enum http_more pull(void *arg, struct buf *out)
 		begin(x, out);
 	if (x->fd < 0 && x->follow)
 		x->fd = open(x->path, O_RDONLY | O_CLOEXEC);
+	if (x->follow)
+		watch(x);
 	size_t want = x->follow || x->end - x->at > (int64_t)PIECE ? PIECE : (size_t)(x->end - x->at);
 	bool live = x->follow && still_live(x);   /* before the read: what it wrote last is seen */
 	if (x->follow && (x->merge || x->deferred))
@@ -260,8 +306,10 @@ static enum http_more pull(void *arg, struct buf *out)
 	if (n == 0 && !live)
 		return finish(x, out);
 	put_lines(x, out, false);
-	if (n > 0)
+	if (n > 0) {
+		x->sent = loop_monotonic();
 		return HTTP_MORE;
+	}
 	if (!x->pending.len)
 		buf_clear(&x->pending);
 	timer_in(x->timer, LOOK_AGAIN);
@@ -323,6 +371,8 @@ static int wants_lines(const struct call *c)
 static void start_stream(struct call *c, struct reader *x)
 {
 	bool lines = x->lines;
+	if (x->follow)
+		http_plain(c->r);
 	x->c = call_keep(c);
 	x->timer = loop_timer(c->api->loop, reader_tick, x);
 	http_stream(c->r, 200, lines ? "application/x-ndjson" : "application/json", pull, reader_free, x);

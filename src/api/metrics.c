@@ -1,6 +1,7 @@
 /* metrics: GET /metrics in Prometheus' text form. What this process counts, what the scheduler left in its job's row at the last
  * heartbeat, and what the store says now. docs/METRICS.md lists them; a test holds the two against each other. */
 #include "api/handlers.h"
+#include "api/kept.h"
 #include "api/metrics.h"
 #include <sys/resource.h>
 
@@ -89,6 +90,7 @@ static void write_process(struct buf *b, const struct api *api)
 	http_server_stats(api->http, &s);
 	getrusage(RUSAGE_SELF, &u);
 	one(b, "airflow_api_refused_total", "counter", "Requests refused for their form, size or slowness.", (double)s.refused);
+	one(b, "airflow_api_kept_answers_total", "counter", "Lists answered as they were the last time, because nothing had been committed since.", (double)kept_count(api->kept));
 	one(b, "airflow_api_connections", "gauge", "Open connections.", s.connections);
 	one(b, "airflow_api_up_seconds", "gauge", "Seconds since the API server started.", (double)(loop_now() - api->started) / 1e6);
 	one(b, "airflow_api_cpu_seconds_total", "counter", "Processor time of the API server.",

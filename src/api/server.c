@@ -6,6 +6,7 @@
 #include "api/execution.h"
 #include "api/graph.h"
 #include "api/handlers.h"
+#include "api/kept.h"
 #include "api/origin.h"
 #include "api/accounts.h"
 #include "api/permit.h"
@@ -116,7 +117,9 @@ static void on_beat(void *arg)
 
 static void on_quiet(void *arg)
 {
-	store_idle(((struct api *)arg)->db);
+	struct api *api = arg;
+	kept_forget(api->kept);
+	store_idle(api->db);
 }
 
 static int job_begin(struct api *api, struct err *err)
@@ -251,6 +254,8 @@ static int open_all(struct api *api, struct err *err)
 		api->audits = audits_new(api);
 		api->asks = asks_new(api);
 	}
+	if (rc == 0)
+		api->kept = kept_new(api->db);
 	api->origins = origins_new(cfg);
 	api->web = web_new(cfg);
 	api->graphs = graphs_new();
@@ -267,6 +272,7 @@ static void close_all(struct api *api)
 	http_server_free(api->http);
 	audits_free(api->audits);
 	beats_free(api->task_beats);
+	kept_free(api->kept);
 	origins_free(api->origins);
 	web_free(api->web);
 	graphs_free(api->graphs);

@@ -76,6 +76,7 @@ struct list_spec {
 	const struct path_filter *paths;/* path parameters that narrow the list */
 	bool (*before)(struct call *c); /* existence checks: false when it has answered */
 	bool known;                     /* members that are NULL are left out */
+	bool steady;                    /* an answer holds as long as the database is what it was, for the same user (kept.h) */
 	bool nullable_totals;           /* writes the cursor fields too */
 	const char *one;                /* api_one: condition with one ? for each path parameter in order */
 	const char *missing;            /* api_one: 404 text; {name} is the path parameter */

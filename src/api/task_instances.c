@@ -160,7 +160,7 @@ static bool mapped_before(struct call *c)
 
 const struct list_spec task_instances_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .dag = "r.dag_id",
 	.filters = ti_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = ti_paths, .before = tis_before,
-	.nullable_totals = true, .missing = TI_MISSING };
+	.steady = true, .nullable_totals = true, .missing = TI_MISSING };
 const struct list_spec mapped_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .dag = "r.dag_id",
 	.where = "t.map_index >= 0", .filters = mapped_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = mapped_paths,
 	.before = mapped_before, .nullable_totals = true, .missing = TI_MISSING };

@@ -2,7 +2,7 @@
 #include "base/base.h"
 #include <unistd.h>
 
-#define ARENA_FIRST_BLOCK ((size_t)4096)
+#define ARENA_FIRST_BLOCK ((size_t)2048)
 #define ARENA_LAST_BLOCK ((size_t)256 * 1024)
 #define ARENA_ALIGN ((size_t)16)
 
