@@ -95,7 +95,7 @@ bool bundle_work_takes(struct file *f)
 static bool parses_of(const struct bundle_state *b)
 {
   for (size_t i = 0; i < b->p->parses.n; i++)
-    if (b->p->parses.at[i]->file->bundle == b) return true;
+    if (b->p->parses.at[i]->file && b->p->parses.at[i]->file->bundle == b) return true;
   return false;
 }
 
