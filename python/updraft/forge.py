@@ -180,9 +180,14 @@ def _warm_up() -> dict[str, Any]:
     sdk_private.warm_up()
     legacy.warm_up()
     sdk_private.watch_parsing_context(lambda: watch.note("it calls get_parsing_context()"))
-    from updraft import child, parse, task  # noqa: F401 - imported here so that no child has to
+    from updraft import child, parse, rehearsal, task  # noqa: F401 - imported here so that no child has to
 
-    versions["warning"] = _join(versions["warning"], _thread_warning())
+    slow = None
+    try:
+        rehearsal.run()
+    except Exception as e:  # what children can do without: they import it themselves
+        slow = f"parsing takes longer than it could, because its rehearsal failed: {type(e).__name__}: {e}"
+    versions["warning"] = _join(versions["warning"], slow, _thread_warning())
     return versions
 
 

@@ -591,6 +591,25 @@ def parse_file(request: Any, on_bag: Callable[[Any], None]) -> Any:
         processor._serialize_dags = serialize
 
 
+def rehearse_parse(file: str, folder: str) -> tuple[Any, Any]:
+    """Parse a file of ours and encode the answer; no cluster policy, statistics or bytecode come of it."""
+    from airflow import settings
+    from airflow.dag_processing import processor
+    from airflow.sdk._shared.observability.metrics import stats
+
+    bags: list[Any] = []
+    kept = settings.dag_policy, settings.task_policy, stats._get_backend, sys.dont_write_bytecode
+    settings.dag_policy = settings.task_policy = lambda _: None
+    stats._get_backend = stats.NoStatsLogger
+    sys.dont_write_bytecode = True
+    try:
+        result = parse_file(processor.DagFileParseRequest(file=file, bundle_path=folder, bundle_name="dags-folder"), bags.append)
+        _comms()._RequestFrame(id=0, body=result.model_dump()).as_bytes()
+    finally:
+        settings.dag_policy, settings.task_policy, stats._get_backend, sys.dont_write_bytecode = kept
+    return bags[0], result
+
+
 def parse_result_with_error(request: Any, text: str) -> Any:
     from airflow.dag_processing.processor import DagFileParsingResult
 

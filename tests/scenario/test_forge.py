@@ -288,6 +288,25 @@ class Parsing(WithForge):
         self.assertTrue(record["clean"])
         self.assertEqual(record["files"], [os.path.join(self.home.dags, "case.py")])
 
+    def test_what_a_parse_needs_is_there_before_the_fork(self):
+        # the last two are imported by Airflow when it serializes a DAG, after the file has been executed
+        names = ["updraft.direct", "airflow.timetables.trigger", "airflow.models.serialized_dag", "airflow.providers.standard.operators.trigger_dagrun"]
+        text = f"import sys\nmissing = [n for n in {names} if n not in sys.modules]\nassert not missing, missing\n"
+        text += "left = [n for n in list(sys.modules) + sys.path if 'rehearsal' in n and n != 'updraft.rehearsal']\nassert not left, left\n"
+        self.assertFalse(self.parse(text + self.PLAIN).said[1]["import_errors"])
+
+    def test_policies_hear_nothing_of_the_rehearsal(self):
+        home = Home()
+        self.addCleanup(home.remove)
+        os.mkdir(os.path.join(home.path, "config"))
+        with open(os.path.join(home.path, "config", "airflow_local_settings.py"), "w") as f:
+            f.write(f"def dag_policy(dag):\n    print(dag.dag_id, file=open({os.path.join(home.path, 'asked')!r}, 'a'))\n")
+        forge = Forge(home)
+        self.addCleanup(forge.close)
+        path = home.write("case.py", self.PLAIN)
+        forge.fork("parse").run(parse_request(path, home.dags), Store())
+        self.assertEqual(open(os.path.join(home.path, "asked")).read(), "plain\n")
+
     def test_dependencies_are_recorded(self):
         self.home.write("helper_mod.py", "X = 1\n")
         self.home.write("table.json", "[1]")
