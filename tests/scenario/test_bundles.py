@@ -9,6 +9,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from roles_kit import Roles, bash_dag, wait_for  # noqa: E402
+from git_servers import Http, Ssh  # noqa: E402
 
 LOCAL, GIT = "airflow.dag_processing.bundles.local.LocalDagBundle", "airflow.providers.git.bundles.git.GitDagBundle"
 ENVIRONMENT = pathlib.Path(__file__).resolve().parents[2] / ".cache/workloads"     # with the provider; tools/setup.sh makes it
@@ -187,6 +188,93 @@ class Versions(Bundles):
 
     def tasks(self, run):
         return dict(self.world.rows("SELECT t.task_id, t.state FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.run_id = ?", run))
+
+
+class Access(Bundles):
+    """By a connection: who may read the repository, and that nobody else reads how."""
+
+    TOKEN = "t0ken/of:mine@far"
+
+    def connection(self, **fields):
+        self.world.command("db", "migrate")
+        self.world.command("connections", "add", "the_repo", "--conn-json", json.dumps({"conn_type": "git", **fields}))
+
+    def through(self, url=None):
+        bundle = self.bundle(git_conn_id="the_repo")
+        bundle["kwargs"].pop("repo_url")
+        self.configure(bundle if url is None else self.bundle(git_conn_id="the_repo", repo_url=url))
+
+    def follows(self):
+        one = self.push(flow=helper(), words='WORD = "first"')
+        scheduler = self.world.scheduler()
+        self.world.has_dag("from_git")
+        self.world.command("dags", "trigger", "from_git", "--run-id", "r1")
+        self.world.run_state("from_git", "r1")
+        self.at(self.push(words='WORD = "second"'))
+        self.assertEqual(self.says("r2"), "second")
+        self.assertEqual(self.world.rows("SELECT bundle_version FROM dag_run WHERE run_id = 'r1'"), [(one,)])
+        return scheduler
+
+    def nowhere(self, *secrets):
+        """In no log and no configuration of git below the home; the store keeps them encrypted."""
+        for path in self.world.home.rglob("*"):
+            if path.is_file():
+                data = path.read_bytes()
+                for secret in secrets:
+                    self.assertNotIn(secret.encode(), data, path)
+
+    def test_a_token(self):
+        server = Http(self.world.path, "reader", self.TOKEN)
+        self.addCleanup(server.stop)
+        self.through()
+        self.connection(host=server.url + "/far.git", login="reader", password=self.TOKEN)
+        self.follows()
+        self.assertGreater(server.asked, 4)
+        self.nowhere(self.TOKEN)
+
+    def test_a_token_that_is_refused(self):
+        server = Http(self.world.path, "reader", self.TOKEN)
+        self.addCleanup(server.stop)
+        self.push(flow=helper(), words='WORD = "first"')
+        self.through(server.url.replace("//", "//reader:not-the-token@") + "/far.git")
+        self.connection(host="unused")
+        scheduler = self.world.scheduler()
+        self.world.says(scheduler, "bundle repo could not be fetched: ")
+        self.assertIn("Authentication failed for", scheduler.log.read_text())
+        self.assertNotIn("not-the-token", scheduler.log.read_text())
+        self.world.command("connections", "delete", "the_repo")
+        self.connection(host="unused", login="reader", password=self.TOKEN)        # seen at the next try, without a restart
+        self.world.has_dag("from_git")
+        self.nowhere("not-the-token", self.TOKEN)
+
+    def by_key(self, key):
+        server = Ssh(self.world.path / "ssh")
+        self.addCleanup(server.stop)
+        self.through()
+        self.connection(host=server.url(self.far), extra=json.dumps({**key(server), "strict_host_key_checking": "yes", "known_hosts_file": str(server.folder / "known_hosts")}))
+        self.follows()
+        self.nowhere(server.private.splitlines()[2])
+
+    @unittest.skipUnless(Ssh.there(), "there is no sshd")
+    def test_a_key(self):
+        self.by_key(lambda server: {"private_key": server.private})
+
+    @unittest.skipUnless(Ssh.there(), "there is no sshd")
+    def test_a_file_with_a_key(self):
+        self.by_key(lambda server: {"key_file": str(server.folder / "client")})
+
+    @unittest.skipUnless(Ssh.there(), "there is no sshd")
+    def test_a_host_that_is_not_known(self):
+        server = Ssh(self.world.path / "ssh")
+        self.addCleanup(server.stop)
+        self.push(flow=helper(), words='WORD = "first"')
+        nobody = self.world.path / "nobody"
+        nobody.write_text("")
+        self.through()
+        self.connection(host=server.url(self.far), extra=json.dumps({"private_key": server.private, "strict_host_key_checking": "yes", "known_hosts_file": str(nobody)}))
+        scheduler = self.world.scheduler()
+        self.world.says(scheduler, "Host key verification failed.")
+        self.assertNotIn("from_git", self.world.dag_ids())
 
 
 if __name__ == "__main__":
