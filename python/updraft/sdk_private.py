@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import shutil
 import re
 import signal
 import struct
@@ -481,7 +482,13 @@ def fetch_bundle(name: str, cleanup: bool) -> dict[str, Any]:
         refresh()
 
     bundle.refresh = noted  # git's class does it in initialize() already
-    bundle.initialize()
+    try:
+        bundle.initialize()
+    except Exception as e:
+        if not _clone_is_behind(e):
+            raise
+        shutil.rmtree(bundle.repo_path)
+        bundle.initialize()
     if not fetched:
         refresh()
     version = unpack_bundle_version(bundle.get_current_version(), bundle)[0] if bundle.supports_versioning else None
@@ -491,6 +498,12 @@ def fetch_bundle(name: str, cleanup: bool) -> dict[str, Any]:
     if cleanup and bundle.supports_versioning:
         BundleUsageTrackingManager()._remove_stale_bundle_versions_for_bundle(name)
     return {"path": os.fspath(path), "version": version, "url_template": _url_template(manager, bundle)}
+
+
+def _clone_is_behind(e: Exception) -> bool:
+    """git's class checks the tracking_ref out of its working clone before it fetches there: a reference that is younger than the
+    clone (the repository was empty, the configuration changed) is never found until somebody removes the clone."""
+    return type(e).__name__ == "GitCommandError" and "checkout" in str(getattr(e, "command", "")) and "pathspec" in str(e)
 
 
 def _url_template(manager: Any, bundle: Any) -> str | None:

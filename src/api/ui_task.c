@@ -1,6 +1,8 @@
 /* ui_task: our own page of a task instance, shown by the UI's plugin mechanism: why it waits, and what its tries used. */
 #include "api/handlers.h"
+#include "base/time.h"
 #include "store/explain.h"
+#include <string.h>
 
 #define TASK_VIEW "/updraft/task/{DAG_ID}/{RUN_ID}/{TASK_ID}/{MAP_INDEX}"
 
@@ -25,30 +27,52 @@ json_t *ui_own_plugin(const struct call *c)
 
 /* ---- the page ---- */
 
-static void write_text(struct buf *out, const json_t *o, const char *key, const char *otherwise)
+/* the page has room for seconds; the UI beside it knows the user's time zone, we do not */
+static void write_time(struct buf *out, const json_t *o, const char *key)
 {
-	html_text(out, jg_str(o, key, otherwise));
+	const char *s = jg_str(o, key, NULL);
+	if (s && strlen(s) > 19)
+		buf_printf(out, "<time datetime=\"%s\">%.10s %.8s</time>", s, s, s + 11);
 }
 
-static void cell_text(struct buf *out, const json_t *o, const char *key)
+static void cell_time(struct buf *out, const json_t *o, const char *key)
 {
 	buf_adds(out, "<td>");
-	write_text(out, o, key, "");
+	write_time(out, o, key);
 }
+
+static void write_state(struct buf *out, const char *state)
+{
+	buf_adds(out, "<b>");
+	html_text(out, state ? state : "no status");
+	buf_adds(out, "</b>");
+}
+
+static void write_duration(struct buf *out, const json_t *try)
+{
+	usec_t start, end;
+	const char *from = jg_str(try, "start_date", NULL), *to = jg_str(try, "end_date", NULL);
+	if (from && to && time_parse(from, &start) == 0 && time_parse(to, &end) == 0)
+		buf_printf(out, "%.2f s", (double)(end - start) / 1e6);
+}
+
+/* ---- tries and what they used ---- */
 
 static void write_try(struct buf *out, const json_t *try)
 {
 	buf_printf(out, "<tr><td>%lld<td>", (long long)jg_int(try, "try_number", 0));
-	write_text(out, try, "state", "no status");
-	cell_text(out, try, "start_date");
-	cell_text(out, try, "end_date");
-	buf_adds(out, "<td>");
+	write_state(out, jg_str(try, "state", NULL));
+	cell_time(out, try, "start_date");
+	cell_time(out, try, "end_date");
+	buf_adds(out, "<td class=n>");
+	write_duration(out, try);
+	buf_adds(out, "<td class=n>");
 	if (json_is_number(jg(try, "cpu_seconds")))
 		buf_printf(out, "%.2f s", jg_double(try, "cpu_seconds", 0));
-	buf_adds(out, "<td>");
+	buf_adds(out, "<td class=n>");
 	if (json_is_integer(jg(try, "max_rss_bytes")))
 		buf_printf(out, "%.1f MiB%s", jg_double(try, "max_rss_bytes", 0) / 1048576, jg_bool(try, "memory_kill", false) ? " (ended by the memory limit)" : "");
-	buf_adds(out, "<td>");
+	buf_adds(out, "<td class=n>");
 	if (json_is_integer(jg(try, "exit_status")))
 		buf_printf(out, "%lld", (long long)jg_int(try, "exit_status", 0));
 	buf_adds(out, "</tr>");
@@ -58,55 +82,89 @@ static void write_tries(struct buf *out, const json_t *explained)
 {
 	size_t i;
 	const json_t *try;
-	buf_adds(out, "<h2>Tries</h2><table><tr><th>try<th>state<th>started<th>ended<th>CPU<th>peak memory<th>exit status</tr>");
+	if (!json_array_size(jg(explained, "tries")))
+		return;
+	buf_adds(out, "<h2>Tries</h2><div class=wide><table><tr><th>try<th>state<th>started (UTC)<th>ended (UTC)<th class=n>took<th class=n>CPU<th class=n>peak memory<th class=n>exit status</tr>");
 	json_array_foreach (jg(explained, "tries"), i, try)
 		write_try(out, try);
-	buf_adds(out, "</table>");
+	buf_adds(out, "</table></div>");
 }
 
-/* what holds it, in the order in which it would have to go, and the decisions that led there */
-static void write_why(struct buf *out, const json_t *explained)
+/* ---- why ---- */
+
+static void write_standing(struct buf *out, const json_t *explained)
+{
+	buf_adds(out, "<p>State: ");
+	write_state(out, jg_str(explained, "state", NULL));
+	if (jg_str(explained, "since", NULL)) {
+		buf_adds(out, " since ");
+		write_time(out, explained, "since");
+		buf_adds(out, " UTC");
+	}
+	if (jg_str(explained, "until", NULL)) {
+		buf_adds(out, ", until ");
+		write_time(out, explained, "until");
+		buf_adds(out, " UTC");
+	}
+	buf_adds(out, "</p>");
+}
+
+/* what holds it, in the order in which it would have to go */
+static void write_holds(struct buf *out, const json_t *explained)
 {
 	size_t i;
 	const json_t *o;
-	buf_adds(out, "<p>State: <b>");
-	write_text(out, explained, "state", "no status");
-	buf_adds(out, "</b>");
-	if (jg_str(explained, "since", NULL)) {
-		buf_adds(out, " since ");
-		write_text(out, explained, "since", "");
-	}
-	if (jg_str(explained, "until", NULL)) {
-		buf_adds(out, " until ");
-		write_text(out, explained, "until", "");
-	}
-	buf_adds(out, "</p><h2>Why</h2>");
+	buf_adds(out, "<h2>Why</h2>");
 	json_array_foreach (jg(explained, "holds"), i, o) {
 		buf_adds(out, "<p>");
-		write_text(out, o, "text", "");
-		buf_adds(out, "<br>");
-		write_text(out, o, "releases", "");
-		buf_adds(out, "</p>");
+		html_text(out, jg_str(o, "text", ""));
+		buf_adds(out, ".<br><small>What would change it: ");
+		html_text(out, jg_str(o, "releases", ""));
+		buf_adds(out, ".</small></p>");
 	}
-	buf_adds(out, "<h2>Decisions</h2><table>");
+	if (!i)
+		buf_adds(out, "<p>Nothing holds it: it goes on at the next step.</p>");
+}
+
+/* the decisions that led there; most instances simply ran, and have none */
+static void write_decisions(struct buf *out, const json_t *explained)
+{
+	size_t i;
+	const json_t *o;
+	if (!json_array_size(jg(explained, "decisions")))
+		return;
+	buf_adds(out, "<h2>Decisions</h2><div class=wide><table>");
 	json_array_foreach (jg(explained, "decisions"), i, o) {
+		CLEANUP(freep) char *text = reason_sentence(reason_from(jg_str(o, "reason", "none")), jg_str(o, "text", NULL));
 		buf_adds(out, "<tr>");
-		cell_text(out, o, "at");
-		cell_text(out, o, "text");
+		cell_time(out, o, "at");
+		buf_adds(out, "<td>");
+		html_text(out, text);
 		buf_adds(out, "</tr>");
 	}
-	buf_adds(out, "</table>");
+	buf_adds(out, "</table></div>");
+}
+
+static void write_heading(struct buf *out, const json_t *explained)
+{
+	buf_adds(out, "<h1>");
+	html_text(out, jg_str(explained, "task_id", ""));
+	if (jg_int(explained, "map_index", -1) >= 0)
+		buf_printf(out, " [%lld]", (long long)jg_int(explained, "map_index", -1));
+	buf_adds(out, "</h1>");
 }
 
 static void reply_page(struct call *c, const json_t *explained)
 {
 	struct buf *out = &c->r->out;
 	buf_reset(out);
-	buf_adds(out, "<!doctype html><meta charset=utf-8><title>updraft</title><style>" PAGE_STYLE "</style><main><h1>");
-	write_text(out, explained, "task_id", "");
-	buf_adds(out, "</h1>");
-	write_why(out, explained);
+	buf_adds(out, "<!doctype html><meta charset=utf-8><title>updraft</title><style>" PAGE_STYLE ":root{color-scheme:light dark}body{background:none;margin:1rem}main{max-width:none;margin:0}.wide{overflow-x:auto}.n{text-align:right}td,th{white-space:nowrap}"
+		"h1,h2{line-height:1.2;overflow-wrap:anywhere}</style><main>");
+	write_heading(out, explained);
+	write_standing(out, explained);
+	write_holds(out, explained);
 	write_tries(out, explained);
+	write_decisions(out, explained);
 	buf_adds(out, "</main>");
 	http_set_header(c->r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'");
 	http_set_header(c->r, "Cache-Control", "no-store");

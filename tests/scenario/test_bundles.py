@@ -3,6 +3,7 @@ The class is the official one of apache-airflow-providers-git."""
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -10,6 +11,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from roles_kit import Roles, bash_dag, wait_for  # noqa: E402
 from git_servers import Http, Ssh  # noqa: E402
+from supervisor_client import Client  # noqa: E402
 
 LOCAL, GIT = "airflow.dag_processing.bundles.local.LocalDagBundle", "airflow.providers.git.bundles.git.GitDagBundle"
 ENVIRONMENT = pathlib.Path(__file__).resolve().parents[2] / ".cache/workloads"     # with the provider; tools/setup.sh makes it
@@ -116,6 +118,15 @@ class Several(Bundles):
         wait_for("more to go", lambda: self.world.rows("SELECT is_stale FROM dag WHERE dag_id = 'more'") == [(1,)])
         self.assertTrue((self.storage / "repo/versions" / commit).is_dir())
 
+    def test_a_branch_that_came_later(self):
+        """The repository was empty when it was cloned first; a real Airflow stays at that for ever."""
+        self.configure(self.bundle())
+        self.world.env["AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL"] = "1"
+        scheduler = self.world.scheduler()
+        self.world.says(scheduler, "pathspec 'production' did not match")
+        self.at(self.push(flow=helper(), words='WORD = "first"'))
+        self.assertEqual(self.says("r1"), "first")
+
     def test_what_cannot_be_served_is_named(self):
         for one, said in ((self.bundle("a/b"), "'a/b' cannot be the name"), ({"name": "x", "classpath": "airflow.providers.nowhere.bundles.n.NDagBundle"}, "apache-airflow-providers-nowhere there"),
                           ({"name": "x", "classpath": "GitDagBundle"}, "needs a classpath")):  # fmt: skip
@@ -185,6 +196,94 @@ class Versions(Bundles):
         two = self.push(words='WORD = "second"')
         self.at(two)
         self.assertEqual(self.again("r1"), ("second", two))
+
+    def test_what_is_left_of_a_run_goes_on_with_its_commit(self):
+        """Over a failed try, a restart of everything and a branch that moved twice; by a process that has parsed the file already."""
+        gate = self.world.path / "gate"
+        waits = f"""
+    from airflow.providers.standard.operators.bash import BashOperator
+    from datetime import timedelta
+    first = BashOperator(task_id="first", bash_command="test -e {gate}", retries=200, retry_delay=timedelta(seconds=0.2))
+    for k in range(4):
+        first >> PythonOperator(task_id=f"then_{{k}}", python_callable=word)
+"""
+        one = self.push(flow=helper(more=waits), words='WORD = "first"')
+        self.up()
+        self.world.command("dags", "trigger", "from_git", "--run-id", "r1")
+        wait_for("a second try", lambda: self.world.rows("SELECT 1 FROM task_try"))
+        self.at(self.push(words='WORD = "second"'))
+        self.world.interrupt()
+        self.at_rest = self.push(words='WORD = "third"')
+        self.world.start()
+        self.at(self.at_rest)
+        gate.touch()
+        self.world.run_state("from_git", "r1")
+        self.assertEqual(self.version("r1"), one)
+        values = self.world.rows("SELECT x.value FROM xcom x WHERE x.task_id LIKE 'then_%' AND x.key = 'return_value'")
+        self.assertEqual(values, [('"first"',)] * 4)
+
+    def test_hot_files(self):
+        """Runs of two commits side by side, many enough to be served by processes that hold the file parsed: each its own."""
+        self.push(flow=helper(), words='WORD = "first"')
+        self.up()
+        self.says("r0")
+        self.at(self.push(words='WORD = "second"'))
+        said = []
+        for k in range(1, 5):
+            said += [self.says(f"r{k}"), self.again("r0")[0]]
+        self.assertEqual(said, ["second", "first"] * 4)
+        held = [h for h in self.holders() if h["state"] == "ready"]
+        self.assertEqual(len(held), 2, held)
+
+    def test_a_commit_that_is_gone(self):
+        """Its history was rewritten, and this host has lost its copy."""
+        one = self.push(flow=helper(), words='WORD = "first"')
+        self.up()
+        self.assertEqual(self.says("r1"), "first")
+        (self.work / "project/dags/words.py").write_text('WORD = "second"')
+        self.git("commit", "-q", "-a", "--amend", "-m", "another past")
+        self.git("push", "-q", "-f", "origin", "HEAD:production")
+        two = self.git("rev-parse", "HEAD")
+        self.at(two)
+        self.git("-C", str(self.far), "reflog", "expire", "--expire=now", "--all")
+        self.git("-C", str(self.far), "gc", "-q", "--prune=now")
+        self.world.interrupt()
+        shutil.rmtree(self.storage)
+        self.world.start()
+        self.world.ask("POST", "/api/v2/dags/from_git/dagRuns/r1/clear", {"dry_run": False})
+        wait_for("r1 to end again", lambda: self.number("r1") == 1 and self.world.runs()["from_git", "r1"] in ("failed", "success"))
+        log = next((self.world.home / "logs").rglob("run_id=r1/task_id=says/attempt=2.log")).read_text()
+        self.assertIn(f"Version {one} not found in the repository", log)
+        self.assertEqual(self.world.runs()["from_git", "r1"], "failed")
+        self.assertEqual(self.again("r1", run_on_latest_version=True), ("second", two))
+
+    def test_old_versions_go(self):
+        self.world.env.update({"AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_INTERVAL": "1", "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_AGE_THRESHOLD": "0",
+                               "AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_MIN_VERSIONS": "1"})  # fmt: skip
+        gate = self.world.path / "gate"
+        slow = f"""
+    PythonOperator(task_id="slow", python_callable=lambda: [__import__("time").sleep(0.1) for _ in iter(lambda: __import__("os").path.exists({str(gate)!r}), True)] and None)
+"""
+        commits = [self.push(flow=helper(more=slow), words='WORD = "0"')]
+        self.up()
+        self.world.command("dags", "trigger", "from_git", "--run-id", "long")
+        self.world.running("from_git", "long", "slow")
+        for k in range(1, 4):
+            commits.append(self.push(flow=helper(), words=f'WORD = "{k}"'))
+            self.at(commits[-1])
+            self.assertEqual(self.says(f"r{k}"), str(k))
+        kept = {commits[0], commits[3]}             # in use, and the one that is left in any case
+        wait_for("the others to go", lambda: set(os.listdir(self.storage / "repo/versions")) == kept)
+        gate.touch()
+        self.world.run_state("from_git", "long")
+        self.assertEqual(self.again("r1"), ("1", commits[1]))           # fetched anew
+
+    def holders(self):
+        client = Client(str(self.world.home / ".updraft/supervisor.sock"), "ask")      # what the API server would own; nobody asked it
+        try:
+            return client.status()["holders"]
+        finally:
+            client.close()
 
     def tasks(self, run):
         return dict(self.world.rows("SELECT t.task_id, t.state FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.run_id = ?", run))

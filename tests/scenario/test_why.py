@@ -134,6 +134,9 @@ class Why(unittest.TestCase):
                 page = html.unescape(r.read().decode())
             for word in [h[k] for h in o["holds"] for k in ("text", "releases")] + [d["at"] for d in o["decisions"]] + [t["start_date"] for t in o["tries"] if t["start_date"]]:
                 self.assertIn(word, page)
+            for heading, filled in (("Why", True), ("Decisions", o["decisions"]), ("Tries", o["tries"])):
+                self.assertEqual(f"<h2>{heading}</h2>" in page, bool(filled), (task, heading))
+            self.assertNotRegex(page.split("</style>")[1], ": ?(\\.|</|<br)")
         for path, status in (("nope/-1", 404), ("single/7", 404), ("single/x", 422)):
             with self.assertRaises(urllib.error.HTTPError) as e:
                 urllib.request.urlopen(base + path)
