@@ -1,6 +1,7 @@
 /* auth: secrets, tokens, who may log in. */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "api/token_keys.h"
 #include "base/crypto.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +22,9 @@ struct auth {
 	struct store *db;
 	enum auth_kind kind;
 	bool basic;                     /* name and password may come with each request */
-	char *jwt_secret, *secret_key, *algorithm, *issuer;
+	struct token_keys *keys;        /* borrowed */
+	char *secret_key;
 	struct config_list audience;
-	usec_t leeway;
 	uint8_t token_key[SHA_DIGEST_LENGTH];
 	VEC(struct simple_user) users;
 	char *password_file;
@@ -57,12 +58,6 @@ static int secret_of(const struct auth_setup *s, enum option o, const char *name
 	if (rc < 0)
 		return err_context(err, "keeping %s", name);
 	return store_get_text(s->db, SQL_meta_get, ret, err, v_text(name));
-}
-
-int auth_jwt_secret(const struct config *cfg, struct store *db, char **ret, struct err *err)
-{
-	const struct auth_setup s = { .cfg = cfg, .db = db };
-	return secret_of(&s, OPT_api_auth_jwt_secret, "jwt_secret", ret, err);
 }
 
 /* itsdangerous derives its key as Django does: SHA1(salt + "signer" + secret) */
@@ -275,7 +270,7 @@ static char *password_mark(const struct auth *a, const char *hash)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
-	HMAC(EVP_sha256(), a->jwt_secret, (int)strlen(a->jwt_secret), (const unsigned char *)hash, strlen(hash), mac, &n);
+	HMAC(EVP_sha256(), a->secret_key, (int)strlen(a->secret_key), (const unsigned char *)hash, strlen(hash), mac, &n);
 	return base64url_encode(mac, 12, false);
 }
 
@@ -312,8 +307,8 @@ char *auth_token_since(const struct auth *a, const struct user *u, usec_t since,
 	jw_array(&w);
 	jw_end_array(&w);
 	jw_kstr(&w, "jti", jti);
-	if (a->issuer)
-		jw_kstr(&w, "iss", a->issuer);
+	if (token_keys_issuer(a->keys))
+		jw_kstr(&w, "iss", token_keys_issuer(a->keys));
 	jw_kstr(&w, "aud", a->audience.n ? a->audience.at[0] : "apache-airflow");
 	jw_kint(&w, "nbf", now / USEC_SEC);
 	jw_kint(&w, "exp", (now + lifetime) / USEC_SEC);
@@ -322,7 +317,7 @@ char *auth_token_since(const struct auth *a, const struct user *u, usec_t since,
 		jw_kint(&w, "auth_time", since / USEC_SEC);
 	write_mark(a, &w, u->name, u->stored);
 	jw_end_object(&w);
-	return jwt_sign(a->algorithm, a->jwt_secret, strlen(a->jwt_secret), "not-used", b.data);
+	return token_keys_sign(a->keys, b.data);
 }
 
 static bool audience_fits(const struct auth *a, const json_t *claims)
@@ -343,15 +338,12 @@ static bool audience_fits(const struct auth *a, const json_t *claims)
 /* 0, E_UNAUTHORIZED when only the time is over, E_DENIED for anything else. ret: new reference */
 static int open_token(const struct auth *a, const char *token, json_t **ret)
 {
-	const char *const algorithms[] = { a->algorithm, NULL };
 	CLEANUP(buf_clear) struct buf b = {0};
 	CLEANUP(err_clear) struct err err = {0};
-	if (jwt_verify(a->jwt_secret, strlen(a->jwt_secret), token, algorithms, loop_now(), a->leeway, &b, &err) < 0)
+	if (token_keys_open(a->keys, token, loop_now(), &b, &err) < 0)
 		return strstr(err_text(&err), "expired") ? E_UNAUTHORIZED : E_DENIED;
 	CLEANUP(json_decrefp) json_t *claims = NULL;
 	if (json_read(b.data, b.len, &claims, NULL) < 0 || !audience_fits(a, claims) || !jg(claims, "exp") || !jg(claims, "sub"))
-		return E_DENIED;
-	if (a->issuer && !streq(a->issuer, jg_str(claims, "iss", NULL)))
 		return E_DENIED;
 	*ret = json_incref(claims);
 	return 0;
@@ -533,13 +525,8 @@ int auth_new(const struct auth_setup *s, struct auth **ret, struct err *err)
 	for (size_t i = 0; i < backends.n; i++)
 		a->basic = a->basic || strstr(backends.at[i], "basic_auth");
 	config_list_clear(&backends);
-	a->leeway = config_seconds(s->cfg, OPT_api_auth_jwt_leeway);
-	const char *algorithm = config_str(s->cfg, OPT_api_auth_jwt_algorithm), *issuer = config_str(s->cfg, OPT_api_auth_jwt_issuer);
-	a->algorithm = xstrdup(*algorithm ? algorithm : "HS512");
-	a->issuer = *issuer ? xstrdup(issuer) : NULL;
-	int rc = secret_of(s, OPT_api_auth_jwt_secret, "jwt_secret", &a->jwt_secret, err);
-	if (rc == 0)
-		rc = secret_of(s, OPT_api_secret_key, "secret_key", &a->secret_key, err);
+	a->keys = s->keys;
+	int rc = secret_of(s, OPT_api_secret_key, "secret_key", &a->secret_key, err);
 	if (rc == 0)
 		derive_token_key(a);
 	if (rc == 0 && a->kind == AUTH_SIMPLE)
@@ -564,10 +551,7 @@ void auth_free(struct auth *a)
 	for (size_t i = 0; i < TOKENS_KEPT; i++)
 		good_clear(&a->good[i]);
 	config_list_clear(&a->audience);
-	freep(&a->jwt_secret);
 	freep(&a->secret_key);
-	freep(&a->algorithm);
-	freep(&a->issuer);
 	freep(&a->password_file);
 	free(a);
 }

@@ -10,11 +10,11 @@ struct user;
 struct store;
 struct auth;
 
-struct auth_setup { const struct config *cfg; struct store *db; void (*print)(const char *line); };
+struct token_keys;
+struct auth_setup { const struct config *cfg; struct store *db; struct token_keys *keys; void (*print)(const char *line); };
 /* Reads or makes the secrets; in simple mode makes the password file and prints new passwords once. */
 int auth_new(const struct auth_setup *s, struct auth **ret, struct err *err);
 void auth_free(struct auth *a);
-int auth_jwt_secret(const struct config *cfg, struct store *db, char **ret, struct err *err);   /* configured, or kept in the store; malloc'd */
 enum auth_kind auth_mode(const struct auth *a);
 const char *auth_secret_key(const struct auth *a);      /* [api] secret_key: signs file tokens and log tokens */
 

@@ -59,6 +59,7 @@ struct api {
 	struct loop *loop;
 	struct store *db;
 	struct http_server *http;
+	struct token_keys *token_keys;
 	struct auth *auth;
 	struct commands *commands;
 	struct asks *asks;

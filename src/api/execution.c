@@ -2,6 +2,7 @@
 #include "api/execution.h"
 #include "api/auth.h"
 #include "api/router.h"
+#include "api/token_keys.h"
 #include "base/time.h"
 #include "engine/answers.h"
 #include "loop/log.h"
@@ -336,5 +337,10 @@ void exec_health(struct call *c)
 
 void exec_ping(struct call *c)
 {
-	exec_json(c, 200, json_pack("{s:[s],s:{}}", "ok", "airflow.api_fastapi.auth.tokens.JWTValidator", "failing"));
+	static const char validator[] = "airflow.api_fastapi.auth.tokens.JWTValidator";
+	const char *trouble = token_keys_trouble(c->api->token_keys);
+	if (trouble)
+		exec_json(c, 500, json_pack("{s:[],s:[{s:s}]}", "ok", "failing", validator, trouble));
+	else
+		exec_json(c, 200, json_pack("{s:[s],s:{}}", "ok", validator, "failing"));
 }

@@ -11,6 +11,7 @@
 #include "api/accounts.h"
 #include "api/permit.h"
 #include "api/router.h"
+#include "api/token_keys.h"
 #include "api/web.h"
 #include "api/workers.h"
 #include "base/crypto.h"
@@ -239,9 +240,14 @@ static int open_all(struct api *api, struct err *err)
 	if (rc == 0)
 		rc = first_user(api, err);
 	if (rc == 0)
+		rc = token_keys_new(cfg, api->db, &api->token_keys, err);
+	if (rc == 0)
+		rc = token_keys_watch(api->token_keys, api->loop, err);
+	as.keys = api->token_keys;
+	if (rc == 0)
 		rc = auth_new(&as, &api->auth, err);
 	if (rc == 0)
-		rc = task_tokens_new(cfg, api->db, &api->task_tokens, err);
+		api->task_tokens = task_tokens_new(cfg, api->token_keys);
 	if (rc == 0)
 		api->answers = answers_new(cfg, api->db, api->fernet);
 	if (rc == 0)
@@ -282,6 +288,7 @@ static void close_all(struct api *api)
 	auth_free(api->auth);
 	answers_free(api->answers);
 	task_tokens_free(api->task_tokens);
+	token_keys_free(api->token_keys);
 	file_tokens_clear(&api->file_tokens);
 	config_list_clear(&api->mask_words);
 	fernet_free(api->fernet);

@@ -1,28 +1,19 @@
 #include "api/task_token.h"
-#include "api/auth.h"
+#include "api/token_keys.h"
 #include "base/crypto.h"
 #include "engine/answers.h"
 #include "exec/logpath.h"
 
-struct task_tokens { char *secret, *algorithm, *issuer; struct config_list audience; usec_t leeway, lives, queued; };
+struct task_tokens { struct token_keys *keys; struct config_list audience; usec_t lives, queued; };
 
-int task_tokens_new(const struct config *cfg, struct store *db, struct task_tokens **ret, struct err *err)
+struct task_tokens *task_tokens_new(const struct config *cfg, struct token_keys *keys)
 {
 	struct task_tokens *t = xcalloc(1, sizeof *t);
-	const char *algorithm = config_str(cfg, OPT_api_auth_jwt_algorithm), *issuer = config_str(cfg, OPT_api_auth_jwt_issuer);
-	t->algorithm = xstrdup(*algorithm ? algorithm : "HS512");
-	t->issuer = *issuer ? xstrdup(issuer) : NULL;
+	t->keys = keys;
 	t->audience = config_list(cfg, OPT_execution_api_jwt_audience);
-	t->leeway = config_seconds(cfg, OPT_api_auth_jwt_leeway);
 	t->lives = config_seconds(cfg, OPT_execution_api_jwt_expiration_time);
 	t->queued = config_seconds(cfg, OPT_scheduler_task_queued_timeout);
-	int rc = auth_jwt_secret(cfg, db, &t->secret, err);
-	if (rc < 0) {
-		task_tokens_free(t);
-		return rc;
-	}
-	*ret = t;
-	return 0;
+	return t;
 }
 
 void task_tokens_free(struct task_tokens *t)
@@ -30,9 +21,6 @@ void task_tokens_free(struct task_tokens *t)
 	if (!t)
 		return;
 	config_list_clear(&t->audience);
-	freep(&t->secret);
-	freep(&t->algorithm);
-	freep(&t->issuer);
 	free(t);
 }
 
@@ -53,15 +41,15 @@ char *task_token(const struct task_tokens *t, const struct uuid *ti, int try_num
 	if (try_number)
 		jw_kint(&w, "try", try_number);
 	jw_kstr(&w, "jti", jti);
-	if (t->issuer)
-		jw_kstr(&w, "iss", t->issuer);
+	if (token_keys_issuer(t->keys))
+		jw_kstr(&w, "iss", token_keys_issuer(t->keys));
 	if (t->audience.n)
 		jw_kstr(&w, "aud", t->audience.at[0]);
 	jw_kint(&w, "nbf", now / USEC_SEC);
 	jw_kint(&w, "exp", (now + (workload ? t->queued : t->lives)) / USEC_SEC);
 	jw_kint(&w, "iat", now / USEC_SEC);
 	jw_end_object(&w);
-	return jwt_sign(t->algorithm, t->secret, strlen(t->secret), "not-used", b.data);
+	return token_keys_sign(t->keys, b.data);
 }
 
 static bool audience_fits(const struct task_tokens *t, const json_t *claims)
@@ -77,17 +65,14 @@ static bool audience_fits(const struct task_tokens *t, const json_t *claims)
 
 int task_token_open(const struct task_tokens *t, const char *token, usec_t now, struct task_claims *ret, struct err *err)
 {
-	const char *const algorithms[] = { t->algorithm, NULL };
 	CLEANUP(buf_clear) struct buf b = {0};
 	CLEANUP(json_decrefp) json_t *claims = NULL;
-	if (jwt_verify(t->secret, strlen(t->secret), token, algorithms, now, t->leeway, &b, err) < 0)
+	if (token_keys_open(t->keys, token, now, &b, err) < 0)
 		return E_DENIED;
 	if (json_read(b.data, b.len, &claims, err) < 0)
 		return E_DENIED;
 	if (!audience_fits(t, claims) || !json_is_number(jg(claims, "exp")) || !json_is_number(jg(claims, "iat")))
 		return err_set(err, E_DENIED, "it is not meant for the Execution API, or lacks exp or iat");
-	if (t->issuer && !streq(t->issuer, jg_str(claims, "iss", NULL)))
-		return err_set(err, E_DENIED, "it has another issuer");
 	struct task_claims c = { .try_number = (int)jg_int(claims, "try", 0), .issued = (usec_t)jg_double(claims, "iat", 0) * USEC_SEC,
 		.expires = (usec_t)jg_double(claims, "exp", 0) * USEC_SEC };
 	const json_t *scope = json_object_get(claims, "scope");

@@ -9,7 +9,8 @@
 struct task_tokens;
 struct task_claims { struct uuid ti; int try_number; bool workload; usec_t issued, expires; };   /* try_number 0: it does not say */
 
-int task_tokens_new(const struct config *cfg, struct store *db, struct task_tokens **ret, struct err *err);
+struct token_keys;
+struct task_tokens *task_tokens_new(const struct config *cfg, struct token_keys *keys);   /* keys: borrowed */
 void task_tokens_free(struct task_tokens *t);    /* NULL is fine */
 char *task_token(const struct task_tokens *t, const struct uuid *ti, int try_number, bool workload, usec_t now);   /* malloc'd */
 /* E_DENIED: err says why. A scope that we do not know is E_DENIED too */

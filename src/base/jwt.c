@@ -1,31 +1,8 @@
-/* jwt: HMAC-signed compact tokens (RFC 7519), the algorithms HS256, HS384 and HS512. */
-#include "base/crypto.h"
+/* jwt: compact tokens (RFC 7519): header, payload, signature. Keys are jwk.c's. */
 #include "base/json.h"
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include "base/jwk.h"
 
 #define TOKEN_MAX ((size_t)64 * 1024)
-
-static const struct { const char *name; const EVP_MD *(*digest)(void); } algorithms[] = {
-	{ "HS512", EVP_sha512 }, { "HS256", EVP_sha256 }, { "HS384", EVP_sha384 },
-};
-
-static const EVP_MD *digest_of(const char *alg)
-{
-	for (size_t i = 0; alg && i < ARRAY_LEN(algorithms); i++)
-		if (streq(algorithms[i].name, alg))
-			return algorithms[i].digest();
-	return NULL;
-}
-
-static size_t sign(const EVP_MD *digest, const void *key, size_t nkey, const char *p, size_t n, uint8_t ret[64])
-{
-	unsigned size = 0;
-	assert(nkey <= INT32_MAX);
-	if (!HMAC(digest, key, (int)nkey, (const uint8_t *)p, n, ret, &size))
-		out_of_memory();   /* it fails for nothing else */
-	return size;
-}
 
 static void add_base64(struct buf *b, const void *p, size_t n)
 {
@@ -33,48 +10,39 @@ static void add_base64(struct buf *b, const void *p, size_t n)
 	buf_adds(b, text);
 }
 
-char *jwt_sign(const char *alg, const void *key, size_t nkey, const char *kid, const char *payload)
+char *jwt_key_sign(const struct jwt_key *k, const char *payload)
 {
-	const EVP_MD *digest = digest_of(alg);
-	assert(digest);   /* the caller's own constant */
-	CLEANUP(buf_clear) struct buf header = {0};
+	CLEANUP(buf_clear) struct buf header = {0}, signature = {0};
 	struct json_writer w;
 	struct buf token = {0};
-	uint8_t mac[64];
 	jw_init(&w, &header);
 	jw_object(&w);
-	jw_kstr(&w, "alg", alg);
-	if (kid)
-		jw_kstr(&w, "kid", kid);
+	jw_kstr(&w, "alg", k->alg->name);
+	if (k->kid)
+		jw_kstr(&w, "kid", k->kid);
 	jw_kstr(&w, "typ", "JWT");
 	jw_end_object(&w);
 	add_base64(&token, header.data, header.len);
 	buf_addc(&token, '.');
 	add_base64(&token, payload, strlen(payload));
-	size_t n = sign(digest, key, nkey, token.data, token.len, mac);
+	key_sign(k, token.data, token.len, &signature);
 	buf_addc(&token, '.');
-	add_base64(&token, mac, n);
+	add_base64(&token, signature.data, signature.len);
 	return buf_steal(&token);
+}
+
+char *jwt_sign(const char *alg, const void *key, size_t nkey, const char *kid, const char *payload)
+{
+	struct jwt_key *k = jwt_key_secret(alg, key, nkey, kid);
+	assert(k && "the caller's own constant");
+	char *token = jwt_key_sign(k, payload);
+	jwt_key_free(k);
+	return token;
 }
 
 static int refuse(struct err *err, const char *why)
 {
 	return err_set(err, E_UNAUTHORIZED, "the token is not valid: %s", why);
-}
-
-static const EVP_MD *header_digest(const char *header, size_t n, const char *const *algs)
-{
-	CLEANUP(buf_clear) struct buf text = {0};
-	CLEANUP(json_decrefp) json_t *o = NULL;
-	if (base64url_decode(header, n, &text) < 0 || json_read(text.data, text.len, &o, NULL) < 0)
-		return NULL;
-	const char *alg = jg_str(o, "alg", NULL);
-	if (json_object_get(o, "crit"))   /* an extension that must be understood, and is not */
-		return NULL;
-	for (; alg && *algs; algs++)
-		if (streq(*algs, alg))
-			return digest_of(alg);
-	return NULL;
 }
 
 /* A time claim in whole seconds, past the comma cut off as PyJWT's int() does. False: present but no number. */
@@ -108,29 +76,73 @@ static int check_times(const json_t *o, usec_t now, usec_t leeway, struct err *e
 	return 0;
 }
 
-int jwt_verify(const void *key, size_t nkey, const char *token, const char *const *algs, usec_t now, usec_t leeway,
-               struct buf *ret_payload, struct err *err)
+static bool accepted(const char *alg, const char *const *algs)
+{
+	for (; algs && *algs; algs++)
+		if (streq(*algs, alg))
+			return true;
+	return !algs;
+}
+
+/* The key that the header names, and the algorithm: the key's own. A secret of ours serves every HMAC that is accepted, since nobody
+ * can have anything of it that is public. */
+static int find_key(const struct jwt_check *c, const char *header, size_t n, const struct jwt_key **ret, const struct jwt_alg **ret_alg,
+                    struct err *err)
+{
+	CLEANUP(buf_clear) struct buf text = {0};
+	CLEANUP(json_decrefp) json_t *o = NULL;
+	if (base64url_decode(header, n, &text) < 0 || json_read(text.data, text.len, &o, NULL) < 0 || !json_is_object(o))
+		return refuse(err, "its header is not a JSON object");
+	const char *alg = jg_str(o, "alg", NULL), *kid = jg_str(o, "kid", NULL);
+	if (!alg || !accepted(alg, c->algs) || json_object_get(o, "crit"))   /* crit: an extension that must be understood, and is not */
+		return refuse(err, "its algorithm is not accepted here");
+	const struct jwt_key *k = c->key;
+	if (!k || k->pkey) {
+		if (!kid)
+			return refuse(err, "its header names no key (kid)");
+		k = k ? (streq(k->kid, kid) ? k : NULL) : jwks_key(c->set, kid);
+		if (!k)
+			return err_set(err, E_NOT_FOUND, "the token is not valid: it was signed with a key that is not known here");
+	}
+	*ret_alg = k == c->key && !k->pkey ? jwt_alg_find(alg) : k->alg;
+	if (!*ret_alg || (*ret_alg)->family != k->alg->family || !streq((*ret_alg)->name, alg))
+		return refuse(err, "its algorithm is not its key's");
+	*ret = k;
+	return 0;
+}
+
+int jwt_open(const struct jwt_check *c, const char *token, struct buf *ret_payload, struct err *err)
 {
 	if (strnlen(token, TOKEN_MAX + 1) > TOKEN_MAX)
 		return refuse(err, "it is longer than 65536 characters");
 	const char *payload = strchr(token, '.'), *mac = payload ? strchr(payload + 1, '.') : NULL;
 	if (!mac || strchr(mac + 1, '.'))
 		return refuse(err, "it does not have three parts");
-	const EVP_MD *digest = header_digest(token, (size_t)(payload - token), algs);
-	if (!digest)
-		return refuse(err, "its algorithm is not accepted here");
-	uint8_t expected[64];
 	CLEANUP(buf_clear) struct buf given = {0}, text = {0};
 	CLEANUP(json_decrefp) json_t *o = NULL;
-	size_t n = sign(digest, key, nkey, token, (size_t)(mac - token), expected);
-	if (base64url_decode(mac + 1, strlen(mac + 1), &given) < 0 || given.len != n || !mem_eq_const_time(given.data, expected, n))
+	const struct jwt_key *k = NULL;
+	const struct jwt_alg *alg = NULL;
+	int r = find_key(c, token, (size_t)(payload - token), &k, &alg, err);
+	if (r < 0)
+		return r;
+	if (base64url_decode(mac + 1, strlen(mac + 1), &given) < 0 || !key_verifies(k, alg, token, (size_t)(mac - token), given.data, given.len))
 		return refuse(err, "its signature does not match");
 	payload++;
 	if (base64url_decode(payload, (size_t)(mac - payload), &text) < 0
 	    || json_read(text.data, text.len, &o, NULL) < 0 || !json_is_object(o))
 		return refuse(err, "its payload is not a JSON object");
-	int r = check_times(o, now, leeway, err);
+	r = check_times(o, c->now, c->leeway, err);
 	if (r == 0)
 		buf_add(ret_payload, text.data, text.len);
+	return r;
+}
+
+int jwt_verify(const void *key, size_t nkey, const char *token, const char *const *algs, usec_t now, usec_t leeway,
+               struct buf *ret_payload, struct err *err)
+{
+	struct jwt_key *k = jwt_key_secret("HS512", key, nkey, NULL);
+	struct jwt_check c = { .key = k, .algs = algs, .now = now, .leeway = leeway };
+	int r = jwt_open(&c, token, ret_payload, err);
+	jwt_key_free(k);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* updraft internal workload: the queued tries that [core] executor = ExternalExecutor leaves to others, as executors hand them to
  * workers: one ExecuteTask a line, with its token. Reads only; the scheduler learns of a try when its worker says that it starts. */
 #include "api/task_token.h"
+#include "api/token_keys.h"
 #include "cli/families.h"
 #include "engine/answers.h"
 #include "loop/loop.h"
@@ -101,9 +102,12 @@ static int workload(struct cli *c)
   struct handing h = {.c = c};
   if (!cli_store(c)) return 1;
   signal(SIGPIPE, SIG_IGN);
-  int r = task_tokens_new(cli_config(c), c->db, &h.tokens, &err);
+  struct token_keys *keys = NULL;
+  int r = token_keys_new(cli_config(c), c->db, &keys, &err);
+  if (r == 0) h.tokens = task_tokens_new(cli_config(c), keys);
   if (r == 0) r = cli_has(c, "--follow") ? follow(&h, &err) : look(&h, &err);
   task_tokens_free(h.tokens);
+  token_keys_free(keys);
   map_clear(&h.given);
   if (r < 0) return cli_fail(c, &err, "%s", "");
   return h.failed || (!cli_has(c, "--follow") && !h.printed);

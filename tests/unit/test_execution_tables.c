@@ -5,6 +5,7 @@
 #include <cmocka.h>
 #include "api/execution.h"
 #include "api/router.h"
+#include "api/token_keys.h"
 #include "base/crypto.h"
 
 static const struct exec_route routes[] = {
@@ -64,21 +65,31 @@ static void test_rows(void **state)
 #define NOW (1800000000 * USEC_SEC)
 static const struct uuid TI = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 } };
 
-static struct task_tokens *tokens_new(const char *secret, struct config **ret)
+struct tokens { struct config *cfg; struct token_keys *keys; struct task_tokens *t; };
+
+static struct tokens tokens_new(const char *secret)
 {
-	struct task_tokens *t = NULL;
+	struct tokens x = {0};
 	CLEANUP(err_clear) struct err err = {0};
 	CLEANUP(freep) char *line = xasprintf("AIRFLOW__API_AUTH__JWT_SECRET=%s", secret);
 	char home[] = "AIRFLOW_HOME=/nonexistent", *env[] = { home, line, NULL };
-	assert_int_equal(config_load(env, CONFIG_NO_FILE, ret, &err), 0);
-	assert_int_equal(task_tokens_new(*ret, NULL, &t, &err), 0);      /* a configured secret needs no store */
-	return t;
+	assert_int_equal(config_load(env, CONFIG_NO_FILE, &x.cfg, &err), 0);
+	assert_int_equal(token_keys_new(x.cfg, NULL, &x.keys, &err), 0);      /* a configured secret needs no store */
+	x.t = task_tokens_new(x.cfg, x.keys);
+	return x;
+}
+
+static void tokens_free(struct tokens *x)
+{
+	task_tokens_free(x->t);
+	token_keys_free(x->keys);
+	config_free(x->cfg);
 }
 
 static void test_tokens(void **state)
 {
-	struct config *cfg = NULL, *other_cfg = NULL;
-	struct task_tokens *t = tokens_new("one secret that is long enough", &cfg), *other = tokens_new("another", &other_cfg);
+	struct tokens one = tokens_new("one secret that is long enough"), two = tokens_new("another");
+	struct task_tokens *t = one.t, *other = two.t;
 	struct task_claims c;
 	CLEANUP(err_clear) struct err err = {0};
 	CLEANUP(freep) char *run = task_token(t, &TI, 3, false, NOW), *queue = task_token(t, &TI, 3, true, NOW);
@@ -97,10 +108,8 @@ static void test_tokens(void **state)
 		if (run[i + 1])
 			assert_int_equal(task_token_open(t, bent, NOW, &c, &err), E_DENIED);
 	}
-	task_tokens_free(t);
-	task_tokens_free(other);
-	config_free(cfg);
-	config_free(other_cfg);
+	tokens_free(&one);
+	tokens_free(&two);
 }
 
 static void test_claims(void **state)
@@ -116,8 +125,8 @@ static void test_claims(void **state)
 		{ "{\"sub\":\"01020304-0506-0708-090a-0b0c0d0e0f10\",\"scope\":7,\"aud\":\"urn:airflow.apache.org:task\",\"iat\":1800000000,\"exp\":1800000010}", E_DENIED },
 		{ "{\"sub\":\"01020304-0506-0708-090a-0b0c0d0e0f10\",\"aud\":\"urn:airflow.apache.org:task\",\"iat\":1800000000,\"exp\":1800000010,\"nbf\":1800000100}", E_DENIED },
 	};
-	struct config *cfg = NULL;
-	struct task_tokens *t = tokens_new("s", &cfg);
+	struct tokens one = tokens_new("s");
+	struct task_tokens *t = one.t;
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct task_claims c;
@@ -127,8 +136,7 @@ static void test_claims(void **state)
 			fail_msg("%s: %s", cases[i].claims, err_text(&err));
 		assert_true(cases[i].code || (uuid_eq(&c.ti, &TI) && !c.try_number && !c.workload));
 	}
-	task_tokens_free(t);
-	config_free(cfg);
+	tokens_free(&one);
 }
 
 /* what an earlier version gets of a run */
