@@ -161,7 +161,7 @@ static void perform(struct drive *v, const struct action *a)
   case ACT_ASK_TIMETABLE: answer_timetable(v, dag_state_id(a->dag)); break;
   case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK:
   case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASSET_RUN: case ACT_REPLY: case ACT_DECISION: case ACT_REMOVE_TI:
-  case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: break;
+  case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: case ACT_LOG_RUN: break;
   }
 }
 

@@ -72,6 +72,7 @@ void save_dag(struct core *c, struct dag_state *d)
 
 void flush_saves(struct core *c)
 {
+	log_changes(c);
 	vec_room(c->out, c->run_saves.n + c->saves.n + c->dag_saves.n + c->after.n);
 	for (size_t i = 0; i < c->run_saves.n; i++)
 		if (!c->run_saves.at[i]->p->dead)
@@ -83,5 +84,6 @@ void flush_saves(struct core *c)
 		act_now(c, (struct action){ .kind = ACT_SAVE_DAG, .dag = c->dag_saves.at[i] });
 	for (size_t i = 0; i < c->after.n; i++)
 		act_now(c, c->after.at[i]);
+	log_flush(c);
 	c->run_saves.n = c->saves.n = c->dag_saves.n = c->after.n = 0;
 }

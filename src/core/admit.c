@@ -268,9 +268,9 @@ static struct ti_class *pool_best(struct core *c, struct pool *p)
 	return NULL;
 }
 
-static void start(struct core *c, struct ti_class *k)
+static void start(struct core *c, struct task_instance *ti)
 {
-	struct task_instance *ti = k->tis.at[0];
+	log_admit(c, ti);
 	ti->queued_at = c->now;
 	ti_set_state(c, ti, TI_QUEUED);
 	why_update(c, ti, WHY_EXECUTOR, NULL);
@@ -288,14 +288,33 @@ static struct ti_class *best_of_all(struct core *c)
 	return best;
 }
 
+/* what was granted then is granted now, whatever others hold */
+static void admit_granted(struct core *c)
+{
+	for (size_t i = 0; i < c->replay->admitted.n; i++) {
+		const struct granted *g = &c->replay->admitted.at[i];
+		struct task_instance *ti = replay_instance(c->replay, g);
+		const char *name = c->replay->run && g->task < c->replay->run->dag->n_tasks ? c->replay->run->dag->tasks[g->task].task_id : "?";
+		if (ti && ti->state == TI_SCHEDULED)
+			start(c, ti);
+		else
+			buf_printf(&c->replay->complaint, "%s%s[%d] was handed to the executor, but here it is %s", c->replay->complaint.len ? "; " : "", name,
+			           g->map_index, ti ? ti_state_name(ti->state) : "absent");
+	}
+}
+
 void admit_drain(struct core *c)
 {
+	if (c->replay) {
+		admit_granted(c);
+		return;
+	}
 	if (!c->admit)
 		return;
 	c->admit = false;
 	struct ti_class *k;
 	while ((!c->cfg.parallelism || c->n_executing < (size_t)c->cfg.parallelism) && (k = best_of_all(c)))
-		start(c, k);
+		start(c, k->tis.at[0]);
 	for (size_t i = 0; i < c->pool_list.n; i++) {
 		struct pool *p = c->pool_list.at[i];
 		while (p->aside.n) {

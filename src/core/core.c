@@ -65,6 +65,7 @@ void core_free(struct core *c)
 	vec_clear(&c->run_saves);
 	vec_clear(&c->dag_saves);
 	vec_clear(&c->ended);
+	vec_clear(&c->logged);
 	buf_clear(&c->scratch);
 	free(c);
 }
@@ -289,7 +290,7 @@ usec_t core_next_timer(const struct core *c)
 
 /* ---- the step ---- */
 
-static void dispatch(struct core *c, const struct event *ev)
+void dispatch(struct core *c, const struct event *ev)
 {
 	switch (ev->kind) {
 	case EV_START: restore_done(c); break;
@@ -363,17 +364,30 @@ static void drop_ended(struct core *c, const struct event *ev)
 	}
 }
 
-void core_step(struct core *c, const struct event *ev, struct actions *out)
+void step_with(struct core *c, usec_t now, int flags, void (*what)(struct core *c, const void *arg), const void *arg, struct actions *out)
 {
 	c->out = out;
-	c->now = ev->now;
+	c->now = now;
 	c->step++;
-	drop_ended(c, ev);
-	if (c->started)
+	c->timers_fired = c->started && !flags;
+	if (c->timers_fired)
 		fire_timers(c);         /* before the event: what the event makes due now waits for the next step */
-	dispatch(c, ev);
-	if (c->started)
+	what(c, arg);
+	if (c->started && !(flags & STEP_ASLEEP))
 		drain(c);
 	flush_saves(c);
 	c->out = NULL;
+}
+
+static void take(struct core *c, const void *arg)
+{
+	const struct event *ev = arg;
+	log_event(c, ev);
+	dispatch(c, ev);
+}
+
+void core_step(struct core *c, const struct event *ev, struct actions *out)
+{
+	drop_ended(c, ev);
+	step_with(c, ev->now, 0, take, ev, out);
 }

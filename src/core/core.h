@@ -14,7 +14,7 @@ struct dag_state;                                /* a DAG as the core knows it: 
 struct dag_run {
   struct heap_item timer;                        /* core's own */
   int64_t id; const char *run_id; struct dag_state *owner; struct dag *dag;   /* dag: the version it runs with */
-  enum run_type type; enum run_state state;
+  enum run_type type; enum run_state state; uint32_t log_slot;   /* log_slot: the engine's own */
   usec_t logical_date, interval_start, interval_end, run_after, queued_at, start_date, end_date, last_decision;
   const char *conf, *note, *triggered_by, *triggering_user, *partition_key;    /* conf: JSON text or NULL */
   const char *bundle_version;                    /* of its DAG's bundle, kept for its whole life; NULL: whatever is newest */
@@ -51,7 +51,7 @@ enum event_kind {
   EV_POOL,             /* name, slots (-1 = unlimited), include_deferred; slots INT_MIN = deleted */
   EV_RESTORE_RUN,      /* run: a row of the store (its dag version was given by EV_RESTORE_DAG_VERSION or EV_DAG) */
   EV_RESTORE_TI,       /* ti */
-  EV_RESTORE_MAP_LENGTH, /* ti_ref, length: known lengths of XComs that feed expansions */
+  EV_RESTORE_MAP_LENGTH, /* ti_ref, length: known lengths of XComs that feed expansions; -1: it succeeded and pushed none */
   EV_TRIGGER,          /* request: a run asked for by a person, API, TriggerDagRun or asset */
   EV_TI_STARTED,       /* ti_ref, pid, hostname, unixname */
   EV_TI_DONE,          /* ti_ref, outcome */
@@ -139,6 +139,7 @@ enum action_kind {
   ACT_REMOVE_TI,       /* run, text: id of a task instance whose task left the DAG: its state becomes removed */
   ACT_DELETE_TI,       /* run, text: id of an instance that was deleted, or of a placeholder that its expansion made superfluous */
   ACT_BACKFILL_IDLE,   /* number: a backfill none of whose runs is queued or running any more */
+  ACT_LOG_RUN,         /* run, text: number bytes of the run's log, for core/replay.h (log_runs) */
 };
 struct action {
   enum action_kind kind;
@@ -158,6 +159,7 @@ struct core_config {
   bool catchup_by_default_set, catchup_by_default;
   bool tell_runs;                      /* ACT_RUN_EVENT for every run */
   bool by_hand_only;                   /* no run starts by its schedule */
+  bool log_runs;                       /* ACT_LOG_RUN for every step that concerns a run */
 };
 struct core *core_new(const struct core_config *cfg);
 void core_free(struct core *c);

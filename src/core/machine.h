@@ -50,6 +50,9 @@ struct run_task {
 	bool dirty;
 };
 
+/* what a log knows of something that is told when it changes */
+enum logged { LOGGED_NEVER, LOGGED_NO, LOGGED_YES };
+
 struct run_private {
 	struct run_task *tasks;              /* by task index of run->dag */
 	struct arena arena;                  /* task instances */
@@ -61,6 +64,13 @@ struct run_private {
 	bool listed;                         /* in ended */
 	bool kept;                           /* ended, but a later run's depends_on_past may need it */
 	bool dead;                           /* deleted: gone at the next step */
+	bool may_start;                      /* replay: its log says that it starts in this step */
+	enum logged logged_paused;
+	struct uuid logged_version;          /* the DAG's newest one, as the log knows it */
+	uint32_t round, round_step;          /* round: of those of round_step in which it was looked at (depends_on_past); round_id: the last of all */
+	uint64_t round_id;
+	uint32_t logged_step, digest, own_digest;    /* digest: over own_digest and those of all its instances */
+	struct buf log;                      /* of this step */
 };
 
 struct ti_skip { uint32_t task; int map_index; };
@@ -73,6 +83,8 @@ struct ti_private {
 	bool dirty, no_value;
 	bool weight_asked;                   /* its weight rule has not answered yet: it does not start */
 	bool gone;                           /* taken out of its run; may still be in a work list of this step */
+	uint32_t name_hash, digest;          /* runlog.c: of the task's name; of its states and times when last saved */
+	enum logged logged_past;             /* what depends_on_past last said; in a replay, what it says */
 };
 struct ti_full { struct task_instance ti; struct ti_private p; };
 
@@ -111,7 +123,7 @@ struct core {
 	uint64_t random;
 	usec_t now;
 	uint32_t step;
-	bool started;
+	bool started, timers_fired;          /* timers_fired: in this step */
 	struct map dags, pools;
 	VEC(struct pool *) pool_list;
 	struct ti_index index;
@@ -125,6 +137,7 @@ struct core {
 	VEC(struct action) after;            /* what follows the saves */
 	VEC(struct work) work;               /* tasks to be looked at again */
 	VEC(struct ruled) rulings;           /* of the round */
+	uint64_t rounds;
 	VEC(struct task_instance *) ti_work; /* single instances of tasks in mapped groups */
 	VEC(struct dag_run *) run_work;      /* runs that may have ended */
 	VEC(struct dag_state *) dag_work;    /* DAGs that may start or create runs */
@@ -133,6 +146,8 @@ struct core {
 	VEC(struct dag_state *) dag_saves;
 	VEC(struct dag_run *) ended;         /* to be dropped at the start of the next step */
 	bool admit;                          /* something was scheduled, or a slot became free */
+	VEC(struct dag_run *) logged;        /* runs that this step concerns */
+	struct replaying *replay;            /* replay.c; NULL: this core decides by itself */
 	struct buf scratch;
 };
 
@@ -293,6 +308,33 @@ void restore_run(struct core *c, const struct event *ev);
 void restore_ti(struct core *c, const struct event *ev);
 void restore_length(struct core *c, const struct event *ev);
 void restore_done(struct core *c);
+
+/* ---- runlog.c: nothing unless log_runs ---- */
+void log_event(struct core *c, const struct event *ev);         /* before it is acted on */
+void log_touch(struct core *c, struct dag_run *run);            /* the step concerns the run, with the outside as it is now */
+void log_begin(struct core *c, struct dag_run *run);
+void log_restart(struct core *c, struct dag_run *run);
+void log_item(struct core *c, struct dag_run *run, int item);
+void log_admit(struct core *c, const struct task_instance *ti);
+void log_fail_unstarted(struct core *c, struct dag_run *run, const char *why);
+void log_weight(struct core *c, const struct task_instance *ti, const struct weight_answer *a);
+void log_past(struct core *c, struct task_instance *ti, bool allows);
+void log_take_in(struct core *c, struct dag_run *run, struct task_instance *ti);   /* a row was read: its digest counts; ti NULL: the run's own */
+void log_forget(struct task_instance *ti);                      /* it leaves its run */
+void log_changes(struct core *c);                               /* before the saves are handed out */
+void log_flush(struct core *c);                                 /* the last actions of a step */
+
+/* ---- replay.c: what a log grants in this step ---- */
+struct granted { uint32_t task; int map_index; bool allows, marked; uint32_t round; };
+struct replaying { struct dag_run *run; VEC(struct granted) admitted, past; struct buf complaint; };   /* complaint: what was granted but not asked for */
+bool replay_past(const struct core *c, const struct task_instance *ti);
+bool replay_next_round(const struct core *c);                   /* the run before had something to say in the next one */
+void replay_round(struct core *c);                              /* one begins */
+struct task_instance *replay_instance(const struct replaying *r, const struct granted *g);   /* NULL: there is none */
+enum { STEP_ASLEEP = 1, STEP_WAKING = 2 };       /* before EV_START; EV_START itself, at which no timer fires */
+void step_with(struct core *c, usec_t now, int flags, void (*what)(struct core *c, const void *arg), const void *arg, struct actions *out);   /* core.c */
+void dispatch(struct core *c, const struct event *ev);           /* core.c */
+void restore_look(struct core *c, struct dag_run *run);         /* restore.c: a run after a scheduler has read it */
 
 /* ---- why.c ---- */
 void why_update(struct core *c, struct task_instance *ti, enum reason why, const char *detail);

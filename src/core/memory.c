@@ -221,6 +221,7 @@ void run_free(struct core *c, struct dag_run *run)
 	run_unplace(d, run);
 	c->live_runs--;
 	arena_clear(&run->p->arena);
+	buf_clear(&run->p->log);
 	free(run->p->tasks);
 	free(run->p);
 	dag_unref(run->dag);
@@ -302,6 +303,7 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 	ti->p->pool = pool_get(c, k->pool);
 	ti->pool = ti->p->pool->name;
 	ti->priority_weight = k->effective_weight;
+	ti->p->name_hash = (uint32_t)hash64(k->task_id, strlen(k->task_id));
 	ti->is_new = true;
 	put_in_task(&run->p->tasks[task], ti);
 	index_put(&c->index, ti);
@@ -315,6 +317,7 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 void ti_drop(struct core *c, struct task_instance *ti)
 {
 	ti->p->gone = true;
+	log_forget(ti);
 	ti_count(c, ti, -1);
 	take_from_task(run_task_of(ti), ti);
 	free_ti_texts(c, ti);

@@ -57,10 +57,13 @@ static bool downstream_well(const struct dag_run *before, const struct task_inst
 
 bool past_allows(const struct core *c, const struct task_instance *ti, enum reason *ret_why)
 {
-	(void)c;
 	const struct dag_task *k = dag_task_of(ti);
 	if (!k->depends_on_past)
 		return true;
+	if (c->replay) {
+		*ret_why = WHY_DEPENDS_ON_PAST;
+		return replay_past(c, ti);
+	}
 	const struct dag_run *before = run_before(ti->run);
 	*ret_why = WHY_DEPENDS_ON_PAST;
 	if (!before || (ti->run->backfill_id && before->backfill_id != ti->run->backfill_id))

@@ -257,17 +257,40 @@ static bool not_started(enum ti_state s)
 	return state_schedulable(s) || s == TI_SCHEDULED || s == TI_QUEUED;
 }
 
+/* What the run before says may change within a step, between two rounds: the log tells in which of them. */
+static void count_round(struct core *c, struct dag_run *run)
+{
+	struct run_private *p = run->p;
+	if (p->round_id == c->rounds)
+		return;
+	p->round_id = c->rounds;
+	p->round = p->round_step == c->step ? p->round + 1 : 1;
+	p->round_step = c->step;
+}
+
+/* for the log, where the run before was asked at all */
+static void note_past(struct core *c, struct task_instance *ti, const struct ruling *r, enum reason why)
+{
+	bool held = why == WHY_DEPENDS_ON_PAST || why == WHY_WAIT_FOR_DOWNSTREAM;
+	if (held || r->verdict == VERDICT_RUN || why == WHY_RETRY_DELAY || why == WHY_RESCHEDULE)
+		log_past(c, ti, !held);
+}
+
 /* what is to become of an instance, decided on the states as they are now */
 static void look_at(struct core *c, struct task_instance *ti)
 {
 	enum reason why;
 	if (!not_started(ti->state))
 		return;
+	if (ti->run->dag->has_depends_on_past)
+		count_round(c, ti->run);
 	if (ti->run->logical_date > c->now) {       /* a date in the future, or a clock that was set back */
 		run_arm(c, ti->run);
 		return;
 	}
 	struct ruling r = ready_ruling(c, ti, &why);
+	if (dag_task_of(ti)->depends_on_past)
+		note_past(c, ti, &r, why);
 	if (!state_schedulable(ti->state) && r.verdict != VERDICT_SET)
 		return;                     /* scheduled stays scheduled, unless what is upstream now decides it otherwise */
 	if (r.verdict == VERDICT_WAIT)
@@ -323,6 +346,9 @@ static void look_at_task(struct core *c, struct dag_run *run, uint32_t task)
  * that learns of both at once decides on both. */
 static void one_round(struct core *c)
 {
+	c->rounds++;
+	if (c->replay)
+		replay_round(c);
 	size_t tasks = c->work.n, tis = c->ti_work.n;
 	c->rulings.n = 0;
 	for (size_t i = 0; i < tasks; i++)
@@ -340,6 +366,6 @@ static void one_round(struct core *c)
 
 void ready_drain(struct core *c)
 {
-	while (c->work.n || c->ti_work.n)
+	while (c->work.n || c->ti_work.n || (c->replay && replay_next_round(c)))
 		one_round(c);
 }

@@ -74,6 +74,7 @@ void restore_run(struct core *c, const struct event *ev)
 		return;
 	struct dag_run *run = run_new(c, d, dag, row->run_id, row->logical_date);
 	copy_row(run, row);
+	log_take_in(c, run, NULL);
 	run_count(run, 1);
 	catchup_note_run(c, d, run);
 	if (run->id >= c->next_run_db_id)
@@ -119,6 +120,8 @@ void restore_ti(struct core *c, const struct event *ev)
 	uint32_t task = run ? dag_task_index(run->dag, ev->ti.task_id) : NO_INDEX;
 	if (task == NO_INDEX || core_find_ti(c, &row->id))
 		return;
+	if (row->state == TI_REMOVED && row->why == WHY_NONE)
+		return;                     /* its task had left the DAG (ACT_REMOVE_TI); that it is back there made new instances */
 	const struct run_task *rt = &run->p->tasks[task];
 	if (row->map_index < 0 ? rt->one != NULL : (uint32_t)row->map_index < rt->n_mapped && rt->mapped[row->map_index])
 		return;
@@ -129,6 +132,7 @@ void restore_ti(struct core *c, const struct event *ev)
 	ti_count(c, ti, -1);
 	ti->state = row->state;
 	ti_count(c, ti, 1);
+	log_take_in(c, run, ti);
 	ti_timer(c, ti);
 	if (ti->state == TI_SCHEDULED)
 		admit_enter(c, ti);
@@ -137,11 +141,29 @@ void restore_ti(struct core *c, const struct event *ev)
 void restore_length(struct core *c, const struct event *ev)
 {
 	struct task_instance *ti = core_find_ti(c, &ev->length.ref.id);
-	if (!ti || ti->try_number != ev->length.ref.try_number || ti->map_index >= 0)
+	if (!ti || ti->try_number != ev->length.ref.try_number)
+		return;
+	if (ev->length.length < 0)
+		ti_without_value(ti);
+	if (ev->length.length < 0 || ti->map_index >= 0)
 		return;
 	run_task_of(ti)->map_length = ev->length.length;
 	if (c->started)
 		mark_after(c, ti);
+}
+
+void restore_look(struct core *c, struct dag_run *run)
+{
+	struct dag *newest = run->owner->dag;
+	log_restart(c, run);
+	run_arm(c, run);
+	if (newest && run->dag != newest && !run_state_terminal(run->state) && !run->bundle_version)
+		run_follow_version(c, run, newest);
+	if (!run_state_terminal(run->state) && !run->p->n_tis)
+		run_fill(c, run);
+	weights_restore(c, run);
+	if (run->state == RUN_RUNNING)
+		mark_all_tasks(c, run);
 }
 
 /* everything is here: look at all of it once */
@@ -150,17 +172,8 @@ void restore_done(struct core *c)
 	c->started = true;
 	map_each(&c->dags, e) {
 		struct dag_state *d = e->value;
-		for (size_t i = 0; i < d->runs.n; i++) {
-			struct dag_run *run = d->runs.at[i];
-			run_arm(c, run);
-			if (d->dag && run->dag != d->dag && !run_state_terminal(run->state) && !run->bundle_version)
-				run_follow_version(c, run, d->dag);
-			if (!run_state_terminal(run->state) && !run->p->n_tis)
-				run_fill(c, run);
-			weights_restore(c, run);
-			if (run->state == RUN_RUNNING)
-				mark_all_tasks(c, run);
-		}
+		for (size_t i = 0; i < d->runs.n; i++)
+			restore_look(c, d->runs.at[i]);
 		catchup_compute(c, d);
 		mark_dag(c, d);
 	}

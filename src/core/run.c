@@ -1,5 +1,6 @@
 /* run: creation with all task instances, start, end. */
 #include "core/machine.h"
+#include "core/runlog.h"
 
 int dag_max_active_runs(const struct core *c, const struct dag_state *d)
 {
@@ -77,6 +78,7 @@ struct dag_run *run_create(struct core *c, struct dag_state *d, const struct tri
 	run->bundle_version = xstrdup(dag_pins(d->dag));
 	run->partition_date = rq->partition_key ? rq->partition_date : USEC_NONE;
 	run->state = RUN_QUEUED;
+	log_begin(c, run);
 	run_count(run, 1);
 	save_run(c, run);
 	run_fill(c, run);
@@ -120,6 +122,8 @@ static void tell(struct core *c, struct dag_run *run, const char *msg)
 void run_start(struct core *c, struct dag_run *run)
 {
 	run->start_date = USEC_NONE;            /* that of an earlier life */
+	run->p->may_start = false;
+	log_item(c, run, LOG_START);
 	run_set_state(c, run, RUN_RUNNING);
 	run->last_decision = c->now;
 	run->why = WHY_RUNNING;
@@ -149,6 +153,8 @@ static enum reason holds_start(const struct core *c, const struct dag_run *run)
 	const struct dag_state *d = run->owner;
 	const struct backfill *b = run->backfill_id ? backfill_find(d, run->backfill_id) : NULL;
 	int limit = dag_max_active_runs(c, d);
+	if (c->replay)
+		return run->p->may_start ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
 	if (run->run_after > c->now)
 		return WHY_NOT_BEFORE;
 	if (b && b->paused)
@@ -179,7 +185,7 @@ static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
 static void start_queued(struct core *c, struct dag_state *d)
 {
 	struct dag_run *run;
-	if (d->paused || d->stale || d->gone || !d->dag)
+	if (!c->replay && (d->paused || d->stale || d->gone || !d->dag))
 		return;
 	while ((d->n_queued || d->n_backfill_queued) && (run = next_to_start(c, d)))
 		run_start(c, run);
@@ -299,6 +305,7 @@ void end_list(struct core *c, struct dag_run *run)
 
 void run_end(struct core *c, struct dag_run *run, enum run_state state, struct task_instance *cause, const char *why)
 {
+	log_touch(c, run);                      /* its failure may pause the DAG */
 	run->last_decision = c->now;
 	run_set_state(c, run, state);
 	run->why = WHY_ENDED;
@@ -315,6 +322,7 @@ void run_end(struct core *c, struct dag_run *run, enum run_state state, struct t
 
 void run_fail_unstarted(struct core *c, struct dag_run *run, const char *why)
 {
+	log_fail_unstarted(c, run, why);
 	run_set_state(c, run, RUN_FAILED);
 	run->end_date = USEC_NONE;              /* it has neither, in Airflow too */
 	run->why = WHY_ENDED;

@@ -246,6 +246,8 @@ void ti_set_state(struct core *c, struct task_instance *ti, enum ti_state state)
 
 void ti_end(struct core *c, struct task_instance *ti, enum ti_state state, usec_t when)
 {
+	if (ti->state == state)
+		return;                     /* it keeps the dates that it has, also when it has none */
 	if (ti->start_date == USEC_NONE)
 		ti->start_date = when;
 	if (ti->end_date == USEC_NONE)

@@ -31,6 +31,7 @@ static int64_t within(int64_t w)
 static void take(struct core *c, struct task_instance *ti, const struct weight_answer *a)
 {
 	const struct dag_task *k = dag_task_of(ti);
+	log_weight(c, ti, a);
 	ti->p->weight_asked = false;
 	ti->priority_weight = a->known && k->weight_rule == WEIGHT_CUSTOM ? within(a->weight) : k->effective_weight;
 	if (!a->known && k->weight_rule == WEIGHT_CUSTOM) {

@@ -94,6 +94,7 @@ static int take_save(struct engine *e, const struct action *a, usec_t now, struc
   case ACT_BACKFILL_IDLE: return backfill_idle(e, a->number, now, err);
   case ACT_SPAWN: case ACT_KILL: case ACT_CANCEL_TRIGGER: case ACT_CALLBACK: case ACT_RUN_EVENT: case ACT_TI_CALLBACK: case ACT_INPUT_DUE: case ACT_ASK_TIMETABLE: case ACT_ASK_WEIGHT: case ACT_REPLY:
     return 0;
+  case ACT_LOG_RUN: runlog_add(e, a); return 0;
   }
   return 0;
 }
@@ -113,7 +114,7 @@ static void take_deed(struct engine *e, const struct action *a)
   case ACT_ASK_WEIGHT: weights_want(e, a->ti); break;
   case ACT_REPLY: engine_core_reply(e, a); break;
   case ACT_SAVE_RUN: case ACT_SAVE_TI: case ACT_ARCHIVE_TRY: case ACT_FORGET_XCOMS: case ACT_DELETE_RUN: case ACT_SAVE_DAG:
-  case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: break;
+  case ACT_ASSET_RUN: case ACT_DECISION: case ACT_REMOVE_TI: case ACT_DELETE_TI: case ACT_BACKFILL_IDLE: case ACT_LOG_RUN: break;
   }
 }
 
@@ -226,7 +227,7 @@ void engine_flush(struct engine *e)
       e->in_batch = false;
       FAULT("commit-before");
       usec_t began = loop_monotonic();
-      if (store_commit(e->db, &err) < 0) {
+      if (runlog_write(e, &err) < 0 || store_commit(e->db, &err) < 0) {
         engine_fail(e, &err, "committing");
         break;
       }
@@ -359,6 +360,7 @@ static void fill_core_config(struct engine *e, struct core_config *cc, int64_t n
     .catchup_by_default_set = config_source(e->cfg, OPT_scheduler_catchup_by_default) > FROM_DEFAULT,
     .catchup_by_default = config_bool(e->cfg, OPT_scheduler_catchup_by_default),
     .by_hand_only = !config_bool(e->cfg, OPT_scheduler_use_job_schedule),
+    .log_runs = config_int(e->cfg, OPT_updraft_run_log_rows) > 0,
     .next_run_db_id = next_run,
   };
   random_bytes(&cc->seed, sizeof cc->seed);
@@ -403,6 +405,7 @@ void engine_release(struct engine *e)
   actions_clear(&e->acts);
   vec_clear(&e->after);
   vec_clear(&e->started);
+  runlog_free(e);
   buf_clear(&e->scratch);
   free(e->unixname);
   free(e->log_root);

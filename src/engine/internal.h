@@ -61,6 +61,7 @@ struct engine {
   struct map tries;                   /* token -> struct child* */
   struct map remotes;                 /* token -> struct remote_try*: tries that somebody else runs (remote.c) */
   VEC(struct after) after;
+  struct run_logs { struct { int64_t run; struct buf data; } *at; size_t n, cap; uint64_t written; } logs;   /* runlog.c: of the open batch; buffers beyond n are kept */
   VEC(struct started) started;        /* starts that wait for the next commit */
   struct source *start_timer;
   char boot_id[64];                   /* of the supervisor; "" until the first welcome */
@@ -130,6 +131,11 @@ int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
 int inbox_unpartition(struct engine *e, const struct command *c, struct err *err);
 int inbox_why(struct engine *e, const struct command *c, struct err *err);
 int inbox_delete_xcom(struct engine *e, const struct command *c, struct err *err);
+
+/* runlog.c */
+void runlog_add(struct engine *e, const struct action *a);         /* ACT_LOG_RUN, into the open batch */
+int runlog_write(struct engine *e, struct err *err);               /* before its commit */
+void runlog_free(struct engine *e);
 
 /* children.c */
 struct child *engine_child_new(struct engine *e, uint64_t id, enum exec_kind kind, const struct uuid *ti, int try_number);

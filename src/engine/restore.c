@@ -241,6 +241,28 @@ static int restore_skips(struct engine *e, const struct dag *dag, int64_t run, c
   return x;
 }
 
+static bool maps_over_mapped(const struct dag *dag)
+{
+  for (uint32_t i = 0; i < dag->n_tasks; i++)
+    for (uint32_t k = 0; k < dag->tasks[i].n_map_deps; k++)
+      if (dag->tasks[dag->tasks[i].map_deps[k]].needs_expansion) return true;
+  return false;
+}
+
+/* Marked as a success by hand, or without a process: it gives no value to those that are mapped over its task. */
+static int restore_no_values(struct engine *e, const struct dag *dag, int64_t run, struct err *err)
+{
+  if (!maps_over_mapped(dag)) return 0;
+  CLEANUP(rows_close) struct rows r = {0};
+  int x = store_query(e->db, SQL_engine_no_values, &r, err, v_int(run));
+  while (x >= 0 && (x = rows_next(&r, err)) == 1) {
+    struct event ev = {.kind = EV_RESTORE_MAP_LENGTH, .length = {.ref = {.try_number = (int)row_int(&r, 1)}, .length = -1}};
+    row_uuid(&r, 0, &ev.length.ref.id);
+    engine_step(e, &ev);
+  }
+  return x;
+}
+
 static int restore_run(void *arg, const struct run_row *row)
 {
   struct restoring *x = arg;
@@ -264,6 +286,7 @@ static int restore_run(void *arg, const struct run_row *row)
   struct restoring inner = {e, x->err, row->dag_id, xstrdup(row->run.run_id), x->live};
   int r = store_load_tis(e->db, row->run.id, restore_ti, &inner, x->err);
   if (r == 0) r = store_load_map_lengths(e->db, row->run.id, restore_length, &inner, x->err);
+  if (r == 0) r = restore_no_values(e, dag, row->run.id, x->err);
   if (r == 0) r = restore_skips(e, dag, row->run.id, row->run.run_id, x->err);
   free(inner.run_id);
   return r;

@@ -5,7 +5,7 @@
 static const enum sql_id of_run[] = {
 	SQL_run_delete_reschedules, SQL_run_delete_triggers, SQL_run_delete_task_notes, SQL_run_delete_hitl, SQL_run_delete_hitl_history,
 	SQL_run_delete_xcoms, SQL_run_delete_map_lengths, SQL_run_delete_rendered, SQL_run_delete_task_states, SQL_run_delete_tries,
-	SQL_run_delete_tis, SQL_run_delete_note, SQL_run_delete_deadlines, SQL_run_delete_decisions, SQL_run_delete_asset_events,
+	SQL_run_delete_tis, SQL_run_delete_note, SQL_run_delete_deadlines, SQL_run_delete_decisions, SQL_run_delete_log, SQL_run_delete_asset_events,
 	SQL_run_delete_partitions, SQL_run_delete_backfill, SQL_run_delete,
 };
 static const enum sql_id of_dag[] = {

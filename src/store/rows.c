@@ -62,12 +62,15 @@ static int insert_ti(struct store *s, const struct task_instance *t, usec_t now,
 {
 	const struct dag *dag = t->run->dag;
 	assert(t->task < dag->n_tasks);
-	return store_run(s, SQL_ti_insert, err, v_uuid(&t->id), v_int(t->run->id), v_text(dag->tasks[t->task].task_id), v_int(t->map_index),
+	int rc = store_run(s, SQL_ti_insert, err, v_uuid(&t->id), v_int(t->run->id), v_text(dag->tasks[t->task].task_id), v_int(t->map_index),
 		v_ti_state(t->state), v_int(t->try_number), v_int(t->max_tries), v_uuid_or_null(&dag->version_id), v_time(t->scheduled_at),
 		v_time(t->queued_at), v_time(t->start_date), v_time(t->end_date), v_time(t->not_before), v_time(t->first_start), v_text(t->pool),
 		v_int(t->pool_slots), v_int(t->priority_weight), v_text(t->hostname), v_text(t->unixname), v_id(t->pid),
 		v_text(t->rendered_map_index), v_text(t->next_method), v_text(t->next_kwargs), v_id(t->trigger_id), v_int(t->reschedules),
 		v_why(t->why), v_text(t->why_detail), v_int(now));
+	if (rc == 0 && store_changes(s) != 1)
+		rc = err_set(err, E_EXISTS, "task instance %s[%d] of dag run %s is in the store already", dag->tasks[t->task].task_id, t->map_index, t->run->run_id);
+	return rc;
 }
 
 static int update_ti(struct store *s, const struct task_instance *t, usec_t now, struct err *err)

@@ -756,6 +756,16 @@ static void unpause_all(struct world *w)
 	}
 }
 
+/* each run once more, from its log alone */
+static void check_replays(struct world *w)
+{
+	struct buf out = {0};
+	for (size_t i = 0; i < w->k.runs.n && !w->failed; i++)
+		if (!w->k.runs.at[i].gone && !kit_replay(&w->k, &w->k.runs.at[i], &out))
+			fail(w, "the replay of run %s of %s differs: %s", w->k.runs.at[i].run_id, w->k.runs.at[i].dag_id, out.data);
+	buf_clear(&out);
+}
+
 /* stop the schedules and let everything run out */
 static void run_out(struct world *w)
 {
@@ -784,6 +794,7 @@ static void run_out(struct world *w)
 	core_each_ti(w->k.core, check_ti_reason, w);
 	if (w->crashes && !w->failed)
 		crash(w);
+	check_replays(w);
 }
 
 static void open_world(struct world *w, uint64_t seed)

@@ -1,6 +1,7 @@
 /* core_kit: see the header. The store is two arrays of rows that SAVE actions overwrite; a crash loses the core and
  * keeps the rows. */
 #include "core_kit.h"
+#include "core/replay.h"
 #include "base/time.h"
 
 /* ---- DAGs from lines ---- */
@@ -185,12 +186,13 @@ json_t *kit_dag_json(const char *text)
 
 struct dag *kit_dag(const char *text)
 {
-	static uint8_t version;
+	static uint32_t version;
 	struct dag *d;
 	struct err err = {0};
 	struct dag_meta meta = { .version_number = 1 };
 	version++;
-	memset(meta.version_id.b, version, sizeof meta.version_id.b);
+	memset(meta.version_id.b, 1, sizeof meta.version_id.b);
+	memcpy(meta.version_id.b, &version, sizeof version);
 	json_t *data = kit_dag_json(text);
 	if (dag_compile(data, NULL, &meta, &d, &err) < 0) {
 		fprintf(stderr, "%s\n", err_text(&err));
@@ -239,6 +241,18 @@ static struct kit_run *run_row(struct kit *k, int64_t id)
 	return NULL;
 }
 
+/* as the store's unique key has it: one whose task had left the DAG gives way to the one that is there again */
+static void make_room(struct kit *k, const struct task_instance *ti)
+{
+	for (size_t i = 0; i < k->tis.n; i++) {
+		struct kit_ti *t = &k->tis.at[i];
+		if (t->gone || t->run != ti->run->id || t->row.map_index != ti->map_index || !streq(t->task_id, ti->run->dag->tasks[ti->task].task_id))
+			continue;
+		assert(t->row.state == TI_REMOVED);
+		t->gone = true;
+	}
+}
+
 static void save_ti_row(struct kit *k, struct task_instance *ti)
 {
 	struct kit_ti *row = ti_row(k, &ti->id);
@@ -246,6 +260,7 @@ static void save_ti_row(struct kit *k, struct task_instance *ti)
 		assert(!row);
 	if (!row) {
 		assert(ti->is_new);
+		make_room(k, ti);
 		vec_push(&k->tis, ((struct kit_ti){ .task_id = xstrdup(ti->run->dag->tasks[ti->task].task_id), .run = ti->run->id, .length = -1 }));
 		row = &k->tis.at[k->tis.n - 1];
 	}
@@ -353,6 +368,7 @@ static void perform(struct kit *k, const struct action *a)
 	case ACT_REMOVE_TI: case ACT_DELETE_TI:
 		if (uuid_parse(a->text, &id) == 0 && (row = ti_row(k, &id))) {
 			row->row.state = TI_REMOVED;
+			row->row.why = WHY_NONE;
 			row->gone = a->kind == ACT_DELETE_TI;
 		}
 		break;
@@ -362,6 +378,7 @@ static void perform(struct kit *k, const struct action *a)
 		k->last_run = a->run;
 		take_text(k, a->text);
 		break;
+	case ACT_LOG_RUN: buf_add(&run_row(k, a->run->id)->log, a->text, (size_t)a->number); break;
 	case ACT_INPUT_DUE: k->inputs_due++; break;
 	case ACT_ASK_WEIGHT: vec_push(&k->weighed, ((struct ti_ref){ a->ti->id, a->ti->try_number })); break;
 	case ACT_CANCEL_TRIGGER: case ACT_ASK_TIMETABLE: case ACT_ASSET_RUN: case ACT_DECISION:
@@ -369,18 +386,27 @@ static void perform(struct kit *k, const struct action *a)
 	}
 }
 
-static void trace(const struct kit *k)
+static void trace(const struct actions *acts, usec_t at, int64_t step)
 {
-	for (size_t i = 0; i < k->acts.n; i++) {
-		const struct action *a = &k->acts.at[i];
+	for (size_t i = 0; i < acts->n; i++) {
+		const struct action *a = &acts->at[i];
 		char now[40];
-		time_format(k->now, TIME_ISO_Z, now);
+		time_format(at, TIME_ISO_Z, now);
 		if (a->ti)
-			printf("%s #%lld %d %s %s[%d] %s try %d %s\n", now, (long long)k->steps, a->kind, a->ti->run->run_id, a->ti->run->dag->tasks[a->ti->task].task_id,
+			printf("%s #%lld %d %s %s[%d] %s try %d %s\n", now, (long long)step, a->kind, a->ti->run->run_id, a->ti->run->dag->tasks[a->ti->task].task_id,
 			       a->ti->map_index, ti_state_name(a->ti->state), a->ti->try_number, a->text ? a->text : "");
 		else
-			printf("%s #%lld %d %s %s\n", now, (long long)k->steps, a->kind, a->run ? a->run->run_id : "", a->text ? a->text : "");
+			printf(a->kind == ACT_LOG_RUN ? "%s #%lld %d %s\n" : "%s #%lld %d %s %s\n", now, (long long)step, a->kind, a->run ? a->run->run_id : "", a->text ? a->text : "");
 	}
+}
+
+/* a process that succeeds has pushed its return value */
+static void note_pushed(struct kit *k, const struct event *ev)
+{
+	const struct task_instance *ti = core_find_ti(k->core, &ev->done.ref.id);
+	struct kit_ti *row = ti && ti->state == TI_SUCCESS && ti->try_number == ev->done.ref.try_number ? ti_row(k, &ti->id) : NULL;
+	if (row)
+		row->pushed_try = ti->try_number;
 }
 
 void kit_step(struct kit *k, struct event *ev)
@@ -392,17 +418,19 @@ void kit_step(struct kit *k, struct event *ev)
 	core_step(k->core, ev, &k->acts);
 	if (k->trace) {
 		printf("event %d\n", ev->kind);
-		trace(k);
+		trace(&k->acts, k->now, k->steps);
 	}
 	for (size_t i = 0; i < k->acts.n && !k->lose_step; i++)
 		perform(k, &k->acts.at[i]);
+	if (ev->kind == EV_TI_DONE && ev->done.outcome == OUT_SUCCESS && !k->lose_step)
+		note_pushed(k, ev);
 }
 
 /* ---- life ---- */
 
 void kit_init(struct kit *k, usec_t now)
 {
-	*k = (struct kit){ .now = now, .cfg = { .parallelism = 32, .max_active_runs_default = 16, .max_active_tasks_default = 16, .seed = 1 } };
+	*k = (struct kit){ .now = now, .cfg = { .parallelism = 32, .max_active_runs_default = 16, .max_active_tasks_default = 16, .seed = 1, .log_runs = true } };
 	kit_pool(k, "default_pool", 128);
 }
 
@@ -466,12 +494,33 @@ static bool is_restored(const struct kit *k, const struct kit_run *r)
 	return d && (d->has_depends_on_past || d->max_consecutive_failed_dag_runs);
 }
 
+static struct dag *version_of_kit(void *arg, const struct uuid *id, struct err *err)
+{
+	const struct kit *k = arg;
+	for (size_t i = 0; i < k->dags.n; i++)
+		if (uuid_eq(&k->dags.at[i]->version_id, id))
+			return k->dags.at[i];
+	for (size_t i = 0; i < k->versions.n; i++)
+		if (uuid_eq(&k->versions.at[i]->version_id, id))
+			return k->versions.at[i];
+	err_set(err, E_NOT_FOUND, "a version that was never there");
+	return NULL;
+}
+
+static void feed_version(struct kit *k, const struct uuid *id)
+{
+	struct event ev = { .kind = EV_RESTORE_DAG_VERSION, .dag = version_of_kit(k, id, NULL) };
+	if (ev.dag)
+		kit_step(k, &ev);
+}
+
 static void feed_rows(struct kit *k)
 {
 	for (size_t i = 0; i < k->runs.n; i++) {
 		struct kit_run *r = &k->runs.at[i];
 		if (r->gone || !is_restored(k, r))
 			continue;
+		feed_version(k, &r->version);
 		struct event ev = { .kind = EV_RESTORE_RUN, .run = { r->dag_id, r->version, &r->row } };
 		kit_step(k, &ev);
 		for (size_t j = 0; j < k->tis.n; j++) {
@@ -483,6 +532,10 @@ static void feed_rows(struct kit *k)
 			if (t->length >= 0) {
 				struct event le = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", t->length } };
 				kit_step(k, &le);
+			}
+			if (t->row.state == TI_SUCCESS && t->row.map_index >= 0 && t->pushed_try != t->row.try_number) {
+				struct event no = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", -1 } };
+				kit_step(k, &no);
 			}
 			if (t->n_skips && t->skips_try == t->row.try_number) {
 				struct event se = { .kind = EV_RESTORE_SKIPS, .skip = { { t->row.id, t->row.try_number }, (const char *const *)t->skips, t->skip_maps, t->n_skips } };
@@ -533,9 +586,13 @@ void kit_clear(struct kit *k)
 		free_run_row(&k->runs.at[i]);
 		free(k->runs.at[i].dag_id);
 		free(k->runs.at[i].run_id);
+		buf_clear(&k->runs.at[i].log);
 	}
 	for (size_t i = 0; i < k->states.n; i++)
 		free(k->states.at[i].dag_id);
+	for (size_t i = 0; i < k->versions.n; i++)
+		dag_unref(k->versions.at[i]);
+	vec_clear(&k->versions);
 	vec_clear(&k->dags);
 	vec_clear(&k->tis);
 	vec_clear(&k->runs);
@@ -552,7 +609,7 @@ void kit_add(struct kit *k, struct dag *d)
 		if (streq(k->dags.at[i]->dag_id, d->dag_id)) {
 			struct event ev = { .kind = EV_DAG, .dag = d };
 			kit_step(k, &ev);
-			dag_unref(k->dags.at[i]);
+			vec_push(&k->versions, k->dags.at[i]);
 			k->dags.at[i] = d;
 			return;
 		}
@@ -721,4 +778,86 @@ char *kit_states(struct kit *k, const char *dag_id, const char *run_id)
 	}
 	vec_clear(&list);
 	return buf_steal(&out);
+}
+
+/* ---- from the log ---- */
+
+struct replayed { const struct kit *k; const struct kit_run *run; const struct dag_run *again; struct buf *out; size_t n; };
+
+static void put_times(struct buf *out, const struct task_instance *ti)
+{
+	const usec_t at[] = { ti->scheduled_at, ti->queued_at, ti->start_date, ti->end_date, ti->not_before };
+	buf_printf(out, "%s, try %d of %d", ti_state_name(ti->state), ti->try_number, ti->max_tries);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++)
+		buf_printf(out, " %lld", (long long)(at[i] == USEC_NONE ? -1 : at[i]));
+}
+
+static void put_difference(struct buf *out, const char *name, const struct task_instance *row, const struct task_instance *again)
+{
+	buf_printf(out, "%s[%d] is ", name, row->map_index);
+	put_times(out, row);
+	buf_printf(out, "; replayed: ");
+	put_times(out, again);
+	buf_addc(out, '\n');
+}
+
+static void compare_ti(void *arg, struct task_instance *ti)
+{
+	struct replayed *x = arg;
+	const char *name = x->again->dag->tasks[ti->task].task_id;
+	x->n += ti->state != TI_REMOVED;
+	for (size_t i = 0; i < x->k->tis.n; i++) {
+		const struct kit_ti *t = &x->k->tis.at[i];
+		const struct task_instance *a = &t->row;
+		if (t->gone || t->run != x->run->row.id || a->map_index != ti->map_index || !streq(t->task_id, name))
+			continue;
+		if (a->state != ti->state || a->try_number != ti->try_number || a->max_tries != ti->max_tries || a->scheduled_at != ti->scheduled_at ||
+		    a->queued_at != ti->queued_at || a->start_date != ti->start_date || a->end_date != ti->end_date || a->not_before != ti->not_before)
+			put_difference(x->out, name, a, ti);
+		return;
+	}
+	buf_printf(x->out, "%s[%d] is replayed, but is not there\n", name, ti->map_index);
+}
+
+/* rows of tasks that left the DAG stay, as removed ones */
+static size_t rows_of_run(const struct kit *k, const struct kit_run *run)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < k->tis.n; i++)
+		n += !k->tis.at[i].gone && k->tis.at[i].run == run->row.id && k->tis.at[i].row.state != TI_REMOVED;
+	return n;
+}
+
+static void trace_replay(void *arg, const struct replay *r, const struct actions *acts)
+{
+	const struct kit *k = arg;
+	if (!k->trace)
+		return;
+	printf("replay step %llu: %s\n", (unsigned long long)replay_steps(r), replay_words(r));
+	trace(acts, replay_now(r), (int64_t)replay_steps(r));
+}
+
+bool kit_replay(struct kit *k, const struct kit_run *run, struct buf *out)
+{
+	struct replay_hooks hooks = { k, version_of_kit, trace_replay };
+	struct replay *r = replay_new(&hooks);
+	struct err err = {0};
+	size_t before = out->len;
+	if (replay_feed(r, run->log.data, run->log.len, &err) < 0) {
+		buf_printf(out, "%s (%s)\n", err_text(&err), replay_words(r));
+	} else if (!replay_run(r)) {
+		buf_printf(out, "the log is empty\n");
+	} else {
+		struct replayed x = { k, run, replay_run(r), out, 0 };
+		for (uint32_t t = 0; t < x.again->dag->n_tasks; t++)
+			core_task_tis(x.again, t, compare_ti, &x);
+		if (x.again->state != run->row.state || x.again->start_date != run->row.start_date || x.again->end_date != run->row.end_date)
+			buf_printf(out, "the run is %s, replayed %s\n", run_state_name(run->row.state), run_state_name(x.again->state));
+		size_t rows = rows_of_run(k, run);
+		if (rows != x.n)
+			buf_printf(out, "%zu instances, replayed %zu\n", rows, x.n);
+	}
+	err_clear(&err);
+	replay_free(r);
+	return out->len == before;
 }

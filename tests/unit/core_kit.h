@@ -9,8 +9,8 @@
 #pragma once
 #include "core/core.h"
 
-struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; bool gone; };
-struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; bool gone; };
+struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; int pushed_try; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; bool gone; };
+struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; struct buf log; bool gone; };
 struct kit_pool { char name[32]; int slots; bool include_deferred; };
 struct kit_dag { char *dag_id; bool paused; struct run_info next; };
 
@@ -20,6 +20,7 @@ struct kit {
 	struct actions acts;
 	usec_t now;
 	VEC(struct dag *) dags;
+	VEC(struct dag *) versions;      /* older ones */
 	VEC(struct kit_run) runs;
 	VEC(struct kit_ti) tis;
 	VEC(struct kit_dag) states;
@@ -54,5 +55,7 @@ void kit_skip(struct kit *k, const struct task_instance *ti, const char *const *
 void kit_length(struct kit *k, const struct task_instance *ti, int64_t length);
 const char *kit_state(struct kit *k, const char *dag_id, const char *run_id, const char *task_id, int map_index);   /* from the rows; "absent" */
 const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id);
+/* the run anew from its log: the same states, tries and times as its rows, or false and what differs in `out` */
+bool kit_replay(struct kit *k, const struct kit_run *run, struct buf *out);
 /* "a:success b:queued c:" of a run, tasks in order, mapped ones with [index]; caller frees */
 char *kit_states(struct kit *k, const char *dag_id, const char *run_id);

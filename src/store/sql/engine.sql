@@ -56,7 +56,7 @@ SELECT DISTINCT asset FROM asset_watcher WHERE trigger_id = ? ORDER BY asset
 -- name: engine_ti_delete
 DELETE FROM task_instance WHERE id = ?
 -- name: engine_ti_remove
-UPDATE task_instance SET state = 'removed', updated = ?2 WHERE id = ?1
+UPDATE task_instance SET state = 'removed', why = NULL, why_detail = NULL, updated = ?2 WHERE id = ?1
 -- what branches and short circuits of a run decided
 -- name: engine_skips_of_run
 SELECT t.id, t.try_number, x.value, t.task_id FROM xcom x JOIN task_instance t ON t.dag_run = x.dag_run AND t.task_id = x.task_id AND t.map_index = x.map_index

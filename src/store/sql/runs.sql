@@ -83,6 +83,15 @@ SELECT {ti_columns}, boot_id, child, start_ticks FROM task_instance WHERE id = ?
 -- name: ti_insert
 INSERT INTO task_instance ({ti_columns}, updated)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- one whose task had left the DAG, and is there again
+ON CONFLICT (dag_run, task_id, map_index) DO UPDATE SET id = excluded.id, state = excluded.state, try_number = excluded.try_number,
+  max_tries = excluded.max_tries, version = excluded.version, scheduled_at = excluded.scheduled_at, queued_at = excluded.queued_at,
+  start_date = excluded.start_date, end_date = excluded.end_date, not_before = excluded.not_before, first_start = excluded.first_start,
+  pool = excluded.pool, pool_slots = excluded.pool_slots, priority_weight = excluded.priority_weight, hostname = excluded.hostname,
+  unixname = excluded.unixname, pid = excluded.pid, rendered_map_index = excluded.rendered_map_index, next_method = excluded.next_method,
+  next_kwargs = excluded.next_kwargs, trigger_id = excluded.trigger_id, reschedules = excluded.reschedules, why = excluded.why,
+  why_detail = excluded.why_detail, updated = excluded.updated
+WHERE task_instance.state = 'removed'
 -- The map index is in an index, so it is only compared here; ti_set_map_index moves the rare one that changed.
 -- name: ti_update
 UPDATE task_instance SET state = ?3, try_number = ?4, max_tries = ?5, version = ?6, scheduled_at = ?7, queued_at = ?8, start_date = ?9,
