@@ -8,6 +8,7 @@ const struct cli_command *const cli_families[] = {
   cli_dags_change,
   cli_backfill,
   cli_simulate,
+  cli_replay,
   cli_graph,
   cli_tasks,
   cli_tasklogs,

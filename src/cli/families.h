@@ -7,6 +7,7 @@ extern const struct cli_command cli_dags[];
 extern const struct cli_command cli_dags_change[];
 extern const struct cli_command cli_backfill[];
 extern const struct cli_command cli_simulate[];
+extern const struct cli_command cli_replay[];
 extern const struct cli_command cli_graph[];
 extern const struct cli_command cli_tasks[];
 extern const struct cli_command cli_tasklogs[];

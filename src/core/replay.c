@@ -457,11 +457,11 @@ static void take_items(struct core *c, const void *arg)
 	for (int item; !r->failed && (item = get_u8(r)) != LOG_END; ) {
 		if (r->failed)
 			return;
-		take_item(r, item);
-		if (!r->failed && !r->granted.run && item != LOG_VERSION && item != LOG_PAUSED) {
+		if (!r->granted.run && item != LOG_VERSION && item != LOG_PAUSED && item != LOG_BEGIN) {
 			fail(r, E_NOT_FOUND, "the log does not begin with the run being made: its beginning was removed, or the run is older than the log");
 			return;
 		}
+		take_item(r, item);
 	}
 }
 
@@ -479,6 +479,17 @@ static int check(struct replay *r)
 	if (digest != r->granted.run->p->digest)
 		return fail(r, E_CONFLICT, "the states, tries or times that follow are not those that were written down");
 	return 0;
+}
+
+/* whoever performs the actions would have inserted the rows */
+static void saved(struct replay *r)
+{
+	for (size_t i = 0; i < r->acts.n; i++) {
+		if (r->acts.at[i].kind == ACT_SAVE_TI)
+			r->acts.at[i].ti->is_new = false;
+		if (r->acts.at[i].kind == ACT_SAVE_RUN)
+			r->acts.at[i].run->is_new = false;
+	}
 }
 
 static int step(struct replay *r)
@@ -499,6 +510,7 @@ static int step(struct replay *r)
 	int bad = check(r);
 	if (r->hooks.step)
 		r->hooks.step(r->hooks.arg, r, &r->acts);
+	saved(r);
 	return bad;
 }
 

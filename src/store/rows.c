@@ -86,7 +86,9 @@ static int update_ti(struct store *s, const struct task_instance *t, usec_t now,
 /* An unmapped instance becomes copy 0 when its task is expanded: the only time a map index changes. */
 static int move_ti(struct store *s, const struct task_instance *t, usec_t now, struct err *err)
 {
-	int rc = store_run(s, SQL_ti_set_map_index, err, v_uuid(&t->id), v_int(t->map_index));
+	int rc = store_run(s, SQL_ti_make_room, err, v_int(t->run->id), v_text(t->run->dag->tasks[t->task].task_id), v_int(t->map_index), v_uuid(&t->id));
+	if (rc == 0)
+		rc = store_run(s, SQL_ti_set_map_index, err, v_uuid(&t->id), v_int(t->map_index));
 	if (rc == 0 && store_changes(s) == 1)
 		return update_ti(s, t, now, err);
 	char id[37];

@@ -263,6 +263,8 @@ static void save_ti_row(struct kit *k, struct task_instance *ti)
 		make_room(k, ti);
 		vec_push(&k->tis, ((struct kit_ti){ .task_id = xstrdup(ti->run->dag->tasks[ti->task].task_id), .run = ti->run->id, .length = -1 }));
 		row = &k->tis.at[k->tis.n - 1];
+	} else if (row->row.map_index != ti->map_index) {
+		make_room(k, ti);
 	}
 	free_ti_row(&row->row);
 	copy_ti_row(&row->row, ti);

@@ -99,6 +99,9 @@ UPDATE task_instance SET state = ?3, try_number = ?4, max_tries = ?5, version = 
   unixname = ?17, pid = ?18, rendered_map_index = ?19, next_method = ?20, next_kwargs = ?21, trigger_id = ?22, reschedules = ?23,
   why = ?24, why_detail = ?25, updated = ?26
 WHERE id = ?1 AND map_index = ?2
+-- one whose task had left the DAG gives way to the one that is there again
+-- name: ti_make_room
+DELETE FROM task_instance WHERE dag_run = ?1 AND task_id = ?2 AND map_index = ?3 AND state = 'removed' AND id <> ?4
 -- name: ti_set_map_index
 UPDATE task_instance SET map_index = ?2 WHERE id = ?1
 -- name: ti_archive
