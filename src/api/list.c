@@ -3,6 +3,7 @@
 #include "api/kept.h"
 #include "api/permit.h"
 #include "base/crypto.h"
+#include <ctype.h>
 
 #define MAX_ORDERS 10
 #define CURSOR_COUNT_LIMIT 50000   /* totals are told up to here when a cursor is used, as in Airflow */
@@ -86,11 +87,28 @@ static bool query_order(struct call *c, const struct list_spec *s, struct buf *r
 
 /* ---- rows ---- */
 
+/* whether the condition names columns of these tables alone: each "x." stands for one */
+static bool names_only(const char *condition, const char *aliases)
+{
+	for (const char *p = condition; p && (p = strchr(p, '.')); p++)
+		if (p > condition && isalpha((unsigned char)p[-1]) && ((p - 1 > condition && isalnum((unsigned char)p[-2])) || !strchr(aliases, p[-1])))
+			return false;
+	return true;
+}
+
+static const char *count_over(const struct list_spec *s, const char *condition)
+{
+	for (const struct count_from *f = s->counts; f && f->from; f++)
+		if (names_only(condition, f->aliases))
+			return f->from;
+	return s->count_from ? s->count_from : s->from;
+}
+
 int list_count(struct call *c, const struct list_spec *s, const struct where *w, int64_t *ret, struct err *err)
 {
 	CLEANUP(buf_clear) struct buf sql = {0};
 	CLEANUP(rows_close) struct rows r = {0};
-	buf_printf(&sql, "SELECT count(*) FROM %s%s", s->count_from ? s->count_from : s->from, w->text.data ? w->text.data : "");
+	buf_printf(&sql, "SELECT count(*) FROM %s%s", count_over(s, w->text.data), w->text.data ? w->text.data : "");
 	int rc = store_query_text(c->api->db, sql.data, w->values.at, w->values.n, &r, err);
 	if (rc < 0 || (rc = rows_next(&r, err)) < 0)
 		return rc;

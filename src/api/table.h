@@ -62,12 +62,14 @@ void filters_apply(struct call *c, const struct filter *f, struct where *w);   /
 /* ---- lists ---- */
 /* empty: the column may be NULL; NULLs come last, and first when the order is turned round, as PostgreSQL has it */
 struct order { const char *name, *sql; bool empty; };
+struct count_from { const char *aliases, *from; };   /* for conditions over these one-letter aliases alone */
 struct path_filter { const char *param, *sql; };           /* `~` matches all */
 struct list_spec {
 	const char *key;                /* of the array in the answer */
 	const struct field *fields;
 	const char *from;               /* FROM with its joins, for rows */
 	const char *count_from;         /* FROM for counting; NULL: `from`. Joins only what filters need */
+	const struct count_from *counts;/* smaller ones to count over, the smallest first; NULL ends */
 	const char *where;              /* always; NULL for none */
 	const struct filter *filters;
 	const struct order *orders;     /* allowed order_by, first NULL name ends */

@@ -158,10 +158,12 @@ static bool mapped_before(struct call *c)
 
 #define TI_MISSING "The Task Instance with dag_id: `{dag_id}`, run_id: `{dag_run_id}` and task_id: `{task_id}` was not found"
 
-const struct list_spec task_instances_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .dag = "r.dag_id",
+/* each task instance has a run */
+static const struct count_from ti_counts[] = { { "t", "task_instance t" }, { "tr", TI_COUNT_FROM }, { NULL, NULL } };
+const struct list_spec task_instances_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .counts = ti_counts, .dag = "r.dag_id",
 	.filters = ti_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = ti_paths, .before = tis_before,
 	.steady = true, .nullable_totals = true, .missing = TI_MISSING };
-const struct list_spec mapped_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .dag = "r.dag_id",
+const struct list_spec mapped_list = { .key = "task_instances", .fields = ti_fields, .from = TI_FROM, .count_from = TI_COUNT_ALL, .counts = ti_counts, .dag = "r.dag_id",
 	.where = "t.map_index >= 0", .filters = mapped_filters, .orders = ti_orders, .order = "map_index", .tie = "t.rowid", .paths = mapped_paths,
 	.before = mapped_before, .nullable_totals = true, .missing = TI_MISSING };
 const struct list_spec tries_list = { .key = "task_instances", .fields = try_fields, .from = "task_instance" TI_CORE, .missing = TI_MISSING };

@@ -53,7 +53,7 @@ void exchange_end(struct exchange *x)
 	gzip_free(x->gzip);
 	vec_clear(&x->reply_headers);
 	arena_clear(&x->r.arena);
-	if (x->r.out.cap > HTTP_BUFFER_KEPT)
+	if (x->r.out.cap > (s->nfree < HTTP_LARGE_BUFFERS ? HTTP_LARGE_KEPT : HTTP_BUFFER_KEPT))
 		buf_clear(&x->r.out);
 	x->mhd = NULL;
 	if (s->nfree >= HTTP_EXCHANGES_KEPT) {

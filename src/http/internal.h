@@ -62,7 +62,9 @@ struct http_server {
 };
 
 #define HTTP_EXCHANGES_KEPT 32
-#define HTTP_BUFFER_KEPT ((size_t)64 * 1024)
+#define HTTP_BUFFER_KEPT ((size_t)64 * 1024)    /* of each; and of the first few, which are used most: */
+#define HTTP_LARGE_BUFFERS 4
+#define HTTP_LARGE_KEPT ((size_t)256 * 1024)
 
 struct exchange *exchange_new(struct http_server *s, struct MHD_Connection *mhd);
 void exchange_end(struct exchange *x);                    /* back to the free list; runs done and cancel */
