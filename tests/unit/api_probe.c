@@ -52,7 +52,7 @@ static int do_mark(struct store *db, const json_t *a, const char *state, struct 
 	CLEANUP(freep) char *type = xstrdup(row_text(&r, 3));
 	rows_close(&r);
 	return store_run(db, SQL_run_update, err, v_int(id), v_text(type), v_text(state), v_null(), v_null(), v_null(), v_null(), v_time(after), v_null(),
-		v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_int(0), v_null(), v_null(), v_text("{}"), v_time(loop_now()), v_null());
+		v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_null(), v_int(0), v_null(), v_null(), v_text("{}"), v_time(loop_now()), v_null(), v_null());
 }
 
 static int apply_one(struct store *db, const char *kind, const json_t *a, struct buf *result, struct err *err)
