@@ -1,4 +1,4 @@
-/* figures: what the scheduler tells StatsD, under Airflow's names. Everything is a no-op while metrics are off. What a task's own
+/* figures: what the scheduler tells StatsD or a collector, under Airflow's names. Everything is a no-op while metrics are off. What a task's own
  * process tells (ti.start, ti.finish, task.duration ...) the official SDK sends there itself. */
 #include "engine/internal.h"
 #include "core/timetable.h"
@@ -293,7 +293,7 @@ static struct source *every(struct engine *e, enum option interval, void (*fn)(v
 int figures_open(struct engine *e, struct err *err)
 {
   struct metrics *m;
-  int r = metrics_open(e->cfg, &m, err);
+  int r = metrics_open(e->cfg, e->loop, &m, err);
   if (r < 0 || !m) return r;
   struct figures *f = e->figures = xcalloc(1, sizeof *f);
   f->m = m;

@@ -2,6 +2,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "processor/metrics.h"
 #include "config/config.h"
+#include "processor/otel.h"
 #include <ctype.h>
 #include <netdb.h>
 #include <pcre2.h>
@@ -15,7 +16,8 @@
 struct patterns { VEC(pcre2_code *) at; };
 
 struct metrics {
-  int fd;
+  int fd;                             /* StatsD's; -1: there is none */
+  struct otel *otel;
   bool datadog, datadog_tags, influx, old_names;
   char *prefix;                       /* with its dot; "" when there is none */
   struct config_list constant_tags;
@@ -95,12 +97,17 @@ static int connect_to(const struct config *cfg, int *ret, struct err *err)
 }
 
 /* Airflow takes either switch for an on. */
-bool metrics_on(const struct config *cfg)
+static bool to_statsd(const struct config *cfg)
 {
   return config_bool(cfg, OPT_metrics_statsd_on) || config_bool(cfg, OPT_metrics_statsd_datadog_enabled);
 }
 
-int metrics_open(const struct config *cfg, struct metrics **ret, struct err *err)
+bool metrics_on(const struct config *cfg)
+{
+  return to_statsd(cfg) || config_bool(cfg, OPT_metrics_otel_on);
+}
+
+int metrics_open(const struct config *cfg, struct loop *loop, struct metrics **ret, struct err *err)
 {
   *ret = NULL;
   bool datadog = config_bool(cfg, OPT_metrics_statsd_datadog_enabled);
@@ -118,8 +125,8 @@ int metrics_open(const struct config *cfg, struct metrics **ret, struct err *err
   m->allow = m->names.at.n > 0;
   if (r == 0 && !m->allow) r = compile(cfg, OPT_metrics_metrics_block_list, "metrics_block_list", &m->names, err);
   if (r == 0) r = compile(cfg, OPT_metrics_statsd_disabled_tags, "statsd_disabled_tags", &m->hidden_tags, err);
-  if (r == 0) r = connect_to(cfg, &m->fd, err);
-  if (r < 0) metrics_close(m);
+  if (r == 0) r = to_statsd(cfg) ? connect_to(cfg, &m->fd, err) : otel_open(cfg, loop, &m->otel, err);
+  if (r < 0 || (m->fd < 0 && !m->otel)) metrics_close(m);
   else *ret = m;
   return r;
 }
@@ -128,6 +135,7 @@ void metrics_close(struct metrics *m)
 {
   if (!m) return;
   if (m->fd >= 0) close(m->fd);
+  otel_close(m->otel);
   forget(&m->names);
   forget(&m->hidden_tags);
   config_list_clear(&m->constant_tags);
@@ -140,11 +148,11 @@ void metrics_close(struct metrics *m)
 static bool name_is_sound(const char *name)
 {
   size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/");
-  return !name[n] && n && n <= LONGEST_NAME;
+  return !name[n] && n;
 }
 
 /* a tag that the old name took into itself is no tag of it any more */
-static bool is_in(const char *old, const char *tag)
+bool metric_in_name(const char *old, const char *tag)
 {
   const char *at = old ? strstr(old, tag) : NULL;
   return at && at > old && at[-1] == '{' && at[strlen(tag)] == '}';
@@ -153,7 +161,7 @@ static bool is_in(const char *old, const char *tag)
 static void add_influx_tags(const struct metrics *m, const struct metric_tag *tags, const char *old, struct buf *b)
 {
   for (; tags->name; tags++)
-    if (tags->value && !is_in(old, tags->name) && !matches(&m->hidden_tags, tags->name) && !strpbrk(tags->value, ",="))
+    if (tags->value && !metric_in_name(old, tags->name) && !matches(&m->hidden_tags, tags->name) && !strpbrk(tags->value, ",="))
       buf_printf(b, ",%s=%s", tags->name, tags->value);
 }
 
@@ -161,7 +169,7 @@ static void add_datadog_tags(const struct metrics *m, const struct metric_tag *t
 {
   const char *between = "|#";
   for (; m->datadog_tags && tags->name; tags++) {
-    if (!tags->value || is_in(old, tags->name) || matches(&m->hidden_tags, tags->name)) continue;
+    if (!tags->value || metric_in_name(old, tags->name) || matches(&m->hidden_tags, tags->name)) continue;
     buf_printf(b, "%s%s:%s", between, tags->name, tags->value);
     between = ",";
   }
@@ -171,17 +179,27 @@ static void add_datadog_tags(const struct metrics *m, const struct metric_tag *t
   }
 }
 
-static void put(const struct metrics *m, const char *name, const char *old, const char *value, const struct metric_tag *tags)
+/* One figure: as StatsD has it in text, and its number. */
+struct figure { enum otel_kind kind; double number; char text[40]; };
+
+static void put_statsd(const struct metrics *m, const char *name, const char *old, const struct figure *f, const struct metric_tag *tags)
 {
-  if (!name_is_sound(name) || !wanted(m, name)) return;
   struct buf b = {0};
   buf_printf(&b, "%s%s", m->prefix, name);
   if (m->influx) add_influx_tags(m, tags, old, &b);
-  buf_printf(&b, ":%s", value);
+  buf_printf(&b, ":%s", f->text);
   if (m->datadog) add_datadog_tags(m, tags, old, &b);
   ssize_t sent = send(m->fd, b.data, b.len, MSG_DONTWAIT | MSG_NOSIGNAL);
   (void)sent;                                        /* nobody listens, or the buffer is full: a figure less */
   buf_clear(&b);
+}
+
+/* A name that is too long is not sent to StatsD, and cut for OpenTelemetry, as in Airflow. */
+static void put(const struct metrics *m, const char *name, const char *old, const struct figure *f, const struct metric_tag *tags)
+{
+  if (!name_is_sound(name) || !wanted(m, name)) return;
+  if (m->otel) otel_add(m->otel, f->kind, name, f->number, tags, old);
+  else if (strlen(name) <= LONGEST_NAME) put_statsd(m, name, old, f, tags);
 }
 
 static const char *tag_value(const struct metric_tag *tags, const char *name, size_t n)
@@ -204,40 +222,43 @@ static void old_name(const char *pattern, const struct metric_tag *tags, struct 
   }
 }
 
-static void emit(struct metrics *m, enum metric id, const char *value, const struct metric_tag *tags)
+static void emit(struct metrics *m, enum metric id, const struct figure *f, const struct metric_tag *tags)
 {
   if (table[id].old && m->old_names) {
     struct buf b = {0};
     old_name(table[id].old, tags, &b);
-    put(m, b.data, table[id].old, value, tags);
+    put(m, b.data, table[id].old, f, tags);
     buf_clear(&b);
   }
-  put(m, table[id].name, NULL, value, tags);
+  put(m, table[id].name, NULL, f, tags);
 }
 
-void metrics_count(struct metrics *m, enum metric id, int64_t n, const struct metric_tag *tags)
+static void count(struct metrics *m, enum otel_kind kind, enum metric id, int64_t n, const struct metric_tag *tags)
 {
-  char value[40];
+  struct figure f = {.kind = kind, .number = (double)n};
   if (!m) return;
-  snprintf(value, sizeof value, "%lld|c", (long long)n);
-  emit(m, id, value, tags);
+  snprintf(f.text, sizeof f.text, "%lld|c", (long long)n);
+  emit(m, id, &f, tags);
 }
+
+void metrics_count(struct metrics *m, enum metric id, int64_t n, const struct metric_tag *tags) { count(m, OTEL_SUM, id, n, tags); }
+void metrics_change(struct metrics *m, enum metric id, int64_t by, const struct metric_tag *tags) { count(m, OTEL_UP_DOWN, id, by, tags); }
 
 void metrics_gauge(struct metrics *m, enum metric id, double v, const struct metric_tag *tags)
 {
-  char value[40];
+  struct figure f = {.kind = OTEL_GAUGE, .number = v, .text = "0|g"};
   if (!m) return;
-  if (v < 0 && !m->datadog) emit(m, id, "0|g", tags);          /* a sign would mean a change by so much */
-  snprintf(value, sizeof value, "%.10g|g", v);
-  emit(m, id, value, tags);
+  if (v < 0 && m->fd >= 0 && !m->datadog) emit(m, id, &f, tags);       /* a sign would mean a change by so much */
+  snprintf(f.text, sizeof f.text, "%.10g|g", v);
+  emit(m, id, &f, tags);
 }
 
 void metrics_timing(struct metrics *m, enum metric id, usec_t took, const struct metric_tag *tags)
 {
-  char value[40];
+  struct figure f = {.kind = OTEL_HISTOGRAM, .number = (double)took / 1000};
   if (!m) return;
-  snprintf(value, sizeof value, "%.6f|ms", (double)took / 1000);
-  emit(m, id, value, tags);
+  snprintf(f.text, sizeof f.text, "%.6f|ms", f.number);
+  emit(m, id, &f, tags);
 }
 
 char *metrics_name(const char *text)

@@ -28,11 +28,21 @@ static void fail(struct processor *p, const struct err *err, const char *doing)
 
 /* ---- one parse ---- */
 
+static void tell_process(struct processor *p, const struct file *f, const char *action, int by)
+{
+  if (!p->metrics) return;
+  CLEANUP(freep) char *path = metrics_name(f->rel);
+  metrics_change(p->metrics, METRIC_DAG_PROCESSES, by, METRIC_TAGS({"file_path", path}, {"action", action}));
+}
+
 static void parse_free(struct processor *p, struct parse *x)
 {
   for (size_t i = 0; i < p->parses.n; i++)
     if (p->parses.at[i] == x) { p->parses.at[i] = p->parses.at[--p->parses.n]; break; }
-  if (x->file) x->file->parse = NULL;
+  if (x->file) {
+    x->file->parse = NULL;
+    tell_process(p, x->file, x->killed ? "timeout" : "finish", -1);
+  }
   json_decref(x->record);
   json_decref(x->result);
   free(x);
@@ -67,6 +77,7 @@ static int spawn(struct processor *p, struct file *f)
     f->parse = x;
     f->again = false;
     vec_push(&p->parses, x);
+    tell_process(p, f, "start", 1);
   } else free(x);
   buf_clear(&log);
   buf_clear(&first);
@@ -190,7 +201,6 @@ static void tell_totals(struct processor *p)
   metrics_gauge(p->metrics, METRIC_DAGBAG_SIZE, (double)dags, METRIC_NO_TAGS);
   metrics_gauge(p->metrics, METRIC_DAG_IMPORT_ERRORS, (double)errors, METRIC_NO_TAGS);
   metrics_gauge(p->metrics, METRIC_DAG_FILE_QUEUE_SIZE, (double)p->queue.n, METRIC_NO_TAGS);
-  metrics_gauge(p->metrics, METRIC_DAG_PROCESSES, (double)p->parses.n, METRIC_NO_TAGS);
 }
 
 /* x is NULL for a file that was not parsed; failure then says why. */
@@ -231,7 +241,10 @@ static void settled(struct processor *p, struct file *f, struct parse *x, const 
   bool again = f->again;
   f->again = false;
   f->parse = NULL;
-  if (x) x->file = NULL;
+  if (x) {
+    tell_process(p, f, x->killed ? "timeout" : "finish", -1);
+    x->file = NULL;
+  }
   if (again) f->routine = false;
   if (r == E_BUSY) { file_queue(p, f, loop_now() + RETRY); log_warning("%s: %s; parsing it again", f->rel, err_text(&err)); }
   else if (r < 0) { fail(p, &err, "writing down what a file says"); return; }
@@ -394,7 +407,7 @@ static int start_work(struct processor *p, struct err *err)
     if (!p->bundles[i].bundle.class) r = bundle_put(&p->bundles[i], err);
   if (r < 0) return r;
   p->active = true;
-  if (!p->once && (r = metrics_open(p->cfg, &p->metrics, err)) < 0) return r;
+  if (!p->once && (r = metrics_open(p->cfg, p->loop, &p->metrics, err)) < 0) return r;
   metrics_count(p->metrics, METRIC_JOB_START, 1, METRIC_NO_TAGS);
   for (size_t i = 0; i < p->n_bundles; i++) bundle_work_start(&p->bundles[i]);
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
