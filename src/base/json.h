@@ -29,6 +29,11 @@ void jw_json(struct json_writer *w, const json_t *v);
  * A string may hold \u0000 (json_string_length tells); jg_str treats such a one as absent. */
 #define JSON_READ_MAX ((size_t)256 << 20)                        /* bytes */
 int json_read(const char *text, size_t n, json_t **ret, struct err *err);
+/* Numbers that jansson cannot hold: integers beyond 64 bits with sign, nan, inf, -inf. Both codecs (JSON and msgpack) read and write
+ * them exactly; in between they are strings of a form that nothing else has. In JSON text nan and the infinities become null. */
+json_t *json_odd_number(const char *text, size_t n);             /* digits with a sign or none; "nan", "inf", "-inf" */
+const char *json_odd_text(const json_t *v);                      /* NULL: v is an ordinary value */
+bool json_has_nonfinite(const json_t *v);                        /* anywhere in it */
 /* for CLEANUP: json_decrefp, which jansson.h defines */
 /* canonical text: keys sorted, compact; equal values give equal bytes (DAG version hash) */
 void json_canonical(const json_t *v, struct buf *out);

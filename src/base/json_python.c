@@ -49,7 +49,7 @@ void json_python(struct buf *out, const json_t *v)
   switch (v ? json_typeof(v) : JSON_NULL) {
   case JSON_OBJECT: object(out, v); break;
   case JSON_ARRAY: array(out, v); break;
-  case JSON_STRING: text(out, json_string_value(v)); break;
+  case JSON_STRING: json_odd_text(v) ? buf_adds(out, json_odd_text(v)) : text(out, json_string_value(v)); break;
   case JSON_INTEGER: buf_printf(out, "%lld", (long long)json_integer_value(v)); break;
   case JSON_REAL: double_format(json_real_value(v), number, sizeof number); buf_adds(out, number); break;
   case JSON_TRUE: buf_adds(out, "True"); break;

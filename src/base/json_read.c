@@ -1,5 +1,6 @@
 /* json_read: jansson's reader with limits, and getters that never fail. */
 #include "base/json.h"
+#include "base/json_private.h"
 #include <math.h>
 
 int json_read(const char *text, size_t n, json_t **ret, struct err *err)
@@ -8,6 +9,11 @@ int json_read(const char *text, size_t n, json_t **ret, struct err *err)
 	if (n > JSON_READ_MAX)
 		return err_set(err, E_LIMIT, "the JSON text has %zu bytes; at most %zu are read", n, JSON_READ_MAX);
 	json_t *v = json_loadb(text ? text : "", n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+	if (!v && json_error_code(&why) == json_error_numeric_overflow) {
+		CLEANUP(buf_clear) struct buf marked = {0};
+		json_mark_large(text, n, &marked);
+		v = json_loadb(marked.data, marked.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+	}
 	if (!v) {
 		int code = json_error_code(&why) == json_error_stack_overflow ? E_LIMIT : E_INVALID;
 		return err_set(err, code, "bad JSON at line %d, column %d: %s", why.line, why.column, why.text);

@@ -243,6 +243,15 @@ static void add_array(struct buf *out, const json_t *v, bool sorted)
 	buf_addc(out, ']');
 }
 
+static void add_text(struct buf *out, const json_t *v)
+{
+	const char *odd = json_odd_text(v);
+	if (!odd)
+		add_string(out, json_string_value(v), json_string_length(v));
+	else
+		buf_adds(out, json_has_nonfinite(v) ? "null" : odd);
+}
+
 /* as deep as the value: jansson refuses to read more than 2,048 levels */
 static void add_value(struct buf *out, const json_t *v, bool sorted)
 {
@@ -253,7 +262,7 @@ static void add_value(struct buf *out, const json_t *v, bool sorted)
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:  add_object(out, v, sorted); break;
 	case JSON_ARRAY:   add_array(out, v, sorted); break;
-	case JSON_STRING:  add_string(out, json_string_value(v), json_string_length(v)); break;
+	case JSON_STRING:  add_text(out, v); break;
 	case JSON_INTEGER: add_int(out, json_integer_value(v)); break;
 	case JSON_REAL:    add_double(out, json_real_value(v)); break;
 	case JSON_TRUE:    buf_add(out, "true", 4); break;

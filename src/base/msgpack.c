@@ -2,6 +2,8 @@
 #include "base/msgpack.h"
 #include "base/time.h"
 #include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 
 struct reader {
@@ -45,8 +47,10 @@ static json_t *read_unsigned(struct reader *r, size_t size)
 	uint64_t v;
 	if (!read_be(r, size, &v))
 		return NULL;
-	if (v > INT64_MAX)
-		return fail(r, E_LIMIT, "an integer above 9223372036854775807");
+	if (v > INT64_MAX) {
+		char digits[24];
+		return json_odd_number(digits, (size_t)snprintf(digits, sizeof digits, "%" PRIu64, v));
+	}
 	return json_integer((json_int_t)v);
 }
 
@@ -59,9 +63,10 @@ static json_t *read_signed(struct reader *r, size_t size)
 	return json_integer((json_int_t)((v ^ sign) - sign));
 }
 
-static json_t *real_or_null(double v)
+static json_t *real_of(double v)
 {
-	return isfinite(v) ? json_real(v) : json_null();
+	const char *odd = isnan(v) ? "nan" : v > 0 ? "inf" : "-inf";
+	return isfinite(v) ? json_real(v) : json_odd_number(odd, strlen(odd));
 }
 
 static json_t *read_float32(struct reader *r)
@@ -72,7 +77,7 @@ static json_t *read_float32(struct reader *r)
 		return NULL;
 	uint32_t bits32 = (uint32_t)bits;
 	memcpy(&v, &bits32, sizeof v);
-	return real_or_null((double)v);
+	return real_of((double)v);
 }
 
 static json_t *read_float64(struct reader *r)
@@ -82,7 +87,7 @@ static json_t *read_float64(struct reader *r)
 	if (!read_be(r, 8, &bits))
 		return NULL;
 	memcpy(&v, &bits, sizeof v);
-	return real_or_null(v);
+	return real_of(v);
 }
 
 static bool read_text(struct reader *r, size_t n, const char **ret)
@@ -111,7 +116,7 @@ static json_t *read_array(struct reader *r, size_t n)
 	if (n > left(r))   /* every element takes a byte at least */
 		return fail(r, E_PROTOCOL, "an array has more elements than the message has bytes");
 	if (++r->depth > MSGPACK_DEPTH_MAX)
-		return fail(r, E_LIMIT, "nested deeper than 64 levels");
+		return fail(r, E_LIMIT, "nested deeper than 1000 levels");
 	json_t *array = json_array();
 	for (size_t i = 0; i < n; i++) {
 		json_t *v = read_value(r);
@@ -148,7 +153,10 @@ static bool read_key(struct reader *r, char space[24], const char **ret, size_t 
 		key = read_value(r);
 	if (!key)
 		return fail(r, E_PROTOCOL, "a map key that is neither a string nor an integer");
-	*ret_n = (size_t)snprintf(space, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(key));
+	if (json_odd_text(key))
+		*ret_n = (size_t)snprintf(space, 24, "%s", json_odd_text(key));
+	else
+		*ret_n = (size_t)snprintf(space, 24, "%" JSON_INTEGER_FORMAT, json_integer_value(key));
 	*ret = space;
 	json_decref(key);
 	return true;
@@ -159,7 +167,7 @@ static json_t *read_map(struct reader *r, size_t n)
 	if (n > left(r) / 2)
 		return fail(r, E_PROTOCOL, "a map has more members than the message has bytes");
 	if (++r->depth > MSGPACK_DEPTH_MAX)
-		return fail(r, E_LIMIT, "nested deeper than 64 levels");
+		return fail(r, E_LIMIT, "nested deeper than 1000 levels");
 	json_t *map = json_object();
 	for (size_t i = 0; i < n; i++) {
 		char space[24];
@@ -324,6 +332,18 @@ static void put_real(struct buf *out, double v)
 	put(out, 0xcb, bits, 8);
 }
 
+/* an integer beyond 64 bits with sign (as real when 64 bits without do not hold it either), nan, inf */
+static void put_odd(struct buf *out, const char *text)
+{
+	char *end;
+	errno = 0;
+	uint64_t whole = strtoull(text, &end, 10);
+	if (!*end && *text != '-' && errno != ERANGE)
+		put(out, 0xcf, whole, 8);
+	else
+		put_real(out, strtod(text, NULL));
+}
+
 static void put_array(struct buf *out, const json_t *v)
 {
 	size_t n = json_array_size(v);
@@ -351,7 +371,12 @@ void msgpack_write(struct buf *out, const json_t *v)
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:  put_map(out, v); break;
 	case JSON_ARRAY:   put_array(out, v); break;
-	case JSON_STRING:  put_text(out, json_string_value(v), json_string_length(v)); break;
+	case JSON_STRING:
+		if (json_odd_text(v))
+			put_odd(out, json_odd_text(v));
+		else
+			put_text(out, json_string_value(v), json_string_length(v));
+		break;
 	case JSON_INTEGER: put_int(out, json_integer_value(v)); break;
 	case JSON_REAL:    put_real(out, json_real_value(v)); break;
 	case JSON_TRUE:    put(out, 0xc3, 0, 0); break;

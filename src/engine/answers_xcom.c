@@ -42,9 +42,19 @@ static int too_long(struct asking_child *a, struct err *err)
   return err_set(err, E_INVALID, "%s", text);
 }
 
+/* nan and infinities: as the official client says it, before it sends anything */
+static int no_json(struct asking_child *a, struct err *err)
+{
+  const char *text = "Out of range float values are not JSON compliant";
+  a->error = json_pack("{s:s,s:s,s:{s:n,s:s,s:s}}", "type", "ErrorResponse", "error", "API_SERVER_ERROR", "detail", "status_code", "message", text, "exception_type",
+                       "ValueError");
+  return err_set(err, E_INVALID, "%s", text);
+}
+
 static int set_xcom(struct asking_child *a, json_t **ret, struct err *err)
 {
   (void)ret;
+  if (json_has_nonfinite(json_object_get(a->q, "value"))) return no_json(a, err);
   if (jg_int(a->q, "mapped_length", -1) > config_int(a->e->cfg, OPT_core_max_map_length)) return too_long(a, err);
   int64_t run;
   const char *task = jg_str(a->q, "task_id", ""), *key = jg_str(a->q, "key", "");

@@ -72,7 +72,7 @@ static void test_read_and_write(void **state)
 static void test_read_refuses(void **state)
 {
 	(void)state;
-	static const char *const texts[] = { "", "{", "{\"a\":}", "[1,]", "01", "nul", "\"\xff\"", "{} x", "{'a':1}", "NaN", "9223372036854775808", "1e999" };
+	static const char *const texts[] = { "", "{", "{\"a\":}", "[1,]", "01", "nul", "\"\xff\"", "{} x", "{'a':1}", "NaN", "1e999" };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		json_t *v = NULL;
 		struct err err = {0};
@@ -127,10 +127,34 @@ static void test_getters(void **state)
 	assert_int_equal(jg_int(jg(o, "i"), "x", 3), 3);
 }
 
+/* integers beyond 64 bits keep all their digits; where digits stand in strings nothing is touched */
+static void test_large_integers(void **state)
+{
+	(void)state;
+	static const char *const rows[] = {
+		"12345678901234567890", "-9223372036854775809", "[1,{\"a\":123456789012345678901234567890},\"99999999999999999999 \\\" 88888888888888888888\"]",
+		"{\"k\":[18446744073709551615,-1,9223372036854775807,1.5e+30]}", "99999999999999999999",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		CLEANUP(buf_clear) struct buf text = {0};
+		CLEANUP(json_decrefp) json_t *v = NULL;
+		struct json_writer w;
+		assert_int_equal(json_read(rows[i], strlen(rows[i]), &v, NULL), 0);
+		jw_init(&w, &text);
+		jw_json(&w, v);
+		assert_string_equal(text.data, rows[i]);
+	}
+	static const char *const bad[] = { "[12345678901234567890", "12345678901234567890 1", "1e999", "{12345678901234567890:1}x", "\"12345678901234567890" };
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		json_t *v = NULL;
+		assert_true(json_read(bad[i], strlen(bad[i]), &v, NULL) < 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_writer), cmocka_unit_test(test_writer_utf8), cmocka_unit_test(test_read_and_write),
+		cmocka_unit_test(test_large_integers), cmocka_unit_test(test_writer), cmocka_unit_test(test_writer_utf8), cmocka_unit_test(test_read_and_write),
 		cmocka_unit_test(test_read_refuses), cmocka_unit_test(test_canonical), cmocka_unit_test(test_getters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
