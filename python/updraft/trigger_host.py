@@ -47,10 +47,9 @@ class Remembering(collections.deque):
         return self.last
 
 
-def _failure_text(error: BaseException | None) -> str:
-    if error is None:
-        return "The trigger ended without sending an event."
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+def _failure_lines(error: BaseException | None) -> list[str]:
+    """What the task is told: nothing of a trigger that just ended, its own log says that."""
+    return traceback.format_exception(type(error), error, error.__traceback__) if error else []
 
 
 def _event_body(trigger_id: int, **fields: Any) -> dict[str, Any]:
@@ -168,7 +167,7 @@ def make_host(runner_class: type, comms_class: type) -> Any:
                 self._report_event(self.events.popleft())
             while self.failed_triggers:
                 trigger_id, error = self.failed_triggers.popleft()
-                self._report(_event_body(trigger_id, failure=_failure_text(error)))
+                self._report(_event_body(trigger_id, failure=_failure_lines(error)))
             for trigger_id in watchers:
                 self._report({"type": "UpdraftWatcherEnded", "trigger_id": trigger_id})
 

@@ -117,8 +117,10 @@ static int watcher_fired(struct engine *e, int64_t id, const json_t *body, struc
   VEC(int64_t) assets = {0};
   CLEANUP(json_decrefp) json_t *extra = json_pack("{s:b}", "from_trigger", 1);
   const json_t *payload = json_object_get(body, "event");
-  if (jg_str(body, "failure", NULL)) {
-    log_warning("a watcher's trigger failed, it is started again: %s", jg_str(body, "failure", ""));
+  if (jg(body, "failure")) {
+    const json_t *lines = jg(body, "failure");
+    const char *last = json_string_value(json_array_get(lines, json_array_size(lines) - 1));
+    log_warning("a watcher's trigger failed, it is started again: %s", last ? last : "it ended");
     return 0;
   }
   json_object_set(extra, "payload", payload ? (json_t *)(uintptr_t)payload : json_null());
@@ -316,8 +318,9 @@ static void end_directly(struct engine *e, const struct task_instance *ti, const
 
 static void resume(struct engine *e, const struct task_instance *ti, const json_t *body)
 {
-  const char *failure = jg_str(body, "failure", NULL);
-  CLEANUP(json_decrefp) json_t *kwargs = failure ? json_pack("{s:s,s:s}", "error", "Trigger failure", "traceback", failure) : object_from(ti->next_kwargs);
+  json_t *failure = jg(body, "failure");
+  CLEANUP(json_decrefp) json_t *kwargs = failure ? json_pack("{s:s,s:O?}", "error", "Trigger failure", "traceback", json_array_size(failure) ? failure : NULL)
+                                                 : object_from(ti->next_kwargs);
   if (!failure) json_object_set(kwargs, "event", json_object_get(body, "event") ? json_object_get(body, "event") : json_null());
   CLEANUP(freep) char *text = json_dumps(kwargs, JSON_COMPACT);
   struct event ev = {.kind = EV_TRIGGER_FIRED, .fired = {.ref = {ti->id, ti->try_number}, .next_kwargs = text, .failed = failure != NULL}};
@@ -363,7 +366,7 @@ int triggers_event(struct engine *e, const json_t *body, struct err *err)
   if (x < 0) return x;
   const struct task_instance *ti = core_find_ti(e->core, &ti_id);
   if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != id) return 0;
-  figures_trigger(e, jg_str(body, "failure", NULL) != NULL);
+  figures_trigger(e, jg(body, "failure") != NULL);
   const char *end = jg_str(body, "end_state", NULL);
   if (end && jg(body, "xcoms") && (x = push_xcoms(e, ti, jg(body, "xcoms"), err)) < 0) return x;
   if (end) end_directly(e, ti, end);
