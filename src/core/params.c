@@ -77,11 +77,11 @@ static const char *length_broken(const json_t *v, const json_t *schema, struct b
   int64_t n = length_of(v);
   if (n < 0) return NULL;
   if (json_is_integer(least) && n < json_integer_value(least)) {
-    buf_adds(out, n == 0 ? " should be non-empty" : " is too short");
+    buf_adds(out, json_integer_value(least) == 1 ? " should be non-empty" : " is too short");
     return least_key;
   }
   if (!json_is_integer(most) || n <= json_integer_value(most)) return NULL;
-  buf_adds(out, " is too long");
+  buf_adds(out, json_integer_value(most) == 0 ? " is expected to be empty" : " is too long");
   return most_key;
 }
 
@@ -141,4 +141,25 @@ int params_check(const json_t *params, const json_t *conf, struct err *err)
     if (r < 0) return r;
   }
   return 0;
+}
+
+/* The formats that jsonschema looks at with nothing else installed. */
+static bool says_more(const json_t *schema)
+{
+  static const char *const words[] = {"pattern", "multipleOf", "items", "prefixItems", "contains", "uniqueItems", "properties", "patternProperties", "additionalProperties",
+    "propertyNames", "required", "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "unevaluatedItems", "unevaluatedProperties", "allOf", "anyOf",
+    "oneOf", "not", "if", "$ref", "$schema"};
+  static const char *const formats[] = {"date", "duration", "email", "idn-email", "idn-hostname", "ipv4", "ipv6", "regex", "time", "uuid"};
+  for (size_t i = 0; i < ARRAY_LEN(words); i++)
+    if (json_object_get(schema, words[i])) return true;
+  for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+    if (streq(jg_str(schema, "format", ""), formats[i])) return true;
+  return false;
+}
+
+bool params_beyond(const json_t *params)
+{
+  for (size_t i = 0; i < json_array_size(params); i++)
+    if (says_more(json_unwrap(jg(json_array_get(json_array_get(params, i), 1), "schema")))) return true;
+  return false;
 }
