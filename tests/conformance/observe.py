@@ -101,7 +101,7 @@ def processes_left(server, dag, run, tis):
         path = f"/updraft/api/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{quote(t['task_id'])}/why?map_index={t['map_index']}"
         for _ in range(300):
             status, _, data = server.api.raw("GET", path)
-            if status != 200 or all(x["exit_status"] is not None for x in json.loads(data)["tries"][-1:]):
+            if status != 200 or not data.startswith(b"{") or all(x["exit_status"] is not None for x in json.loads(data)["tries"][-1:]):
                 break
             time.sleep(0.1)
 
