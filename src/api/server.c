@@ -16,6 +16,7 @@
 #include "api/workers.h"
 #include "base/crypto.h"
 #include "engine/answers.h"
+#include "exec/lease.h"
 #include "loop/log.h"
 #include <errno.h>
 #include <netdb.h>
@@ -233,7 +234,7 @@ static int open_all(struct api *api, struct err *err)
 	if (rc == 0)
 		rc = loop_new(&api->loop, err);
 	if (rc == 0)
-		rc = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &api->db, err);
+		rc = store_open_waiting(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &api->db, err);
 	if (rc == 0)
 		rc = fernet_new(config_str(cfg, OPT_core_fernet_key), &api->fernet, err);
 	as.db = api->db;

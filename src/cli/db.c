@@ -84,12 +84,24 @@ static int check_migrations(struct cli *c)
   return cli_fail(c, NULL, "the schema is at version %d of %d; run `%s db migrate`", version, store_schema_latest(), c->program);
 }
 
+/* psql is told by its environment, which others do not see; its own schema first. */
+static int shell_of_server(struct cli *c, const char *name)
+{
+  CLEANUP(err_clear) struct err e = {0};
+  if (store_url_to_environment(config_str(c->cfg, OPT_database_sql_alchemy_conn), &e) < 0) return cli_fail(c, &e, "the database's client cannot be started");
+  fprintf(c->out, "DB: %s\n", name);
+  fflush(c->out);
+  execlp("psql", "psql", (char *)NULL);
+  return cli_fail(c, NULL, "psql, the client of %s, could not be started: %s; install it (Debian's package postgresql-client)", name, strerror(errno));
+}
+
 /* The database's own client, in place of this process. */
 static int shell(struct cli *c)
 {
   struct store *db = cli_store(c);
   if (!db) return 1;
   CLEANUP(freep) char *path = xstrdup(store_path(db));
+  if (!store_is_file(db)) return shell_of_server(c, path);
   fprintf(c->out, "DB: sqlite:///%s\n", path);
   fflush(c->out);
   execlp("sqlite3", "sqlite3", path, (char *)NULL);

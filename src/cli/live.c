@@ -280,7 +280,7 @@ int live_new(struct cli *c, struct loop *loop, const struct live_options *o, str
   v->settle = loop_timer(loop, look, v);
   v->tick = loop_timer(loop, on_tick, v);
   CLEANUP(err_clear) struct err why = {0};
-  if (loop_path(loop, slash && *folder ? folder : ".", IN_MODIFY | IN_CREATE, on_change, v, &v->watch, &why) < 0) v->watch = NULL;
+  if (!store_is_file(c->db) || loop_path(loop, slash && *folder ? folder : ".", IN_MODIFY | IN_CREATE, on_change, v, &v->watch, &why) < 0) v->watch = NULL;
   timer_every(v->tick, v->watch ? FRAME : LOOK_ANYWAY);
   timer_in(v->settle, 0);
   *ret = v;

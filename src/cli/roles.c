@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "exec/client.h"
+#include "exec/lease.h"
 #include "loop/fault.h"
 #include "loop/log.h"
 #include "loop/loop.h"
@@ -71,7 +72,7 @@ int role_prepare_home(const struct config *cfg, struct err *err)
   if (r < 0) return r;
   struct store *db = NULL;
   struct store_options so = {.any_schema = true};
-  r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &db, err);
+  r = store_open_waiting(config_str(cfg, OPT_database_sql_alchemy_conn), &so, &db, err);
   int version = 0;
   if (r == 0) r = store_schema_version(db, &version, err);
   if (r == 0 && version < store_schema_latest()) r = role_migrate(cfg, db, NULL, NULL, err);

@@ -82,7 +82,7 @@ static int follow(struct following *f, struct err *err)
   struct source *tick = loop_timer(f->loop, look, f);
   timer_every(tick, LOOK_ANYWAY);
   loop_path(f->loop, logs, IN_MODIFY | IN_CREATE, on_change, f, &a, NULL);
-  loop_path(f->loop, db, IN_MODIFY, on_change, f, &b, NULL);
+  if (store_is_file(f->c->db)) loop_path(f->loop, db, IN_MODIFY, on_change, f, &b, NULL);
   struct source *now = loop_timer(f->loop, look, f);
   timer_in(now, 0);
   r = loop_run(f->loop, err);

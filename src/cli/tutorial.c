@@ -330,7 +330,7 @@ static int prepare(struct tutorial *t, struct err *err)
   t->db_name = xstrdup(slash ? slash + 1 : folder);
   if (slash) *slash = 0;
   CLEANUP(err_clear) struct err why = {0};
-  if (loop_path(t->loop, folder, IN_MODIFY | IN_CREATE, on_change, t, &t->watch, &why) < 0) t->watch = NULL;
+  if (!store_is_file(c->db) || loop_path(t->loop, folder, IN_MODIFY | IN_CREATE, on_change, t, &t->watch, &why) < 0) t->watch = NULL;
   timer_every(t->tick, LOOK_ANYWAY);
   return start_server(t, err);
 }

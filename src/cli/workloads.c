@@ -86,7 +86,7 @@ static int follow(struct handing *h, struct err *err)
   struct source *tick = loop_timer(h->loop, on_look, h), *watch = NULL;
   struct source *term = loop_signal(h->loop, SIGTERM, on_stop, h->loop), *intr = loop_signal(h->loop, SIGINT, on_stop, h->loop);
   h->settle = loop_timer(h->loop, on_look, h);
-  r = loop_path(h->loop, slash && *folder ? folder : ".", IN_MODIFY | IN_CREATE, on_change, h, &watch, err);
+  if (store_is_file(h->c->db)) r = loop_path(h->loop, slash && *folder ? folder : ".", IN_MODIFY | IN_CREATE, on_change, h, &watch, err);
   timer_every(tick, LOOK_ANYWAY);
   timer_in(h->settle, 0);
   if (r == 0) r = loop_run(h->loop, err);

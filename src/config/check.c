@@ -92,18 +92,21 @@ static void check_option(struct report *r, enum option o)
 		check_refusal(r, o, v->text);
 }
 
-/* Only SQLite is served, in a file that all roles share. The value may hold a password and is not shown. */
+/* SQLite in a file that all roles share, or PostgreSQL. The value may hold a password and is not shown. */
 static void check_database(struct report *r)
 {
 	enum option o = OPT_database_sql_alchemy_conn;
 	const char *url = config_str(r->c, o), *path = strstr(url, "://");
 	bool sqlite = !strncmp(url, "sqlite:", 7) || !strncmp(url, "sqlite+", 7);
+	bool postgres = str_starts(url, "postgresql:") || str_starts(url, "postgresql+") || str_starts(url, "postgres:") || str_starts(url, "postgres+");
+	if (path && postgres)
+		return;
 	if (!path)
 		complain(r, LINT_WRONG, "database", "sql_alchemy_conn", "not shown", config_where(r->c, o),
-		         "allowed is a database URL, sqlite:////absolute/path/airflow.db");
+		         "allowed is a database URL, sqlite:////absolute/path/airflow.db or postgresql+psycopg2://user:password@host/airflow");
 	else if (!sqlite)
 		complain(r, LINT_REFUSED, "database", "sql_alchemy_conn", arena_printf(&r->arena, "%.*s://...", (int)(path - url > 40 ? 40 : path - url), url),
-		         config_where(r->c, o), "not served: only SQLite is served so far; write sqlite:////absolute/path/airflow.db");
+		         config_where(r->c, o), "not served: SQLite and PostgreSQL are; write sqlite:////absolute/path/airflow.db or postgresql+psycopg2://user:password@host/airflow");
 	else if (path[3] != '/' || !path[4] || path[4] == '?' || !strncmp(path + 4, ":memory:", 8))
 		complain(r, LINT_WRONG, "database", "sql_alchemy_conn", url, config_where(r->c, o),
 		         "allowed is a file, which all roles share: sqlite:////absolute/path/airflow.db");

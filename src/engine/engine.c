@@ -17,7 +17,8 @@ void engine_fail(struct engine *e, const struct err *err, const char *doing)
 {
   if (e->failed) return;
   e->failed = true;
-  log_error("%s: %s; this process leaves, what was committed stays", doing, err_text(err));
+  e->again = e->again || (err->code == E_UNREACHABLE && !e->headless);
+  log_error("%s: %s; %s, what was committed stays", doing, err_text(err), e->again ? "the scheduler starts over" : "this process leaves");
   if (e->loop) loop_stop(e->loop);
 }
 
@@ -443,13 +444,14 @@ static void try_lease(void *arg)
     if (w->waiting) loop_stop(w->loop);
     return;
   }
-  if (r != E_CONFLICT && r != E_BUSY) {
+  if (r != E_CONFLICT && r != E_BUSY && r != E_UNREACHABLE) {
     log_error("taking the lease: %s", err_text(&err));
     w->failed = true;
     if (w->waiting) loop_stop(w->loop);
   } else if (!w->told) {
     w->told = true;
-    log_info("another %s runs, this one waits to take over: %s", w->role, err_text(&err));
+    if (r == E_UNREACHABLE) log_warning("%s; waiting for it", err_text(&err));
+    else log_info("another %s runs, this one waits to take over: %s", w->role, err_text(&err));
   }
 }
 
@@ -521,12 +523,14 @@ static int live_once(const struct engine_options *o, int *hosted_pid, bool *ret_
   struct engine e = {.cfg = o->cfg, .hosted_pid = *hosted_pid};
   CLEANUP(err_clear) struct err err = {0};
   struct store_options so = {.sync = str_case_eq(config_str(o->cfg, OPT_updraft_store_synchronous), "NORMAL") ? STORE_NORMAL : STORE_FULL};
-  int r = store_open(config_str(o->cfg, OPT_database_sql_alchemy_conn), &so, &e.db, &err);
+  int r = store_open_waiting(config_str(o->cfg, OPT_database_sql_alchemy_conn), &so, &e.db, &err);
   if (r == 0) r = loop_new(&e.loop, &err);
   if (r == 0) r = engine_lease_wait(&e, "scheduler", &err);
   if (r == 0) r = serve(&e, o, &err);
-  if (r < 0) log_error("%s", err_text(&err));
-  *ret_again = r == 0 && e.again && !e.stopping;
+  /* The store says what was decided, the supervisor what runs: nothing of the memory is needed when the database comes back. */
+  if (r == E_UNREACHABLE) e.again = true;
+  else if (r < 0) log_error("%s", err_text(&err));
+  *ret_again = (r == 0 || r == E_UNREACHABLE) && e.again && !e.stopping;
   *hosted_pid = e.hosted_pid;
   engine_release(&e);
   loop_free(e.loop);

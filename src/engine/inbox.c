@@ -274,6 +274,7 @@ static int apply(struct engine *e, const struct command *c, struct err *err)
       r = commands[i].fn(e, c, &why);
       break;
     }
+  if (!e->failed) store_settle(e->db, NULL);           /* a refused value is this command's only until here */
   if ((e->failed || store_failed(e->db, NULL)) && poison_command(e, c)) return err_set(err, E_STORE, "the database refused what a command said");
   if (e->failed) return err_set(err, E_STORE, "the scheduler cannot go on");
   if (r < 0) return engine_reply(e, c->id, r, err_text(&why), NULL, err);

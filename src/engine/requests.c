@@ -310,7 +310,7 @@ void engine_acknowledge(struct engine *e, struct child *c, int64_t id)
 }
 
 /* A store that failed under a request is a failed scheduler: the supervisor keeps the frame for the next one. */
-static bool store_trouble(int r) { return r == E_STORE || r == E_NO_SPACE || r == E_FENCED || r == E_BUSY; }
+static bool store_trouble(int r) { return r == E_STORE || r == E_NO_SPACE || r == E_FENCED || r == E_BUSY || r == E_UNREACHABLE; }
 
 /* The batch is lost. When the store refused this request's values it is the try's fault, and is written down as that: the
  * next start would get the same frame and fail the same way. */
@@ -357,6 +357,7 @@ void engine_request(struct engine *e, struct child *c, const void *data, size_t 
   err_clear(&err);
   json_t *ret = NULL;
   int r = answer(&a, &ret, &err);
+  if (r >= 0) r = store_settle(e->db, &err);         /* whose values were refused is known only here */
   if (e->failed || store_trouble(r) || store_failed(e->db, NULL)) {
     json_decref(ret);
     json_decref(a.error);

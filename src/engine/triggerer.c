@@ -95,7 +95,7 @@ int triggerer_main(const struct triggerer_options *o)
 {
   struct engine e = {.cfg = o->cfg, .headless = true, .triggerer = true, .triggerer_options = o};
   CLEANUP(err_clear) struct err err = {0};
-  int r = store_open(config_str(o->cfg, OPT_database_sql_alchemy_conn), NULL, &e.db, &err);
+  int r = store_open_waiting(config_str(o->cfg, OPT_database_sql_alchemy_conn), NULL, &e.db, &err);
   if (r == 0) r = loop_new(&e.loop, &err);
   if (r == 0) r = engine_lease_wait(&e, "triggerer", &err);
   bool held = r == 0;

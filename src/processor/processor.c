@@ -529,7 +529,7 @@ int processor_main(const struct config *cfg, bool hosted)
   struct loop *loop = NULL;
   struct processor *p = NULL;
   bool failed = false;
-  int r = store_open(config_str(cfg, OPT_database_sql_alchemy_conn), NULL, &db, &err);
+  int r = store_open_waiting(config_str(cfg, OPT_database_sql_alchemy_conn), NULL, &db, &err);
   if (r == 0) r = loop_new(&loop, &err);
   if (r == 0) {
     loop_signal(loop, SIGTERM, on_stop, loop);

@@ -5,19 +5,24 @@
 #pragma once
 #include "store/store.h"
 
-struct sql_text { const char *name; int params; const char *sqlite, *postgres; };   /* postgres NULL: as sqlite */
+struct sql_text { const char *name; int params; const char *sqlite, *postgres; };   /* postgres NULL: as sqlite, but for what pg_dialect does */
 struct migration { int number; const char *name, *text; };
 extern const struct sql_text sql_table[SQL_COUNT];
-extern const struct migration sqlite_migrations[];
-extern const int sqlite_migration_count;
+extern const struct migration sqlite_migrations[], postgres_migrations[];
+extern const int sqlite_migration_count, postgres_migration_count;
 
 enum begin_mode { BEGIN_WRITE, BEGIN_READ, BEGIN_SOFT };   /* SOFT: a write whose commit does not wait for the disk */
 struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy; };   /* slot -1: text from outside; copy: values may go before the last row */
 
 struct backend {
-  int (*open)(const char *path, const struct store_options *o, void **ret_db, struct err *err);
+  int (*open)(const char *path_or_url, const struct store_options *o, void **ret_db, struct err *err);
   void (*close)(void *db);
+  const char *(*name)(void *db);                                                      /* for messages; no password in it */
   int (*start)(void *db, const struct query *q, struct rows *ret, struct err *err);   /* binds; nothing ran yet */
+  /* Both may be NULL. run: a statement without rows, inside a write transaction, that need not have happened on return: its error
+   * may come with a later call, settle or commit. settle: all of them have happened. */
+  int (*run)(void *db, const struct query *q, struct err *err);
+  int (*settle)(void *db, struct err *err);
   int (*next)(struct rows *r, struct err *err);                                       /* 1, 0 or an error */
   void (*finish)(struct rows *r);
   void (*cell)(const struct rows *r, int col, struct val *ret);
@@ -30,6 +35,7 @@ struct backend {
   int (*script)(void *db, const char *name, const char *text, struct err *err);       /* inside the caller's transaction */
   int (*version_get)(void *db, int *ret, struct err *err);                            /* E_STORE: a foreign database */
   int (*version_set)(void *db, int version, struct err *err);
+  int (*prepare_schema)(void *db, struct err *err);                                   /* before the first migration, in its transaction; may be NULL */
   int (*drop_all)(void *db, struct err *err);                                         /* inside the caller's transaction */
   void (*tidy)(void *db);                                                             /* after drop_all: give the space back */
   int (*verify)(void *db, check_fn fn, void *arg, int *ret_problems, struct err *err);
@@ -38,7 +44,7 @@ struct backend {
   int (*sync_mode)(void *db, enum store_sync *ret, struct err *err);                  /* as the database says it is, not as it was asked for */
   const struct migration *migrations; const int *migration_count;
 };
-extern const struct backend sqlite_backend;
+extern const struct backend sqlite_backend, postgres_backend;
 
 struct store {
   const struct backend *be;
@@ -46,7 +52,9 @@ struct store {
   char *path;
   bool in_write, in_read;
   struct err failed;             /* code != 0: this transaction cannot be committed any more */
-  int64_t changes;
+  int64_t changes;               /* CHANGES_UNKNOWN: the backend has not been asked yet */
 };
 
+#define CHANGES_UNKNOWN INT64_MIN
+int store_begin_unsettled(struct store *s, bool soft, struct err *err);   /* store_begin whose failure may come with the next call */
 int store_version_check(struct store *s, struct err *err);   /* refuses a schema that is not this program's */

@@ -57,14 +57,25 @@ static int fence(struct store *s, const struct lease *l, struct err *err)
 	return rc;
 }
 
+/* The check waits for the begin, too. A server that was restarted since the last transaction shows it only here: nothing has been
+ * done yet, so once more. */
+static int begin_fenced(struct store *s, const struct lease *l, bool soft, struct err *err)
+{
+	int rc = store_begin_unsettled(s, soft, err);
+	if (rc == 0)
+		rc = fence(s, l, err);
+	if (rc != E_UNREACHABLE)
+		return rc;
+	rc = store_begin_unsettled(s, soft, err);
+	return rc < 0 ? rc : fence(s, l, err);
+}
+
 int store_begin_fenced(struct store *s, const struct lease *l, struct err *err)
 {
-	int rc = store_begin(s, err);
-	return rc < 0 ? rc : fence(s, l, err);
+	return begin_fenced(s, l, false, err);
 }
 
 int store_begin_fenced_soft(struct store *s, const struct lease *l, struct err *err)
 {
-	int rc = store_begin_soft(s, err);
-	return rc < 0 ? rc : fence(s, l, err);
+	return begin_fenced(s, l, true, err);
 }

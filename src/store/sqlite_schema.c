@@ -66,16 +66,9 @@ void sqlite_tidy(void *p)
 	sqlite3_exec(db->h, "VACUUM", NULL, NULL, NULL);      /* only gives space back: failing is no harm */
 }
 
-static const struct { const char *what, *sql; } orphans[] = {
-	{ "task instances without their dag run", "SELECT count(*) FROM task_instance WHERE dag_run NOT IN (SELECT id FROM dag_run)" },
-	{ "XComs without their dag run", "SELECT count(*) FROM xcom WHERE dag_run NOT IN (SELECT id FROM dag_run)" },
-	{ "tries without their dag run", "SELECT count(*) FROM task_try WHERE dag_run NOT IN (SELECT id FROM dag_run)" },
-	{ "live dag runs without their DAG version", "SELECT count(*) FROM dag_run WHERE state IN ('queued', 'running') AND version NOT IN (SELECT id FROM dag_version)" },
-	{ "DAGs without their version", "SELECT count(*) FROM dag WHERE version NOT IN (SELECT id FROM dag_version)" },
-};
-
-static int verify_pages(struct sqlite_db *db, check_fn fn, void *arg, int *problems, struct err *err)
+int sqlite_verify(void *p, check_fn fn, void *arg, int *ret_problems, struct err *err)
 {
+	struct sqlite_db *db = p;
 	sqlite3_stmt *st;
 	int rc;
 	if (sqlite3_prepare_v2(db->h, "PRAGMA integrity_check(100)", -1, &st, NULL) != SQLITE_OK)
@@ -84,27 +77,11 @@ static int verify_pages(struct sqlite_db *db, check_fn fn, void *arg, int *probl
 		const char *text = (const char *)sqlite3_column_text(st, 0);
 		if (streq(text, "ok"))
 			continue;
-		++*problems;
+		++*ret_problems;
 		if (fn)
 			fn(arg, text ? text : "");
 	}
 	int code = rc == SQLITE_DONE ? 0 : sqlite_fail(db, sqlite3_extended_errcode(db->h), "check", err);
 	sqlite3_finalize(st);
 	return code;
-}
-
-int sqlite_verify(void *p, check_fn fn, void *arg, int *ret_problems, struct err *err)
-{
-	int rc = verify_pages(p, fn, arg, ret_problems, err);
-	for (size_t i = 0; rc == 0 && *ret_problems == 0 && i < ARRAY_LEN(orphans); i++) {
-		int64_t n;
-		rc = sqlite_pragma(p, orphans[i].sql, &n, err);
-		if (rc < 0 || !n)
-			continue;
-		++*ret_problems;
-		CLEANUP(freep) char *text = xasprintf("%lld %s", (long long)n, orphans[i].what);
-		if (fn)
-			fn(arg, text);
-	}
-	return rc;
 }

@@ -16,16 +16,17 @@ int store_version_check(struct store *s, struct err *err)
 int store_open(const char *url, const struct store_options *opt, struct store **ret, struct err *err)
 {
 	static const struct store_options defaults;
-	char *path;
-	int rc = store_url_path(url, &path, err);
+	CLEANUP(freep) char *path = NULL;
+	bool postgres = store_url_is_postgres(url);
+	int rc = postgres ? 0 : store_url_path(url, &path, err);
 	if (rc < 0)
 		return rc;
 	CLEANUP(store_closep) struct store *s = xcalloc(1, sizeof *s);
-	s->be = &sqlite_backend;
-	s->path = path;
+	s->be = postgres ? &postgres_backend : &sqlite_backend;
 	opt = opt ? opt : &defaults;
-	rc = s->be->open(path, opt, &s->db, err);
+	rc = s->be->open(postgres ? url : path, opt, &s->db, err);
 	if (rc == 0) {
+		s->path = xstrdup(s->be->name(s->db));
 		int version;
 		rc = opt->any_schema ? s->be->version_get(s->db, &version, err) : store_version_check(s, err);
 	}
@@ -63,6 +64,11 @@ bool store_mark(struct store *s, uint64_t *ret)
 	return s->be->mark && s->be->mark(s->db, ret);
 }
 
+bool store_is_file(const struct store *s)
+{
+	return s->be == &sqlite_backend;
+}
+
 void store_idle(struct store *s)
 {
 	s->be->idle(s->db);
@@ -92,6 +98,15 @@ static int still_good(struct store *s, struct err *err)
 	return s->failed.code ? err_set(err, s->failed.code, "%s", err_text(&s->failed)) : 0;
 }
 
+int store_settle(struct store *s, struct err *err)
+{
+	struct err local = {0};
+	int rc = still_good(s, &local);
+	if (rc == 0 && s->in_write && s->be->settle)
+		rc = s->be->settle(s->db, &local);
+	return result(s, rc, &local, err);
+}
+
 static int begin(struct store *s, enum begin_mode mode, struct err *err)
 {
 	if (s->in_write || s->in_read)
@@ -104,19 +119,43 @@ static int begin(struct store *s, enum begin_mode mode, struct err *err)
 	return 0;
 }
 
+/* what began may not have begun yet */
+static int begin_once(struct store *s, enum begin_mode mode, struct err *err)
+{
+	int rc = begin(s, mode, err);
+	if (rc < 0 || !s->be->settle)
+		return rc;
+	rc = s->be->settle(s->db, err);
+	if (rc < 0)
+		store_rollback(s);
+	return rc;
+}
+
+/* A server that was restarted since the last transaction shows it only now: nothing has been done yet, so once more. */
+static int begin_now(struct store *s, enum begin_mode mode, struct err *err)
+{
+	int rc = begin_once(s, mode, err);
+	return rc == E_UNREACHABLE && !store_in_transaction(s) ? begin_once(s, mode, err) : rc;
+}
+
 int store_begin(struct store *s, struct err *err)
 {
-	return begin(s, BEGIN_WRITE, err);
+	return begin_now(s, BEGIN_WRITE, err);
+}
+
+int store_begin_unsettled(struct store *s, bool soft, struct err *err)
+{
+	return begin(s, soft ? BEGIN_SOFT : BEGIN_WRITE, err);
 }
 
 int store_begin_soft(struct store *s, struct err *err)
 {
-	return begin(s, BEGIN_SOFT, err);
+	return begin_now(s, BEGIN_SOFT, err);
 }
 
 int store_begin_read(struct store *s, struct err *err)
 {
-	return begin(s, BEGIN_READ, err);
+	return begin_now(s, BEGIN_READ, err);
 }
 
 int store_commit(struct store *s, struct err *err)
@@ -155,26 +194,53 @@ int store_failed(const struct store *s, const char **ret_why)
 
 /* ---- statements ---- */
 
-static int start(struct store *s, enum sql_id id, const struct val *v, size_t n, bool copy, struct rows *ret, struct err *err)
+static struct query named(const struct store *s, enum sql_id id, const struct val *v, size_t n, bool copy)
+{
+	const struct sql_text *t = &sql_table[id];
+	return (struct query){ .slot = (int)id, .name = t->name, .text = s->be == &postgres_backend && t->postgres ? t->postgres : t->sqlite, .v = v, .n = n,
+			       .copy = copy };
+}
+
+static int may_start(struct store *s, enum sql_id id, size_t n, bool copy, struct err *err)
 {
 	assert(id < SQL_COUNT && n == (size_t)sql_table[id].params);
 	int rc = still_good(s, err);
+	if (rc == 0 && s->in_read && !copy)              /* it might deadlock with another writer */
+		rc = err_set(err, E_CONFLICT, "%s writes, and a snapshot for reading is open", sql_table[id].name);
+	return rc;
+}
+
+static int start(struct store *s, enum sql_id id, const struct val *v, size_t n, bool copy, struct rows *ret, struct err *err)
+{
+	int rc = may_start(s, id, n, copy, err);
 	if (rc < 0)
 		return rc;
-	if (s->in_read && !copy)                         /* it might deadlock with another writer */
-		return err_set(err, E_CONFLICT, "%s writes, and a snapshot for reading is open", sql_table[id].name);
 	*ret = (struct rows){ .store = s };
-	const struct query q = { .slot = (int)id, .name = sql_table[id].name, .text = sql_table[id].sqlite, .v = v, .n = n, .copy = copy };
+	const struct query q = named(s, id, v, n, copy);
 	rc = s->be->start(s->db, &q, ret, err);
 	if (rc < 0)
 		*ret = (struct rows){0};
 	return rc;
 }
 
+/* sent, and not waited for */
+static int run_later(struct store *s, enum sql_id id, const struct val *v, size_t n, struct err *err)
+{
+	struct err local = {0};
+	int rc = may_start(s, id, n, false, &local);
+	const struct query q = named(s, id, v, n, false);
+	if (rc == 0)
+		rc = s->be->run(s->db, &q, &local);
+	s->changes = rc == 0 ? CHANGES_UNKNOWN : 0;
+	return result(s, rc, &local, err);
+}
+
 int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct err *err)
 {
 	struct rows r = {0};
 	struct err local = {0};
+	if (s->in_write && s->be->run)
+		return run_later(s, id, v, n, err);
 	int rc = start(s, id, v, n, false, &r, &local);
 	if (rc == 0)
 		do
@@ -185,8 +251,10 @@ int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_
 	return result(s, rc, &local, err);
 }
 
-int64_t store_changes(const struct store *s)
+int64_t store_changes(struct store *s)
 {
+	if (s->changes == CHANGES_UNKNOWN)
+		s->changes = store_settle(s, NULL) < 0 ? 0 : s->be->changes(s->db);
 	return s->changes;
 }
 

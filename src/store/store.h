@@ -11,6 +11,7 @@
  *
  * Errors: E_BUSY (another process held the write lock longer than the timeout), E_NO_SPACE, E_EXISTS (a unique rule),
  * E_FENCED (the lease was lost), E_NOT_FOUND (only where said), E_CONFLICT (transaction calls in a wrong order),
+ * E_UNREACHABLE (a server's: refused, shut down or lost; the next transaction connects again), E_UNAUTHORIZED and E_DENIED (a server's rights),
  * E_INVALID (a constraint refused a value), E_LIMIT (a value is too large), E_STORE (anything else; a damaged file is named so). Text says which file and what to do.
  *
  * Inside a transaction the first failing statement fails the transaction: later statements answer the same error, and
@@ -29,13 +30,17 @@ struct store_options {
   int cache_kib;                                 /* page cache limit, grown on use; 0 = 65536, or 2048 when read_only */
   int64_t max_bytes;                             /* 0 = no limit; the file may not grow over it (E_NO_SPACE) */
 };
-/* sqlite:////abs/path, sqlite:///relative; Airflow's `?query` part is ignored. Other schemes: E_UNSUPPORTED by name. A newer
+/* sqlite:////abs/path, sqlite:///relative; Airflow's `?query` part is ignored. postgresql://, postgres://, postgresql+psycopg2://,
+ * postgresql+asyncpg:// and so on, with libpq's parameters in the query part. Other schemes: E_UNSUPPORTED by name. A newer
  * schema than this program's and an older one (says: run `airflow db migrate`) are E_STORE, a missing file is E_NOT_FOUND, all
  * but with any_schema. A file of another program (Airflow's own too) is always refused. opt NULL = defaults. */
 int store_open(const char *sql_alchemy_conn, const struct store_options *opt, struct store **ret, struct err *err);
 void store_close(struct store *s);               /* an open transaction is rolled back; NULL is fine */
 void store_closep(struct store **s);
-const char *store_path(const struct store *s);   /* file path, for messages */
+const char *store_path(const struct store *s);   /* file path, or URL without its password: for messages */
+bool store_is_file(const struct store *s);       /* SQLite: store_path is a path */
+bool store_url_is_postgres(const char *sql_alchemy_conn);
+int store_url_to_environment(const char *sql_alchemy_conn, struct err *err);      /* of a server: PGHOST, PGPASSWORD, ... for its own tools started next */
 int store_sync_mode(struct store *s, enum store_sync *ret, struct err *err);   /* what is in force on this connection, read back */
 /* A number that is another one once anybody, this connection too, has committed a change since. False: this engine cannot tell */
 bool store_mark(struct store *s, uint64_t *ret);
@@ -64,7 +69,7 @@ static inline struct val v_id(int64_t id) { return id ? v_int(id) : v_null(); } 
 #define store_query(s, id, ret_rows, err, ...) store_query_values(s, id, STORE_VALUES_(__VA_ARGS__), ret_rows, err)
 #define store_one(s, id, ret_rows, err, ...) store_one_values(s, id, STORE_VALUES_(__VA_ARGS__), ret_rows, err)
 int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct err *err);
-int64_t store_changes(const struct store *s);    /* rows changed by the last store_run */
+int64_t store_changes(struct store *s);          /* rows changed by the last store_run; 0 when that turns out to have failed (store_failed) */
 /* a statement with RETURNING id (first column, integer). E_NOT_FOUND when it returned no row (ON CONFLICT DO NOTHING) */
 int store_insert_values(struct store *s, enum sql_id id, const struct val *v, size_t n, int64_t *ret_id, struct err *err);
 
@@ -105,6 +110,9 @@ int store_begin_read(struct store *s, struct err *err);      /* a snapshot for s
 int store_commit(struct store *s, struct err *err);          /* durable on return; on failure nothing was written */
 void store_rollback(struct store *s);                        /* no-op without a transaction */
 bool store_in_transaction(const struct store *s);
+/* Within a write transaction store_run may return before the database has said anything (PostgreSQL): its error comes with a later call.
+ * After this one all of them are known; who needs to know whose value was refused calls it at the end of what is that one's. */
+int store_settle(struct store *s, struct err *err);
 /* The error with which the open transaction has failed, 0 when it has not; ret_why (may be NULL): its text, until the rollback.
  * E_INVALID, E_EXISTS and E_LIMIT: the values were refused, and would be again; other errors may pass. */
 int store_failed(const struct store *s, const char **ret_why);

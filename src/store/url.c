@@ -2,15 +2,15 @@
 #include <unistd.h>
 #include "store/store.h"
 
-static const char *const not_yet[] = { "postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle" };
+static const char *const not_yet[] = { "mysql", "mariadb", "mssql", "oracle" };
 
 static int refuse_scheme(const char *url, size_t n, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(not_yet); i++)
 		if (n >= strlen(not_yet[i]) && !strncmp(url, not_yet[i], strlen(not_yet[i])))
-			return err_set(err, E_UNSUPPORTED, "sql_alchemy_conn: %s is not supported yet; use sqlite:////absolute/path/airflow.db",
+			return err_set(err, E_UNSUPPORTED, "sql_alchemy_conn: %s is not supported; use sqlite:////absolute/path/airflow.db or postgresql+psycopg2://user:password@host/airflow",
 				       not_yet[i]);
-	return err_set(err, E_UNSUPPORTED, "sql_alchemy_conn: the scheme \"%.*s\" is not known; use sqlite:////absolute/path/airflow.db",
+	return err_set(err, E_UNSUPPORTED, "sql_alchemy_conn: the scheme \"%.*s\" is not known; use sqlite:////absolute/path/airflow.db or postgresql+psycopg2://user:password@host/airflow",
 		       (int)(n > 40 ? 40 : n), url);
 }
 
@@ -18,6 +18,13 @@ static int refuse_scheme(const char *url, size_t n, struct err *err)
 static bool is_sqlite(const char *url, size_t n)
 {
 	return n >= 6 && !strncmp(url, "sqlite", 6) && (n == 6 || url[6] == '+');
+}
+
+bool store_url_is_postgres(const char *url)
+{
+	const char *colon = url ? strstr(url, "://") : NULL;
+	size_t n = colon ? (size_t)(colon - url) : 0, plain = strcspn(url ? url : "", "+:");
+	return n && plain <= n && ((plain == 10 && !strncmp(url, "postgresql", 10)) || (plain == 8 && !strncmp(url, "postgres", 8)));
 }
 
 static char *absolute(const char *path, size_t n)

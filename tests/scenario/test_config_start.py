@@ -30,8 +30,7 @@ DECIDING = [["db", "migrate"], ["initdb"], ["dags", "trigger", "a"], ["dags", "t
 REFUSED = [
     ("core", "fernet_key", '$(python "contrib/generate_fernet_key.py")', "fernet_key_cmd"),
     ("core", "fernet_key", "short", "fernet"),
-    ("database", "sql_alchemy_conn", "postgresql://airflow:secret@localhost/airflow", "sqlite:////"),
-    ("database", "sql_alchemy_conn", "mysql://airflow@localhost/airflow", "sqlite:////"),
+    ("database", "sql_alchemy_conn", "mysql://airflow:secret@localhost/airflow", "postgresql+psycopg2://"),
     ("core", "executor", "CeleryExecutor", "LocalExecutor"),
     ("core", "executor", "KubernetesExecutor", "LocalExecutor"),
     ("core", "auth_manager", "mine.auth.Manager", "simple auth manager"),
@@ -109,7 +108,7 @@ class Refused(Home):
     def test_the_value_is_shown_and_a_secret_is_not(self):
         self.cfg("[core]\nexecutor = CeleryExecutor\n")
         self.assertIn("CeleryExecutor", self.stopped(["scheduler"], ["[core] executor"]))
-        self.cfg("[database]\nsql_alchemy_conn = postgresql://airflow:hidden-word@localhost/airflow\n")
+        self.cfg("[database]\nsql_alchemy_conn = mysql://airflow:hidden-word@localhost/airflow\n")
         self.assertNotIn("hidden-word", self.run_it("scheduler")[1])
 
     def test_every_role_and_every_deciding_command(self):
@@ -121,7 +120,7 @@ class Refused(Home):
         self.assertEqual(sorted(p.name for p in self.home.iterdir()), ["airflow.cfg", "dags"])     # nothing was begun
 
     def test_an_old_name_is_named_as_it_was_written(self):
-        env = {**self.env, "AIRFLOW__CORE__SQL_ALCHEMY_CONN": "postgresql://localhost/airflow"}
+        env = {**self.env, "AIRFLOW__CORE__SQL_ALCHEMY_CONN": "mysql://localhost/airflow"}
         self.stopped(["scheduler"], ["[database] sql_alchemy_conn", "AIRFLOW__CORE__SQL_ALCHEMY_CONN"], env=env)
 
     def test_places_of_the_database(self):

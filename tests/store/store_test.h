@@ -5,7 +5,7 @@
 #include "store/rows.h"
 #include <cmocka.h>
 
-struct backend_case { const char *name; char *(*new_url)(const char *dir); };
+struct backend_case { const char *name; char *(*new_url)(const char *dir); void (*drop)(const char *url); };   /* drop: of a server only */
 struct fixture {
   const struct backend_case *backend;
   char dir[64];
@@ -15,6 +15,9 @@ struct fixture {
 };
 extern const struct backend_case backends[];
 extern const size_t backend_count;
+
+bool on_postgres(const struct fixture *f);
+#define ONLY_SQLITE(f) do { if (on_postgres(f)) skip(); } while (0)   /* what the test looks at is a file */
 
 int fixture_up(void **state);                    /* *state is the backend_case on entry, the fixture afterwards */
 int fixture_down(void **state);

@@ -213,8 +213,7 @@ static void migrations_at_once_agree(void **state)
 {
 	struct fixture *f = *state;
 	int pids[4], fd, status;
-	if (!str_starts(f->url, "sqlite:"))
-		skip();
+	ONLY_SQLITE(f);
 	close_before_fork(f);
 	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
 		pids[i] = run_child(f, migrate_all, 0, &fd);
@@ -274,6 +273,7 @@ static void a_size_limit_is_a_clear_error(void **state)
 	struct fixture *f = *state;
 	const struct store_options o = { .max_bytes = 3 << 20 };
 	int code;
+	ONLY_SQLITE(f);
 	close_before_fork(f);
 	f->store = open_again(f, &o);
 	int n = fill(f, &code);
@@ -288,6 +288,7 @@ static void a_file_size_limit_is_a_clear_error(void **state)
 	struct fixture *f = *state;
 	struct rlimit old, low;
 	int code;
+	ONLY_SQLITE(f);
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
 	low = old;
@@ -305,6 +306,7 @@ static void a_full_disk_is_a_clear_error(void **state)
 {
 	struct fixture *f = *state;
 	int code;
+	ONLY_SQLITE(f);
 	close_before_fork(f);
 	char mount_point[] = "/tmp/store-disk-XXXXXX";
 	assert_non_null(mkdtemp(mount_point));

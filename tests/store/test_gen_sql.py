@@ -52,7 +52,7 @@ class Generator(unittest.TestCase):
     def test_parameters_of_both_databases(self):
         st = self.statements("-- name: x\nSELECT '?' FROM t WHERE a = ? AND b > ?\n-- name: y\nSELECT ?2 FROM t WHERE a = ?1 OR b = ?2\n")
         self.assertEqual([(s.params, s.postgres) for s in st],
-                         [(2, "SELECT '?' FROM t WHERE a = $1 AND b > $2"), (2, "SELECT $2 FROM t WHERE a = $1 OR b = $2")])
+                         [(2, "SELECT '?' FROM t WHERE a = ? AND b > ?"), (2, "SELECT ?2 FROM t WHERE a = ?1 OR b = ?2")])
 
     def test_variants_defines_and_notes(self):
         st = self.statements("-- define: columns\na, b\n-- what it is for\n-- name: x\nSELECT {columns} FROM t\n-- sqlite\nLIMIT -1\n-- postgres\nLIMIT ALL\n")

@@ -342,7 +342,6 @@ static void test_lint(void **state)
 		{LINT_GONE, "check_slas", "Airflow 3.0 no longer has it"},
 		{LINT_ACCEPTED, "broker_url", "Celery"},
 		{LINT_ACCEPTED, "worker_timeout", "no Python web server"},
-		{LINT_REFUSED, "sql_alchemy_conn", "only SQLite is served so far"},
 		{LINT_REFUSED, "secret_mask_adapter", "not served"},
 		{LINT_WRONG, "port", "a whole number from 0 to 65535"},
 		{LINT_UNKNOWN, "paralelism", "did you mean parallelism?"},

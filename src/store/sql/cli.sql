@@ -2,16 +2,10 @@
 
 -- Airflow numbers connections in the order of their creation; 0 rows when it only lives in the environment.
 -- name: cli_connection_id
--- sqlite
 SELECT rowid FROM connection WHERE conn_id = ?
--- postgres
-SELECT count(*) FROM connection WHERE conn_id <= ?
--- in the order of their creation where the database knows it
+-- in the order of their creation
 -- name: cli_pools
--- sqlite
 SELECT name, slots, description, include_deferred, team_name FROM pool ORDER BY rowid
--- postgres
-SELECT name, slots, description, include_deferred, team_name FROM pool ORDER BY name
 
 -- name: cli_dags
 SELECT dag_id, fileloc, owners, is_paused, bundle_name, bundle_version, display_name, description, timetable_summary, relative_fileloc, is_stale,

@@ -34,7 +34,7 @@ SELECT name, slots, include_deferred FROM pool ORDER BY name
 -- dates that a DAG with a schedule cannot make runs for: dag_id, after
 -- name: engine_dates_taken
 SELECT r.logical_date FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id
-WHERE r.dag_id = ?1 AND r.logical_date > ?2 AND (d.timetable_periodic OR d.next_run_after IS NOT NULL) ORDER BY r.logical_date
+WHERE r.dag_id = ?1 AND r.logical_date > ?2 AND (d.timetable_periodic = 1 OR d.next_run_after IS NOT NULL) ORDER BY r.logical_date
 -- name: engine_run_of_date
 SELECT id FROM dag_run WHERE dag_id = ? AND logical_date = ?
 -- name: engine_rendered_map_index

@@ -43,15 +43,15 @@ SELECT count(*) FROM login_failure
 
 -- what is encrypted, for a change of keys: id and token. Each update is of the token that was read: id, old, new
 -- name: rotate_variables
-SELECT key, value FROM variable WHERE is_encrypted
+SELECT key, value FROM variable WHERE is_encrypted = 1
 -- name: rotate_variable
 UPDATE variable SET value = ?3 WHERE key = ?1 AND value = ?2
 -- name: rotate_passwords
-SELECT conn_id, password FROM connection WHERE is_encrypted AND password IS NOT NULL
+SELECT conn_id, password FROM connection WHERE is_encrypted = 1 AND password IS NOT NULL
 -- name: rotate_password
 UPDATE connection SET password = ?3 WHERE conn_id = ?1 AND password = ?2
 -- name: rotate_extras
-SELECT conn_id, extra FROM connection WHERE is_extra_encrypted AND extra IS NOT NULL
+SELECT conn_id, extra FROM connection WHERE is_extra_encrypted = 1 AND extra IS NOT NULL
 -- name: rotate_extra
 UPDATE connection SET extra = ?3 WHERE conn_id = ?1 AND extra = ?2
 -- name: rotate_triggers

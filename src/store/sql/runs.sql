@@ -15,12 +15,17 @@ SELECT {run_columns} FROM dag_run r LEFT JOIN run_note n ON n.dag_run = r.id WHE
 -- sqlite
 SELECT max(COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'dag_run'), 0), COALESCE((SELECT max(id) FROM dag_run), 0)) + 1
 -- postgres
-SELECT GREATEST((SELECT last_value FROM dag_run_id_seq), (SELECT COALESCE(max(id), 0) FROM dag_run)) + 1
+SELECT GREATEST((SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM dag_run_id_seq), (SELECT COALESCE(max(id), 0) FROM dag_run)) + 1
+-- The number is given; where numbers come from a sequence, it must know of it: a number is never used again.
 -- name: run_insert
 INSERT INTO dag_run (id, dag_id, run_id, run_type, state, version, logical_date, interval_start, interval_end, run_after, queued_at,
   start_date, end_date, last_decision, triggered_by, triggering_user, partition_key, backfill_id, clear_number, why, why_detail, conf,
   created_version, bundle_version, updated, partition_date)
+-- sqlite
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- postgres
+VALUES (CASE WHEN setval('dag_run_id_seq', GREATEST(?1::bigint, (SELECT last_value FROM dag_run_id_seq))) > 0 THEN ?1::bigint END,
+  ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)
 -- name: run_update
 UPDATE dag_run SET run_type = ?2, state = ?3, version = ?4, logical_date = ?5, interval_start = ?6, interval_end = ?7, run_after = ?8,
   queued_at = ?9, start_date = ?10, end_date = ?11, last_decision = ?12, triggered_by = ?13, triggering_user = ?14, partition_key = ?15,

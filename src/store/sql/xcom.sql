@@ -18,16 +18,10 @@ ORDER BY COALESCE(r.logical_date, r.run_after) DESC, x.map_index LIMIT ?6 OFFSET
 SELECT count(*) FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ?
 -- in map index order: run, task, key, limit (-1 all), offset
 -- name: xcom_slice
--- sqlite
 SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index LIMIT ? OFFSET ?
--- postgres
-SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index LIMIT NULLIF(?::bigint, -1) OFFSET ?
 -- the same from the end: negative indexes and steps
 -- name: xcom_slice_backwards
--- sqlite
 SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index DESC LIMIT ? OFFSET ?
--- postgres
-SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index DESC LIMIT NULLIF(?::bigint, -1) OFFSET ?
 -- name: xcom_keys
 SELECT key FROM xcom WHERE dag_run = ? AND task_id = ? AND map_index = ? ORDER BY key
 -- name: xcom_delete

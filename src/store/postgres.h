@@ -1,0 +1,65 @@
+/* store/postgres: what the files of the PostgreSQL backend share. Private to the store room.
+ *
+ * Everything goes through libpq's pipeline. Within a write transaction statements that return nothing are sent without waiting;
+ * what they did is read at the next query, settle or commit. Rows come whole and in binary, values go as text (blobs as bytes):
+ * the server knows a parameter's type, we do not. Our tables live in the schema `updraft`; whatever else the database holds is
+ * not looked at.
+ *
+ * One writer at a time, as with SQLite: a write transaction holds an advisory lock until its end, so that whoever reads and then
+ * writes in one transaction needs no further thought. A read never waits for it. */
+#pragma once
+#include <libpq-fe.h>
+#include "store/backend.h"
+
+#define PG_SCHEMA "updraft"
+#define PG_WRITE_LOCK "1970299506"               /* "updr"; advisory locks are per database */
+#define TEXT_SLOTS 32                            /* list queries kept prepared */
+#define PIPELINE_MOST 200                        /* statements on the way before their answers are read */
+
+enum pg_sent { PG_PREPARE, PG_RUN, PG_CONTROL, PG_QUERY };
+struct pg_pending { enum pg_sent what; int slot; const char *name; };
+struct pg_slot { char *text; bool prepared; uint64_t used; };                           /* text: of list queries only */
+struct pg_db {
+  PGconn *c;
+  char *name;                                    /* for messages: never a password */
+  char **keys, **values;                         /* of the connection, NULL-terminated */
+  int timeout_ms;
+  bool read_only, in_transaction, broken;        /* broken: the server has said goodbye, though the socket may not know yet */
+  enum store_sync sync;
+  VEC(struct pg_pending) pending;
+  int64_t changes;
+  uint64_t clock;
+  char *listening;                               /* JSON-free list of channels, space between; set again after a new connection */
+  struct pg_slot slots[SQL_COUNT + TEXT_SLOTS];
+};
+
+/* postgres_url.c: keys and values for libpq from an SQLAlchemy URL; ret_name: the same without its password */
+int pg_url_parse(const char *url, char ***ret_keys, char ***ret_values, char **ret_name, struct err *err);
+void pg_words_free(char **words);
+
+/* postgres_dialect.c: the statement as PostgreSQL wants it; malloc'd */
+char *pg_dialect(const char *sql);
+
+/* postgres_errors.c: an answer of the server as an error with text; doing: the statement's name */
+int pg_fail(const struct pg_db *db, const PGresult *res, const char *doing, struct err *err);
+int pg_lost(const struct pg_db *db, const char *doing, struct err *err);
+int pg_refused(const struct pg_db *db, PGconn *c, struct err *err);           /* no connection came about */
+
+/* postgres_open.c */
+int pg_open(const char *url, const struct store_options *o, void **ret_db, struct err *err);
+void pg_close(void *db);
+const char *pg_name(void *db);
+int pg_ready(struct pg_db *db, struct err *err);                              /* outside of a transaction: connects again when the connection has gone */
+
+/* postgres_pipeline.c */
+int pg_send(struct pg_db *db, enum pg_sent what, const char *text, struct err *err);          /* a text without parameters */
+int pg_send_prepared(struct pg_db *db, enum pg_sent what, int slot, const struct query *q, struct err *err);
+int pg_settle(struct pg_db *db, PGresult **ret_last, struct err *err);        /* reads every answer; ret_last (may be NULL): that of the last PG_QUERY */
+int pg_script(void *db, const char *name, const char *text, struct err *err); /* several statements, simple protocol */
+int pg_int(struct pg_db *db, const char *text, int64_t *ret, struct err *err);/* one integer or boolean; 0 when there is no row */
+
+/* postgres_schema.c */
+int pg_version_get(void *db, int *ret, struct err *err);
+int pg_version_set(void *db, int version, struct err *err);
+int pg_prepare_schema(void *db, struct err *err);                             /* inside the caller's transaction */
+int pg_drop_all(void *db, struct err *err);
