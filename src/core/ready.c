@@ -237,7 +237,11 @@ static void let_run(struct core *c, struct task_instance *ti)
 {
 	const struct dag_task *k = dag_task_of(ti);
 	if (ti->map_index < 0 && k->needs_expansion) {
-		mapping_expand(c, ti);
+		struct ruling sources = by_map_sources(ti);      /* as they are by now: one may have been decided in this very round */
+		if (sources.verdict == VERDICT_SET)
+			ti_end(c, ti, sources.state, c->now);
+		else
+			mapping_expand(c, ti);
 		return;
 	}
 	if (k->needs_expansion)

@@ -516,35 +516,37 @@ static void feed_version(struct kit *k, const struct uuid *id)
 		kit_step(k, &ev);
 }
 
-static void feed_rows(struct kit *k)
+static void feed_run(struct kit *k, struct kit_run *r)
 {
-	for (size_t i = 0; i < k->runs.n; i++) {
-		struct kit_run *r = &k->runs.at[i];
-		if (r->gone || !is_restored(k, r))
+	feed_version(k, &r->version);
+	struct event ev = { .kind = EV_RESTORE_RUN, .run = { r->dag_id, r->version, &r->row } };
+	kit_step(k, &ev);
+	for (size_t j = 0; j < k->tis.n; j++) {
+		struct kit_ti *t = &k->tis.at[j];
+		if (t->gone || t->run != r->row.id)
 			continue;
-		feed_version(k, &r->version);
-		struct event ev = { .kind = EV_RESTORE_RUN, .run = { r->dag_id, r->version, &r->row } };
-		kit_step(k, &ev);
-		for (size_t j = 0; j < k->tis.n; j++) {
-			struct kit_ti *t = &k->tis.at[j];
-			if (t->gone || t->run != r->row.id)
-				continue;
-			struct event te = { .kind = EV_RESTORE_TI, .ti = { r->dag_id, r->run_id, t->task_id, &t->row } };
-			kit_step(k, &te);
-			if (t->length >= 0) {
-				struct event le = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", t->length } };
-				kit_step(k, &le);
-			}
-			if (t->row.state == TI_SUCCESS && t->row.map_index >= 0 && t->pushed_try != t->row.try_number) {
-				struct event no = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", -1 } };
-				kit_step(k, &no);
-			}
-			if (t->n_skips && t->skips_try == t->row.try_number) {
-				struct event se = { .kind = EV_RESTORE_SKIPS, .skip = { { t->row.id, t->row.try_number }, (const char *const *)t->skips, t->skip_maps, t->n_skips } };
-				kit_step(k, &se);
-			}
+		struct event te = { .kind = EV_RESTORE_TI, .ti = { r->dag_id, r->run_id, t->task_id, &t->row } };
+		kit_step(k, &te);
+		if (t->length >= 0) {
+			struct event le = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", t->length } };
+			kit_step(k, &le);
+		}
+		if (t->row.state == TI_SUCCESS && t->row.map_index >= 0 && t->pushed_try != t->row.try_number) {
+			struct event no = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", -1 } };
+			kit_step(k, &no);
+		}
+		if (t->n_skips && t->skips_try == t->row.try_number) {
+			struct event se = { .kind = EV_RESTORE_SKIPS, .skip = { { t->row.id, t->row.try_number }, (const char *const *)t->skips, t->skip_maps, t->n_skips } };
+			kit_step(k, &se);
 		}
 	}
+}
+
+static void feed_rows(struct kit *k)
+{
+	for (size_t i = 0; i < k->runs.n; i++)
+		if (!k->runs.at[i].gone && is_restored(k, &k->runs.at[i]))
+			feed_run(k, &k->runs.at[i]);
 }
 
 void kit_start(struct kit *k)
@@ -736,6 +738,13 @@ static struct kit_run *find_run_row(struct kit *k, const char *dag_id, const cha
 		if (streq(k->runs.at[i].dag_id, dag_id) && streq(k->runs.at[i].run_id, run_id) && !k->runs.at[i].gone)
 			return &k->runs.at[i];
 	return NULL;
+}
+
+void kit_bring_back(struct kit *k, const char *dag_id, const char *run_id)
+{
+	struct kit_run *r = find_run_row(k, dag_id, run_id);
+	if (r && !core_find_run(k->core, dag_id, run_id))
+		feed_run(k, r);
 }
 
 const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id)

@@ -44,6 +44,7 @@ void kit_clear(struct kit *k);
 void kit_add(struct kit *k, struct dag *d);                    /* takes the reference; feeds EV_DAG when started */
 void kit_pool(struct kit *k, const char *name, int slots);
 void kit_crash(struct kit *k);                                 /* the core is lost, a new one is restored from the rows */
+void kit_bring_back(struct kit *k, const char *dag_id, const char *run_id);    /* an ended run that the core has let go, as the engine does for a request */
 void kit_step(struct kit *k, struct event *ev);                /* kind and union filled; now and cookie are the kit's */
 void kit_time(struct kit *k, usec_t now);
 struct dag_run *kit_trigger(struct kit *k, const char *dag_id, const char *run_id, usec_t logical_date);

@@ -1,11 +1,13 @@
 /* Random DAGs played through Airflow's own scheduling code (data/traces.json.gz, made by data/gen_traces.py): after
- * every end of a task our core must have the same states for all instances and the run. */
+ * every step our core must have the same states for all instances and runs. */
 #include "core_kit.h"
 #include <setjmp.h>
 #include <cmocka.h>
 #include <zlib.h>
 
-#define NOW (INT64_C(1767225600) * USEC_SEC)      /* 2026-01-01T00:00:00Z */
+#define DAY (86400 * USEC_SEC)
+#define FIRST (INT64_C(1767225600) * USEC_SEC)    /* 2026-01-01T00:00:00Z, the date of run 0 */
+#define NOW (FIRST + 30 * DAY)
 
 static json_t *read_traces(void)
 {
@@ -23,120 +25,204 @@ static json_t *read_traces(void)
 	return v;
 }
 
-/* admission is another matter: what is scheduled counts as queued */
-static const char *plain(const char *state)
+struct play {
+	struct kit k;
+	const char *dag_id;
+	json_t *want;        /* "run task[index]" -> state, "run " -> the run's state, as Airflow has them now */
+	bool admission;      /* who is queued counts too; elsewhere what is scheduled counts as queued */
+};
+
+static const char *seen_as(const struct play *p, const char *state)
 {
-	return streq(state, "queued") ? "scheduled" : state;
+	return !p->admission && streq(state, "queued") ? "scheduled" : state;
 }
 
-static void key_of(const struct kit_ti *t, char *ret, size_t n)
+static void key_of(const struct play *p, const struct kit_ti *t, char *ret, size_t n)
 {
+	const char *run = "?";
+	for (size_t i = 0; i < p->k.runs.n; i++)
+		if (p->k.runs.at[i].row.id == t->run)
+			run = p->k.runs.at[i].run_id + 3;
 	if (t->row.map_index < 0)
-		snprintf(ret, n, "%s", t->task_id);
+		snprintf(ret, n, "%s %s", run, t->task_id);
 	else
-		snprintf(ret, n, "%s[%d]", t->task_id, t->row.map_index);
+		snprintf(ret, n, "%s %s[%d]", run, t->task_id, t->row.map_index);
 }
 
-static int compare(struct kit *k, const json_t *step, const char *dag_id, size_t at)
+static int differs(const struct play *p, const json_t *step, size_t at, const char *key, const char *ours)
 {
-	const json_t *want = jg(step, "states");
+	const char *state = json_string_value(json_object_get(p->want, key));
+	if (state && streq(state, ours))
+		return 0;
+	char *what = json_dumps(step, JSON_COMPACT);
+	print_error("%s step %zu: %s is '%s', in Airflow '%s'; %.*s\n", p->dag_id, at, key, ours, state ? state : "absent",
+	            (int)(strstr(what, ",\"states\"") ? strstr(what, ",\"states\"") - what : 200), what);
+	free(what);
+	return 1;
+}
+
+static int compare(struct play *p, const json_t *step, size_t at)
+{
 	char key[300];
 	size_t n = 0;
 	int wrong = 0;
-	for (size_t i = 0; i < k->tis.n; i++) {
-		const struct kit_ti *t = &k->tis.at[i];
+	json_object_update(p->want, jg(step, "states"));
+	for (size_t i = 0; i < p->k.tis.n && wrong < 5; i++) {
+		const struct kit_ti *t = &p->k.tis.at[i];
 		if (t->gone)
 			continue;
 		n++;
-		key_of(t, key, sizeof key);
-		const char *state = json_string_value(json_object_get(want, key)), *have = plain(ti_state_name(t->row.state));
-		if (!streq(state, have) && wrong++ < 5)
-			print_error("%s step %zu (%s[%d] %s): %s is '%s', in Airflow '%s'\n", dag_id, at, jg_str(step, "task", jg(step, "clear") ? "clear" : jg(step, "mark") ? "mark" : "start"), (int)jg_int(step, "map_index", -1),
-			            jg_str(step, "outcome", ""), key, have, state ? state : "absent");
+		key_of(p, t, key, sizeof key);
+		wrong += differs(p, step, at, key, seen_as(p, ti_state_name(t->row.state)));
 	}
-	if (n != json_object_size(want) && wrong++ < 5)
-		print_error("%s step %zu: %zu instances, in Airflow %zu\n", dag_id, at, n, json_object_size(want));
-	const char *run = kit_run_state(k, dag_id, "manual__1");
-	if (!streq(run, jg_str(step, "run", "")) && wrong++ < 5)
-		print_error("%s step %zu: the run is %s, in Airflow %s\n", dag_id, at, run, jg_str(step, "run", ""));
+	for (size_t i = 0; i < p->k.runs.n && wrong < 5; i++, n++) {
+		snprintf(key, sizeof key, "%s ", p->k.runs.at[i].run_id + 3);
+		wrong += differs(p, step, at, key, kit_run_state(&p->k, p->dag_id, p->k.runs.at[i].run_id));
+	}
+	const char *name;
+	json_t *state;
+	size_t expected = 0;
+	json_object_foreach(p->want, name, state)
+		expected += !json_is_null(state);
+	if (!wrong && n != expected && ++wrong)
+		print_error("%s step %zu: %zu instances and runs, in Airflow %zu\n", p->dag_id, at, n, expected);
 	return wrong;
+}
+
+static const char *run_of(const json_t *step, char ret[16])
+{
+	snprintf(ret, 16, "run%d", (int)jg_int(step, "run", 0));
+	return ret;
 }
 
 static void skip_tasks(struct kit *k, const struct task_instance *ti, const json_t *skips)
 {
 	const char *ids[64];
+	int maps[64];
 	uint32_t n = 0;
-	for (size_t i = 0; i < json_array_size(skips) && n < 64; i++)
-		ids[n++] = json_string_value(json_array_get(skips, i));
+	for (size_t i = 0; i < json_array_size(skips) && n < 64; i++, n++) {
+		ids[n] = json_string_value(json_array_get(skips, i));
+		maps[n] = ti->map_index;
+	}
 	if (n)
-		kit_skip(k, ti, ids, NULL, n);
+		kit_skip(k, ti, ids, maps, n);
 }
 
-static void intervene(struct kit *k, const json_t *step, const char *dag_id)
+static void intervene(struct play *p, const json_t *step)
 {
 	const json_t *list = jg(step, "clear") ? jg(step, "clear") : jg(step, "mark");
 	const char *ids[8];
-	struct selection sel = { .dag_id = dag_id, .run_id = "manual__1", .task_ids = ids, .downstream = jg_bool(step, "downstream", false),
+	char run[16];
+	struct selection sel = { .dag_id = p->dag_id, .run_id = run_of(step, run), .task_ids = ids, .downstream = jg_bool(step, "downstream", false),
 		.upstream = jg_bool(step, "upstream", false), .only_failed = jg_bool(step, "only_failed", false), .reset_run_queued = true };
+	kit_bring_back(&p->k, p->dag_id, run);
 	for (size_t i = 0; i < json_array_size(list) && i < 8; i++)
 		ids[sel.n++] = json_string_value(json_array_get(list, i));
 	struct event clear = { .kind = EV_CLEAR, .clear = sel }, mark = { .kind = EV_MARK, .mark = { .sel = sel } };
 	if (jg(step, "clear")) {
-		kit_step(k, &clear);
+		kit_step(&p->k, &clear);
 		return;
 	}
 	ti_state_from(jg_str(step, "state", ""), &mark.mark.state);
-	kit_step(k, &mark);
+	kit_step(&p->k, &mark);
 }
 
-static bool play(struct kit *k, const json_t *step, const char *dag_id)
+static bool end_one(struct play *p, const json_t *step)
 {
-	if (jg(step, "clear") || jg(step, "mark")) {
-		intervene(k, step, dag_id);
-		return true;
-	}
-	const char *outcome = jg_str(step, "outcome", "");
-	struct task_instance *ti = kit_ti(k, dag_id, "manual__1", jg_str(step, "task", ""), (int)jg_int(step, "map_index", -1));
+	static const struct { const char *name; enum ti_outcome outcome; } outcomes[] = { { "success", OUT_SUCCESS }, { "failed", OUT_FAILED },
+		{ "skipped", OUT_SKIPPED }, { "reschedule", OUT_RESCHEDULE }, { "deferred", OUT_DEFERRED } };
+	struct kit *k = &p->k;
+	char run[16];
+	struct task_instance *ti = kit_ti(k, p->dag_id, run_of(step, run), jg_str(step, "task", ""), (int)jg_int(step, "map_index", -1));
 	if (!ti || ti->state != TI_QUEUED)
 		return false;
 	kit_started(k, ti);
 	if (jg(step, "length"))
 		kit_length(k, ti, jg_int(step, "length", 0));
 	skip_tasks(k, ti, jg(step, "skips"));
-	kit_done(k, ti, streq(outcome, "success") ? OUT_SUCCESS : streq(outcome, "failed") ? OUT_FAILED : OUT_SKIPPED);
+	struct event ev = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, ti->try_number }, .when = k->now, .not_before = USEC_NONE, .trigger_timeout = USEC_NONE } };
+	for (size_t i = 0; i < ARRAY_LEN(outcomes); i++)
+		if (streq(outcomes[i].name, jg_str(step, "outcome", "")))
+			ev.done.outcome = outcomes[i].outcome;
+	if (ev.done.outcome == OUT_RESCHEDULE)
+		ev.done.not_before = k->now + DAY;
+	if (ev.done.outcome == OUT_DEFERRED)
+		ev.done.trigger_id = 5, ev.done.next_method = "on", ev.done.next_kwargs = "{}";
+	kit_step(k, &ev);
 	return true;
+}
+
+static bool happens(struct play *p, const json_t *step)
+{
+	char run[16];
+	if (jg(step, "start")) {
+		snprintf(run, sizeof run, "run%d", (int)jg_int(step, "start", 0));
+		return kit_trigger(&p->k, p->dag_id, run, FIRST + jg_int(step, "start", 0) * DAY) != NULL;
+	}
+	if (jg(step, "wait")) {
+		kit_time(&p->k, p->k.now + 2 * DAY);
+		return true;
+	}
+	if (jg(step, "resume")) {
+		struct task_instance *ti = kit_ti(&p->k, p->dag_id, run_of(step, run), jg_str(step, "resume", ""), (int)jg_int(step, "map_index", -1));
+		struct event fired = { .kind = EV_TRIGGER_FIRED, .fired = { .next_kwargs = "{}" } };
+		if (!ti)
+			return false;
+		fired.fired.ref = (struct ti_ref){ ti->id, ti->try_number };
+		kit_step(&p->k, &fired);
+		return true;
+	}
+	if (jg(step, "clear") || jg(step, "mark")) {
+		intervene(p, step);
+		return true;
+	}
+	return end_one(p, step);
+}
+
+static void set_up(struct play *p, const json_t *trace)
+{
+	struct dag *d;
+	struct err err = {0};
+	const char *name;
+	json_t *data = json_deep_copy(json_object_get(trace, "data")), *slots;
+	p->admission = jg(trace, "pools");
+	if (!p->admission)
+		json_object_set_new(json_object_get(data, "dag"), "max_active_tasks", json_integer(100000));
+	if (dag_compile(data, NULL, NULL, &d, &err) < 0)
+		fail_msg("%s", err_text(&err));
+	kit_init(&p->k, NOW);
+	p->k.cfg.parallelism = (int)jg_int(trace, "parallelism", 0);
+	kit_pool(&p->k, "default_pool", -1);
+	json_object_foreach(json_object_get(trace, "pools"), name, slots)
+		kit_pool(&p->k, name, (int)json_integer_value(slots));
+	kit_add(&p->k, d);
+	kit_start(&p->k);
+	p->dag_id = d->dag_id;
+	p->want = json_object();
 }
 
 static int replay(const json_t *trace)
 {
-	struct kit k;
-	struct dag *d;
-	struct err err = {0};
-	json_t *data = json_deep_copy(json_object_get(trace, "data"));
-	json_object_set_new(json_object_get(data, "dag"), "max_active_tasks", json_integer(100000));
-	if (dag_compile(data, NULL, NULL, &d, &err) < 0)
-		fail_msg("%s", err_text(&err));
-	kit_init(&k, NOW);
-	k.cfg.parallelism = 0;
-	kit_pool(&k, "default_pool", -1);
-	kit_add(&k, d);
-	kit_start(&k);
-	kit_trigger(&k, d->dag_id, "manual__1", NOW);
+	struct play p = {0};
+	set_up(&p, trace);
 	int wrong = 0;
 	const json_t *steps = json_object_get(trace, "steps");
 	for (size_t i = 0; i < json_array_size(steps) && !wrong; i++) {
 		const json_t *step = json_array_get(steps, i);
-		if (i && !play(&k, step, d->dag_id))
+		if (!happens(&p, step)) {
 			wrong++;
-		if (i % 3 == 2 && !run_state_terminal(core_find_run(k.core, d->dag_id, "manual__1")->state))
-			kit_crash(&k);
-		wrong += compare(&k, step, d->dag_id, i);
+			print_error("%s step %zu: %s cannot end, it is not queued\n", p.dag_id, i, jg_str(step, "task", "?"));
+		}
+		if (i % 3 == 2)
+			kit_crash(&p.k);
+		wrong += compare(&p, step, i);
 	}
 	struct buf out = {0};
-	if (!core_verify(k.core, &out))
+	if (!core_verify(p.k.core, &out))
 		fail_msg("%s", out.data);
 	buf_clear(&out);
-	kit_clear(&k);
+	kit_clear(&p.k);
+	json_decref(p.want);
 	return wrong;
 }
 
