@@ -338,3 +338,4 @@ void restore_look(struct core *c, struct dag_run *run);         /* restore.c: a 
 
 /* ---- why.c ---- */
 void why_update(struct core *c, struct task_instance *ti, enum reason why, const char *detail);
+void why_ruled(const struct task_instance *ti, enum ti_state state, struct buf *out);   /* what decided it, in words */

@@ -313,7 +313,9 @@ static void apply(struct core *c, const struct ruled *x)
 		return;
 	}
 	ti_stop(c, ti, "what is upstream of it was changed");
-	act_decision(c, ti->run, ti, x->why, ti_state_name(x->ruling.state));
+	buf_reset(&c->scratch);
+	why_ruled(ti, x->ruling.state, &c->scratch);
+	act_decision(c, ti->run, ti, x->why, act_text(c, c->scratch.data));
 	ti_end(c, ti, x->ruling.state, c->now);
 }
 

@@ -34,6 +34,42 @@ static void name_waited_for(const struct task_instance *ti, struct buf *out)
 	}
 }
 
+static void name_outcome(const char *task_id, const struct counts *n, struct buf *out)
+{
+	const struct { uint32_t count; const char *word; } kinds[] = {
+		{ n->failed, "failed" }, { n->upstream_failed, "upstream_failed" }, { n->skipped, "skipped" }, { n->removed, "removed" } };
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!kinds[i].count)
+			continue;
+		buf_printf(out, "%s %s", task_id, kinds[i].word);
+		if (n->total > 1)
+			buf_printf(out, " (%u of %u)", kinds[i].count, n->total);
+		return;
+	}
+	buf_printf(out, "%s has not ended", task_id);
+}
+
+/* The state that a rule gave, and those upstream that did not simply succeed; a few of them. */
+void why_ruled(const struct task_instance *ti, enum ti_state state, struct buf *out)
+{
+	const struct dag *d = ti->run->dag;
+	const struct dag_task *k = dag_task_of(ti);
+	uint32_t named = 0;
+	buf_printf(out, "%s, by %s", ti_state_name(state), trigger_rule_name(k->rule));
+	for (uint32_t e = 0; e < k->n_up; e++) {
+		uint32_t up = d->edges_up[k->up + e];
+		const struct counts *n = &ti->run->p->tasks[up].own;
+		if (n->total && n->success == n->total)
+			continue;
+		if (named == 5) {
+			buf_adds(out, ", ...");
+			return;
+		}
+		buf_adds(out, named++ ? ", " : ": ");
+		name_outcome(d->tasks[up].task_id, n, out);
+	}
+}
+
 static void name_time(usec_t t, struct buf *out)
 {
 	char text[40];

@@ -52,7 +52,7 @@ with DAG("one_run", schedule=None, start_date=START, max_active_runs=1):
 EXPECTED = {
     "runs": ("running", "runs"), "after": ("upstream", "runs"), "second": ("pool_full", "one"), "no_pool": ("pool_missing", "nowhere"),
     "wide": ("pool_too_small", "2 slots"), "retried": ("retry_delay", "tried again"), "looks": ("reschedule", "later"), "deferred": ("deferred", "trigger"),
-    "skipped": ("ended", "skipped"), "upstream_failed": ("ended", "upstream_failed"), "fails": ("ended", "failed"),
+    "skipped": ("ended", "skipped"), "upstream_failed": ("ended", "upstream_failed, by all_success: fails failed"), "fails": ("ended", "failed"),
 }
 
 
