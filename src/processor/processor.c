@@ -153,7 +153,7 @@ static void on_frame(void *arg, uint64_t child, const void *data, size_t n)
     r = 0;
   }
   answer(p, child, id, ret, r < 0 ? err_text(&err) : NULL);
-  if (x->result && x->file) told(p, x);
+  if (x && x->result && x->file) told(p, x);
 }
 
 /* When a file is looked at again without having changed: at the interval, rarer when its parse is dear and never says anything new. */
