@@ -19,6 +19,7 @@ struct api_options {
 	bool proxy_headers;          /* believe X-Forwarded-* of FORWARDED_ALLOW_IPS */
 	bool i_know;                 /* all_admins may listen beyond loopback */
 	apply_inbox_fn apply_inbox;  /* NULL: commands wait for a scheduler */
+	const char *python_path;     /* the folder that holds updraft/, for Python processes of our own; NULL: none are started */
 	/* makes sure that a supervisor answers, before Python is asked something; NULL: there is one or there is none */
 	int (*ensure_supervisor)(const struct config *cfg, struct err *err);
 	void (*ready)(void *arg, int port);   /* once, when listening; may be NULL */

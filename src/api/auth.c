@@ -498,6 +498,13 @@ int auth_identify(struct call *c, const char **ret_why)
 	return rc == E_UNAUTHORIZED ? 401 : rc ? 403 : 0;
 }
 
+bool auth_is_revoked(struct call *c)
+{
+	CLEANUP(json_decrefp) json_t *claims = NULL;
+	const char *token = bearer(c);
+	return token && *token && !open_token(c->api->auth, token, &claims) && revoked(c->api->auth, claims);
+}
+
 void auth_revoke(struct call *c)
 {
 	struct auth *a = c->api->auth;

@@ -29,6 +29,7 @@ bool auth_takes_basic(const struct auth *a);
 bool auth_basic_known(struct call *c, const char *authorization);       /* fills c->user */
 void auth_basic_good(struct call *c, const char *authorization, const struct user *u);
 void session_cookie(struct call *c, const char *token);                 /* NULL: takes the browser's away (login.c) */
+bool auth_is_revoked(struct call *c);                   /* the token that the request carries was taken back */
 void auth_revoke(struct call *c);                       /* the tokens this request carries */
 
 /* simple mode: checks at once. E_UNAUTHORIZED */

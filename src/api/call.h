@@ -63,6 +63,7 @@ struct api {
 	struct auth *auth;
 	struct commands *commands;
 	struct asks *asks;
+	struct web_apps *web_apps;
 	struct connection_test *connection_tests;   /* connection_tests.c */
 	struct workers *workers;
 	struct fernet *fernet;

@@ -44,6 +44,7 @@ void call_command_failed(struct call *c, int code, const char *text);   /* the u
 
 /* ---- who asks (server.c, login.c) ---- */
 void call_go(struct call *c);                       /* permission, body, handler */
+void api_request(struct api *api, struct http_request *r);   /* a request, from its beginning */
 /* Authorization: Basic, where [api] auth_backends lets it: true when the call goes on later, after the password was checked, or
  * has been answered */
 bool login_basic(struct call *c);

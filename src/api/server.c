@@ -13,6 +13,7 @@
 #include "api/router.h"
 #include "api/token_keys.h"
 #include "api/web.h"
+#include "api/web_apps.h"
 #include "api/workers.h"
 #include "base/crypto.h"
 #include "engine/answers.h"
@@ -62,12 +63,13 @@ void call_go(struct call *c)
 	call_release(c);
 }
 
-static void on_request(void *arg, struct http_request *r)
+void api_request(struct api *api, struct http_request *r)
 {
-	struct api *api = arg;
 	struct call c = { .api = api, .r = r };
 	enum http_method allow;
 	if (origins_answer(api->origins, r))
+		return;
+	if (web_apps_take(api->web_apps, r))
 		return;
 	if (execution_request(&c)) {
 		call_release(&c);
@@ -81,6 +83,11 @@ static void on_request(void *arg, struct http_request *r)
 	else if (!login_basic(&c))
 		call_go(&c);
 	call_release(&c);
+}
+
+static void on_request(void *arg, struct http_request *r)
+{
+	api_request(arg, r);
 }
 
 /* ---- logging ---- */
@@ -263,6 +270,7 @@ static int open_all(struct api *api, struct err *err)
 	}
 	if (rc == 0)
 		api->kept = kept_new(api->db);
+	api->web_apps = web_apps_new(api);
 	api->origins = origins_new(cfg);
 	api->web = web_new(cfg);
 	api->graphs = graphs_new();
@@ -277,6 +285,7 @@ static void close_all(struct api *api)
 	commands_free(api->commands);     /* those that wait are told that we stop */
 	http_server_drain(api->http, DRAIN);
 	http_server_free(api->http);
+	web_apps_free(api->web_apps);
 	audits_free(api->audits);
 	beats_free(api->task_beats);
 	kept_free(api->kept);
@@ -316,6 +325,8 @@ static int run(struct api *api, struct err *err)
 	rc = job_begin(api, err);
 	if (rc == 0)
 		rc = listen_http(api, &a, err);
+	if (rc == 0)
+		web_apps_start(api->web_apps);
 	if (rc == 0)
 		rc = loop_run(api->loop, err);
 	source_free(term);

@@ -16,6 +16,7 @@
 #define LONGEST (10 * USEC_SEC)
 
 struct token_keys {
+	char *secret;                   /* what `own` is made of; NULL for a private key */
 	struct jwt_key *own;            /* a secret or a private key: signs; without a set it is also what is trusted */
 	struct config_list algorithms;  /* accepted; empty: the key's own */
 	struct config_list issuers;
@@ -222,12 +223,11 @@ static int read_private(struct token_keys *k, const struct config *cfg, const ch
 
 static int read_secret(struct token_keys *k, const struct config *cfg, struct store *db, const char *kid, struct err *err)
 {
-	CLEANUP(freep) char *secret = NULL;
 	const char *algorithm = first_of(&k->algorithms);
-	int rc = secret_of(cfg, db, &secret, err);
+	int rc = secret_of(cfg, db, &k->secret, err);
 	if (rc < 0)
 		return rc;
-	k->own = jwt_key_secret(algorithm ? algorithm : "HS512", secret, strlen(secret), kid ? kid : "not-used");
+	k->own = jwt_key_secret(algorithm ? algorithm : "HS512", k->secret, strlen(k->secret), kid ? kid : "not-used");
 	if (!k->own)
 		return err_set(err, E_CONFIG, "[api_auth] jwt_algorithm (%s): %s needs a private key; name its file in [api_auth] jwt_private_key_path, or set HS512, HS384 or "
 		               "HS256, which sign with jwt_secret", config_where(cfg, OPT_api_auth_jwt_algorithm), algorithm);
@@ -288,6 +288,7 @@ void token_keys_free(struct token_keys *k)
 	config_list_clear(&k->algorithms);
 	config_list_clear(&k->issuers);
 	free(k->from);
+	free(k->secret);
 	free(k);
 }
 
@@ -301,6 +302,11 @@ char *token_keys_sign(const struct token_keys *k, const char *payload)
 const char *token_keys_issuer(const struct token_keys *k)
 {
 	return first_of(&k->issuers);
+}
+
+const char *token_keys_secret(const struct token_keys *k)
+{
+	return k->secret;
 }
 
 const char *token_keys_trouble(const struct token_keys *k)

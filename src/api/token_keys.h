@@ -15,5 +15,6 @@ char *token_keys_sign(const struct token_keys *k, const char *payload);        /
 /* signature, times, issuer; appends the payload. E_UNAUTHORIZED, or E_NOT_FOUND when no key of its name is known (yet) */
 int token_keys_open(struct token_keys *k, const char *token, usec_t now, struct buf *ret_payload, struct err *err);
 const char *token_keys_issuer(const struct token_keys *k);   /* for new tokens; NULL for none */
+const char *token_keys_secret(const struct token_keys *k);   /* NULL: tokens are signed with a private key */
 /* why nothing can be checked: the set was never read. NULL: it can */
 const char *token_keys_trouble(const struct token_keys *k);

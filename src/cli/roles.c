@@ -368,7 +368,8 @@ static int cmd_api_server(struct cli *c)
   if (!cfg) return 1;
   /* Where both want the same core, tasks and the scheduler go first: a flood of requests makes answers wait, not runs. */
   setpriority(PRIO_PROCESS, 0, API_NICE);
-  struct api_options o = {.cfg = cfg, .port = (int)port, .host = cli_value(c, "--host"), .ssl_cert = cli_value(c, "--ssl-cert"), .ssl_key = cli_value(c, "--ssl-key"),
+  CLEANUP(freep) char *python_path = program_python_folder();
+  struct api_options o = {.cfg = cfg, .port = (int)port, .python_path = python_path, .host = cli_value(c, "--host"), .ssl_cert = cli_value(c, "--ssl-cert"), .ssl_key = cli_value(c, "--ssl-key"),
                           .proxy_headers = cli_has(c, "--proxy-headers") || forwarded, .i_know = cli_has(c, "--i-know"), .apply_inbox = engine_apply_inbox,
                           .ensure_supervisor = started_by() ? NULL : role_ensure_supervisor};
   return api_server_main(&o);

@@ -15,7 +15,7 @@ struct exchange *exchange_new(struct http_server *s, struct MHD_Connection *mhd)
 	struct buf out = x->r.out;
 	buf_reset(&out);
 	*x = (struct exchange){ .mhd = mhd, .began = loop_monotonic(), .r = { .out = out, .server = s, .host = "", .scheme = "http",
-	                        .remote = "", .target = "", .path = "/" }, .next = s->live };
+	                        .remote = "", .target = "", .path = "/", .method_name = "" }, .next = s->live };
 	if (s->live)
 		s->live->prev = x;
 	s->live = x;
@@ -170,6 +170,7 @@ static enum MHD_Result admit(struct exchange *x, const char *method, const char 
 	CLEANUP(err_clear) struct err err = {0};
 	x->admitted = true;
 	r->method = http_method_from(method);
+	r->method_name = arena_strdup(&r->arena, method);
 	r->server->stats.requests++;
 	if (x->conn) {
 		x->conn->phase = CONN_BODY;

@@ -22,6 +22,7 @@ struct http_request {
 	struct arena arena;             /* freed with the request */
 	struct buf out;                 /* write the body here, then http_reply_out; its memory is used again */
 	enum http_method method;
+	const char *method_name;        /* as sent; of HTTP_OTHER the only one who knows */
 	const char *target;             /* path and query as sent, undecoded */
 	const char *path;               /* decoded, without the base path, begins with '/' */
 	struct http_pairs query;        /* decoded, in order, repeated names kept */
@@ -63,6 +64,8 @@ int http_server_new(struct loop *l, const struct http_options *o, http_handler_f
 void http_server_drain(struct http_server *s, usec_t longest);
 void http_server_free(struct http_server *s);     /* hangs up on everybody; cancel callbacks run; NULL is fine */
 int http_server_port(const struct http_server *s);
+bool http_server_tls(const struct http_server *s);
+const char *http_server_base(const struct http_server *s);   /* base_path; "" for none */
 struct http_stats { uint64_t requests, refused, connections_total; unsigned connections; };
 void http_server_stats(const struct http_server *s, struct http_stats *ret);
 

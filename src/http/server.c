@@ -350,6 +350,16 @@ void http_server_free(struct http_server *s)
 	free(s);
 }
 
+bool http_server_tls(const struct http_server *s)
+{
+	return s->o.tls_cert;
+}
+
+const char *http_server_base(const struct http_server *s)
+{
+	return s->o.base_path ? s->o.base_path : "";
+}
+
 int http_server_port(const struct http_server *s)
 {
 	return s->port;
