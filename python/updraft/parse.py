@@ -47,11 +47,12 @@ _copy = False
 
 def _record(watch: Watch, bag: Any, variables: list[str], connections: list[str]) -> dict[str, Any]:
     dags = {}
-    listeners = sdk_private.run_listeners_present()
+    listeners, hook = sdk_private.run_listeners_present(), sdk_private.instance_hook_present()
     for dag_id, dag in (bag.dags if bag is not None else {}).items():
         facts = legacy.facts_of(dag)
         facts["listeners"] = listeners
         facts["instances"] = sdk_private.mutated_instances(dag)
+        facts["instance_hook"] = hook
         facts["timetable"] = sdk_private.custom_timetable(dag)
         facts["direct"] = direct.tasks_of(dag) if watch.unchanged_surroundings() else {}
         dags[dag_id] = facts

@@ -1138,14 +1138,18 @@ def tell_run_listeners(dag: Any, question: dict[str, Any]) -> None:
         structlog.get_logger(logger_name="airflow.models.dagrun.DagRun").exception("Error while calling listener")
 
 
+def instance_hook_present() -> bool:
+    from airflow.settings import get_policy_plugin_manager
+
+    return bool(get_policy_plugin_manager().hook.task_instance_mutation_hook.get_hookimpls())
+
+
 def mutated_instances(dag: Any) -> dict[str, dict[str, Any]]:
     """{task_id: what task_instance_mutation_hook makes of a new instance of it}; only what it changes.
 
-    Asked once per parse, for an instance of no run yet: the scheduler has no Python to ask at each run.
+    Asked once per parse, for an instance of no run: what counts where nobody answers at the run (weights, below).
     """
-    from airflow.settings import get_policy_plugin_manager
-
-    if not get_policy_plugin_manager().hook.task_instance_mutation_hook.get_hookimpls():
+    if not instance_hook_present():
         return {}
     from airflow.models.taskinstance import TaskInstance
     from airflow.serialization.serialized_objects import DagSerialization
@@ -1196,7 +1200,7 @@ def weights(dag: Any, question: dict[str, Any], patience: float) -> list[dict[st
     def too_long(*_: Any) -> None:
         raise _TooLong
 
-    run = _dag_run(question["run"])
+    run, hook = _dag_run(question["run"]), instance_hook_present()
     given, slow = [], set()
     before = signal.signal(signal.SIGALRM, too_long)
     try:
@@ -1207,7 +1211,7 @@ def weights(dag: Any, question: dict[str, Any], patience: float) -> list[dict[st
                 continue
             signal.setitimer(signal.ITIMER_REAL, patience)
             try:
-                given.append({"weight": _weight(dag, run, named)})
+                given.append(_weight(dag, run, named, hook))
             except _TooLong:
                 slow.add(rule)
                 given.append({"error": f"it did not answer within {patience:g} s"})
@@ -1220,7 +1224,7 @@ def weights(dag: Any, question: dict[str, Any], patience: float) -> list[dict[st
     return given
 
 
-def _weight(dag: Any, run: Any, named: dict[str, Any]) -> int:
+def _weight(dag: Any, run: Any, named: dict[str, Any], hook: bool) -> dict[str, Any]:
     """As Airflow comes to it when an instance is made or cleared."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm.attributes import set_committed_value
@@ -1232,7 +1236,10 @@ def _weight(dag: Any, run: Any, named: dict[str, Any]) -> int:
     ti.refresh_from_task(task, dag_run=run)
     if ti.priority_weight is None:
         raise ValueError("it returned None, where a number is asked for")
-    return int(ti.priority_weight)
+    answer: dict[str, Any] = {"weight": int(ti.priority_weight)}
+    if hook:
+        answer["instance"] = {name: getattr(ti, name) for name in ("queue", "pool", "pool_slots", "executor", "run_as_user", "max_tries")}
+    return answer
 
 
 def custom_timetable(dag: Any) -> dict[str, str] | None:

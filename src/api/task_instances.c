@@ -52,9 +52,9 @@ static const struct field triggerer_fields[] = {
 	INT("try_number", "t.try_number"), INT("max_tries", "t.max_tries"), TEXT("task_display_name", "COALESCE(k.display_name, t.task_id)"), \
 	TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), TEXT("hostname", "COALESCE(t.hostname, '')"), \
 	COMPUTED("unixname", 1, "t.unixname", write_unixname), TEXT("pool", "COALESCE(t.pool, 'default_pool')"), INT("pool_slots", "t.pool_slots"), \
-	TEXT("queue", "k.queue"), INT("priority_weight", "t.priority_weight"), TEXT("operator", "k.operator"), \
+	TEXT("queue", "COALESCE(t.queue, k.queue)"), INT("priority_weight", "t.priority_weight"), TEXT("operator", "k.operator"), \
 	TEXT("operator_name", "COALESCE(k.operator_name, k.operator)"), TIME("queued_when", "t.queued_at"), TIME("scheduled_when", "t.scheduled_at"), \
-	INT("pid", "t.pid"), TEXT("executor", "k.executor"), TEXT("executor_config", "COALESCE(k.executor_config, '{}')")
+	INT("pid", "t.pid"), TEXT("executor", "COALESCE(t.executor, k.executor)"), TEXT("executor_config", "COALESCE(k.executor_config, '{}')")
 
 const struct field ti_fields[] = {
 	UUID("id", "t.id"),
@@ -93,8 +93,8 @@ const struct field try_fields[] = {
 
 #define TI_FILTERS \
 	TI_RANGES, { "state", FILTER_STATE, "t.state", TI_STATES, .label = "state" }, { "pool", FILTER_IN, "t.pool" }, \
-	{ "pool_name", FILTER_SEARCH, "t.pool" }, { "queue", FILTER_IN, "k.queue" }, { "queue_name", FILTER_SEARCH, "k.queue" }, \
-	{ "executor", FILTER_IN, "k.executor" }, { "version_number", FILTER_IN_INT, "v.version_number" }, \
+	{ "pool_name", FILTER_SEARCH, "t.pool" }, { "queue", FILTER_IN, "COALESCE(t.queue, k.queue)" }, { "queue_name", FILTER_SEARCH, "COALESCE(t.queue, k.queue)" }, \
+	{ "executor", FILTER_IN, "COALESCE(t.executor, k.executor)" }, { "version_number", FILTER_IN_INT, "v.version_number" }, \
 	{ "try_number", FILTER_IN_INT, "t.try_number" }, { "operator", FILTER_IN, "k.operator" }, \
 	{ "operator_name", FILTER_SEARCH, "COALESCE(k.operator_name, k.operator)" }, { "map_index", FILTER_IN_INT, "t.map_index" }, \
 	{ "rendered_map_index", FILTER_SEARCH, MAP_LABEL }
@@ -377,7 +377,7 @@ static const struct body_field tis_batch_fields[] = {
 };
 const struct body_spec tis_batch_body = { "TaskInstancesBatchBody", tis_batch_fields };
 static const struct batch_name tis_batch_names[] = { { "dag_ids", "r.dag_id" }, { "dag_run_ids", "r.run_id" }, { "task_ids", "t.task_id" },
-	{ "state", "t.state" }, { "pool", "t.pool" }, { "queue", "k.queue" }, { "executor", "k.executor" }, { NULL, NULL } };
+	{ "state", "t.state" }, { "pool", "t.pool" }, { "queue", "COALESCE(t.queue, k.queue)" }, { "executor", "COALESCE(t.executor, k.executor)" }, { NULL, NULL } };
 static const struct filter tis_batch_filters[] = { TI_RANGES, { NULL, FILTER_END } };
 
 void get_task_instances_batch(struct call *c)

@@ -33,6 +33,7 @@ struct task_instance {
   usec_t first_start;                                                          /* reschedule mode: start of the first poke */
   int pool_slots; const char *pool; int64_t priority_weight;
   const char *hostname, *unixname, *rendered_map_index; int pid;
+  const char *queue, *executor, *run_as_user;      /* what a policy made of them; NULL: the task's */
   const char *next_method, *next_kwargs;          /* set while deferred and on resume; JSON text */
   int64_t trigger_id;                             /* 0 = none */
   int reschedules;                                /* pokes so far in this try */
@@ -71,7 +72,7 @@ enum event_kind {
   EV_BACKFILL,         /* what a backfill allows: comes before its first run, and when it is paused or unpaused */
   EV_BACKFILL_TAKE,    /* an ended run starts anew as one of a backfill: cleared, its type, conf and backfill are new */
   EV_BACKFILL_CANCEL,  /* its queued runs fail; what runs goes on */
-  EV_WEIGHTS,          /* the Python host answered for weight rules of the user's own, or did not in time */
+  EV_WEIGHTS,          /* the Python host answered for weight rules of the user's own and task_instance_mutation_hook, or did not in time */
   EV_RESTORE_SKIPS,    /* skip: what a finished branch or short circuit had decided (its XCom skipmixin_key); nothing is changed */
 };
 enum ti_outcome { OUT_SUCCESS, OUT_FAILED, OUT_FAIL_NO_RETRY, OUT_RETRY, OUT_SKIPPED, OUT_DEFERRED, OUT_RESCHEDULE, OUT_NOT_STARTED,
@@ -83,7 +84,10 @@ struct trigger_request { const char *dag_id, *run_id; enum run_type type; usec_t
 struct selection { const char *dag_id, *run_id; const char *const *task_ids; const int *map_indices; uint32_t n;  /* n 0 = all tasks; map index -2 = all */
   bool upstream, downstream, only_failed, only_running, reset_run_queued, latest_version, only_new; };   /* latest_version: a run of a versioned bundle, too, goes on with the newest; only_new: tasks that the DAG has by now and the run has not */
 
-struct weight_answer { struct ti_ref ref; bool known; int64_t weight; const char *why; };   /* not known: why; the task's plain weight counts */
+/* What task_instance_mutation_hook made of an instance. Texts NULL: as the task has it. max_tries -1: not its business any more */
+struct ti_mutation { const char *pool, *queue, *executor, *run_as_user; int pool_slots, max_tries; };
+/* not known: why; the task's plain weight counts. mutation NULL: there is no such hook */
+struct weight_answer { struct ti_ref ref; bool known; int64_t weight; const char *why; const struct ti_mutation *mutation; };
 
 struct event {
   enum event_kind kind; usec_t now;
@@ -132,7 +136,7 @@ enum action_kind {
   ACT_TI_CALLBACK,     /* ti failed outside its process (lost, timed out in queue): its callbacks run in Python */
   ACT_INPUT_DUE,       /* ti waits for a person, and its time is up: the engine says what the answer is (EV_TRIGGER_FIRED) */
   ACT_ASK_TIMETABLE,   /* dag_id: ask the Python host for the next run */
-  ACT_ASK_WEIGHT,      /* ti waits until its weight rule has answered (EV_WEIGHTS) */
+  ACT_ASK_WEIGHT,      /* ti waits until its weight rule or the policy for instances has answered (EV_WEIGHTS) */
   ACT_ASSET_RUN,       /* run consumed queued asset events of its DAG */
   ACT_REPLY,           /* number: the event's cookie; code (0 or error id), text, run: result of a request event */
   ACT_DECISION,        /* text for the decision log: run or ti, reason (code) */

@@ -69,7 +69,7 @@ struct dag {
   const struct timetable *timetable;
   usec_t start_date, end_date, dagrun_timeout; /* USEC_NONE = not set */
   int max_active_runs, max_active_tasks, max_consecutive_failed_dag_runs;
-  bool catchup, fail_fast, is_legacy, has_depends_on_past, has_success_callback, has_failure_callback, has_asset_schedule, has_listeners;
+  bool catchup, fail_fast, is_legacy, has_depends_on_past, has_success_callback, has_failure_callback, has_asset_schedule, has_listeners, has_instance_hook;
   const json_t *asset_condition;               /* tree; NULL if none */
   const json_t *params, *deadline;
   bool explicit_catchup;                       /* the file says so itself (legacy DAGs) */

@@ -99,7 +99,7 @@ static void read_options(struct dag *d, const json_t *o, const struct dag_meta *
 	d->allowed_run_types = json_is_array(jg(o, "allowed_run_types")) ? jg(o, "allowed_run_types") : NULL;
 }
 
-/* what the cluster's task_instance_mutation_hook makes of new instances of a task */
+/* what the cluster's task_instance_mutation_hook makes of a task's instances as such; where it looks at the run, weights.c asks */
 static void mutate(struct dag_task *k, const json_t *to)
 {
 	k->queue = jg_str(to, "queue", k->queue);
@@ -120,6 +120,7 @@ static void read_side(struct dag *d)
 	d->is_legacy = jg_bool(mine, "legacy", false);
 	d->explicit_catchup = jg_bool(mine, "explicit_catchup", false);
 	d->has_listeners = jg_bool(mine, "listeners", false);
+	d->has_instance_hook = jg_bool(mine, "instance_hook", false);
 	const json_t *direct = jg(mine, "direct"), *instances = jg(mine, "instances");
 	for (uint32_t i = 0; i < d->n_tasks; i++) {
 		d->tasks[i].direct = jg(direct, d->tasks[i].task_id);

@@ -81,7 +81,7 @@ struct ti_private {
 	struct ti_skip *skips; uint32_t n_skips;     /* what its branch or short circuit decided not to run */
 	int archived_try;                    /* the last one that went to the history in this life of the core */
 	bool dirty, no_value;
-	bool weight_asked;                   /* its weight rule has not answered yet: it does not start */
+	bool weight_asked;                   /* its weight rule or a policy has not answered yet: it does not start */
 	bool gone;                           /* taken out of its run; may still be in a work list of this step */
 	uint32_t name_hash, digest;          /* runlog.c: of the task's name; of its states and times when last saved */
 	enum logged logged_past;             /* what depends_on_past last said; in a replay, what it says */
@@ -210,7 +210,8 @@ void ready_schedule(struct core *c, struct task_instance *ti);  /* dependencies 
 struct rule_input { enum trigger_rule rule; struct counts up; uint32_t setups, setups_success, setups_skipped; int map_index; };
 struct ruling rule_decide(const struct rule_input *in);
 
-/* ---- weights.c: rules that are the user's own Python ---- */
+#define WEIGHT_MUTATED 2                                        /* in a run's log: the answer has a mutation, too */
+/* ---- weights.c: weight rules and policies for instances that are the user's own Python ---- */
 void weight_ask(struct core *c, struct task_instance *ti);      /* as Airflow does: when it is made, and when it is cleared */
 void weights_restore(struct core *c, struct dag_run *run);      /* what the last scheduler may not have heard */
 void weights_take(struct core *c, const struct event *ev);

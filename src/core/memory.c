@@ -195,6 +195,9 @@ static void free_ti_texts(struct core *c, struct task_instance *ti)
 	heap_remove(&c->ti_timers, &ti->timer);
 	index_remove(&c->index, ti);
 	freep(&ti->hostname);
+	freep(&ti->queue);
+	freep(&ti->executor);
+	freep(&ti->run_as_user);
 	freep(&ti->unixname);
 	freep(&ti->rendered_map_index);
 	freep(&ti->next_method);

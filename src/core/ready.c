@@ -203,11 +203,15 @@ static void begin_try(struct core *c, struct task_instance *ti)
 		ti->first_start = USEC_NONE;
 	}
 	ti->not_before = USEC_NONE;
-	ti->pool_slots = k->pool_slots;
-	ti->p->pool = pool_get(c, k->pool);
+	if (ti->run->dag->has_instance_hook) {
+		ti->p->pool = pool_get(c, ti->pool);
+	} else {
+		ti->pool_slots = k->pool_slots;
+		ti->p->pool = pool_get(c, k->pool);
+		if (k->weight_rule != WEIGHT_CUSTOM)
+			ti->priority_weight = k->effective_weight;
+	}
 	ti->pool = ti->p->pool->name;
-	if (k->weight_rule != WEIGHT_CUSTOM)
-		ti->priority_weight = k->effective_weight;
 	freep(&ti->p->skips);
 	ti->p->n_skips = 0;
 	if (ti->map_index < 0)

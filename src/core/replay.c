@@ -259,9 +259,17 @@ static void take_restart(struct replay *r)
 static void take_weight(struct replay *r)
 {
 	struct granted g = get_granted(r);
-	struct weight_answer a = { .known = get_u8(r) != 0 };
+	int flags = get_u8(r);
+	struct weight_answer a = { .known = flags & 1 };
+	struct ti_mutation m = {0};
 	a.weight = unzigzag(get(r));
 	a.why = get_text(r);
+	if (flags & WEIGHT_MUTATED) {
+		m.pool = get_text(r);
+		m.pool_slots = (int)unzigzag(get(r));
+		m.max_tries = (int)unzigzag(get(r));
+		a.mutation = &m;
+	}
 	const struct task_instance *ti = replay_instance(&r->granted, &g);
 	say(r, LOG_WEIGHT, &g);
 	if (!ti || r->failed)

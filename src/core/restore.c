@@ -106,6 +106,9 @@ static void copy_ti(struct core *c, struct task_instance *ti, const struct task_
 		ti->priority_weight = row->priority_weight;
 	}
 	text_set(&ti->hostname, row->hostname);
+	text_set(&ti->queue, row->queue);
+	text_set(&ti->executor, row->executor);
+	text_set(&ti->run_as_user, row->run_as_user);
 	text_set(&ti->unixname, row->unixname);
 	text_set(&ti->rendered_map_index, row->rendered_map_index);
 	text_set(&ti->next_method, row->next_method);

@@ -205,9 +205,15 @@ void log_weight(struct core *c, const struct task_instance *ti, const struct wei
 	if (!b)
 		return;
 	put_ti(b, LOG_WEIGHT, ti);
-	put_u8(b, a->known);
+	const struct ti_mutation *m = a->known ? a->mutation : NULL;
+	put_u8(b, a->known | (m ? WEIGHT_MUTATED : 0));
 	put(b, zigzag(a->weight));
 	put_text(b, a->known ? NULL : a->why);
+	if (!m)
+		return;
+	put_text(b, m->pool);
+	put(b, zigzag(m->pool_slots));
+	put(b, zigzag(m->max_tries));
 }
 
 /* what the run before says of an instance, when that is another answer than the last */

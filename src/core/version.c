@@ -37,10 +37,13 @@ static void refresh(struct core *c, struct task_instance *ti)
 	const struct dag_task *k = dag_task_of(ti);
 	if (!may_change_pool(ti) || ti_state_terminal(ti->state))
 		return;
-	ti->pool_slots = k->pool_slots;
-	ti->p->pool = pool_get(c, k->pool);
-	ti->pool = ti->p->pool->name;
-	if (k->weight_rule != WEIGHT_CUSTOM)
+	bool hook = ti->run->dag->has_instance_hook;
+	if (!hook || ti->state == TI_NONE) {
+		ti->pool_slots = k->pool_slots;
+		ti->p->pool = pool_get(c, k->pool);
+		ti->pool = ti->p->pool->name;
+	}
+	if (k->weight_rule != WEIGHT_CUSTOM && !hook)
 		ti->priority_weight = k->effective_weight;
 	else if (ti->state == TI_NONE)
 		weight_ask(c, ti);

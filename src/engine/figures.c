@@ -58,6 +58,7 @@ void figures_run(struct engine *e, const struct dag_run *run, enum run_state sta
 
 /* ---- task instances ---- */
 
+static const char *queue_of(const struct task_instance *ti) { return ti->queue ? ti->queue : ti->run->dag->tasks[ti->task].queue; }
 static const struct dag_task *task_of(const struct task_instance *ti) { return &ti->run->dag->tasks[ti->task]; }
 
 static void tell_created(struct figures *f)
@@ -90,7 +91,7 @@ static void waited(struct engine *e, enum metric id, const struct task_instance 
 {
   if (e->figures && since != USEC_NONE && until != USEC_NONE && until >= since)
     metrics_timing(e->figures->m, id, until - since,
-                   METRIC_TAGS({"dag_id", ti->run->dag->dag_id}, {"task_id", task_of(ti)->task_id}, {"queue", task_of(ti)->queue}));
+                   METRIC_TAGS({"dag_id", ti->run->dag->dag_id}, {"task_id", task_of(ti)->task_id}, {"queue", queue_of(ti)}));
 }
 
 void figures_queued(struct engine *e, const struct task_instance *ti) { waited(e, METRIC_TASK_SCHEDULED_DURATION, ti, ti->scheduled_at, loop_now()); }
@@ -250,11 +251,11 @@ static void into_bucket(void *arg, struct task_instance *ti)
   size_t i = 0;
   while (i < ARRAY_LEN(by_state) && by_state[i].state != ti->state) i++;
   if (i == ARRAY_LEN(by_state)) return;
-  CLEANUP(freep) char *key = xasprintf("%zu\n%s\n%s\n%s", i, task_of(ti)->queue, ti->run->dag->dag_id, task_of(ti)->task_id);
+  CLEANUP(freep) char *key = xasprintf("%zu\n%s\n%s\n%s", i, queue_of(ti), ti->run->dag->dag_id, task_of(ti)->task_id);
   struct bucket *b = map_get(buckets, key);
   if (!b) {
     b = xcalloc(1, sizeof *b);
-    *b = (struct bucket){.id = by_state[i].id, .queue = xstrdup(task_of(ti)->queue), .dag_id = xstrdup(ti->run->dag->dag_id), .task_id = xstrdup(task_of(ti)->task_id)};
+    *b = (struct bucket){.id = by_state[i].id, .queue = xstrdup(queue_of(ti)), .dag_id = xstrdup(ti->run->dag->dag_id), .task_id = xstrdup(task_of(ti)->task_id)};
     map_put(buckets, key, b);
   }
   b->n++;

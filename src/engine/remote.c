@@ -21,7 +21,7 @@ static void token_of(const struct uuid *ti, int try_number, char ret[64])
 
 bool remote_wanted(const struct engine *e, const struct task_instance *ti)
 {
-  return !(e->options && e->options->all_here) && executor_is_external(e->cfg, ti->run->dag->tasks[ti->task].executor);
+  return !(e->options && e->options->all_here) && executor_is_external(e->cfg, ti->executor ? ti->executor : ti->run->dag->tasks[ti->task].executor);
 }
 
 bool remote_runs(const struct engine *e, const struct task_instance *ti)

@@ -87,7 +87,7 @@ json_t *ti_json(struct engine *e, const struct task_instance *ti)
   uuid_format(&ti->run->dag->version_id, version);
   return json_pack("{s:s,s:s,s:s,s:s,s:i,s:s,s:i,s:s,s:s}", "id", id, "task_id", ti->run->dag->tasks[ti->task].task_id, "dag_id",
                    ti->run->dag->dag_id, "run_id", ti->run->run_id, "try_number", ti->try_number, "dag_version_id", version, "map_index",
-                   ti->map_index, "hostname", e->hostname, "queue", ti->run->dag->tasks[ti->task].queue);
+                   ti->map_index, "hostname", e->hostname, "queue", ti->queue ? ti->queue : ti->run->dag->tasks[ti->task].queue);
 }
 
 static void startup_frame(struct engine *e, struct task_instance *ti, struct buf *ret)
@@ -248,7 +248,7 @@ int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, st
   log_path_of(e, ti, &path, err);
   log_fields(ti, &fields);
   struct exec_spawn s = {.kind = c->kind, .token = c->token, .log_path = path.data, .umask = -1, .log_fields = fields.data,
-                         .user = t->run_as_user ? t->run_as_user : config_str(e->cfg, OPT_core_default_impersonation),
+                         .user = ti->run_as_user ? ti->run_as_user : t->run_as_user ? t->run_as_user : config_str(e->cfg, OPT_core_default_impersonation),
                          .memory_limit_bytes = config_int(e->cfg, OPT_updraft_task_memory_limit)};
   if (s.user && !*s.user) s.user = NULL;
   int r = 0;

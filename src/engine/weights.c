@@ -1,4 +1,4 @@
-/* Weight rules of the user's own: the Python host is asked for all instances of a run that one step made, and its answer is one
+/* Weight rules of the user's own, and task_instance_mutation_hook: the Python host is asked for all instances of a run that one step made, and its answer is one
  * event. Who gets no answer starts with the plain weight, which is said. */
 #include "engine/internal.h"
 #include <stdlib.h>
@@ -16,16 +16,17 @@ static void drop(struct weights *w, size_t i)
   w->asked.n--;
 }
 
-static void say(struct engine *e, const struct weight_answer *a)
-{
-  const struct task_instance *ti = a->known ? NULL : core_find_ti(e->core, &a->ref.id);
-  if (ti) log_warning("DAG %s, run %s, task %s, map index %d: its weight rule gave no weight, the plain one counts: %s", ti->run->dag->dag_id, ti->run->run_id,
-                      ti->run->dag->tasks[ti->task].task_id, ti->map_index, a->why);
-}
-
 static const char *rule_of(const struct task_instance *ti)
 {
   return ti->run->dag->tasks[ti->task].weight_rule_class;
+}
+
+static void say(struct engine *e, const struct weight_answer *a)
+{
+  const struct task_instance *ti = a->known ? NULL : core_find_ti(e->core, &a->ref.id);
+  if (ti) log_warning("DAG %s, run %s, task %s, map index %d: %s: %s", ti->run->dag->dag_id, ti->run->run_id,
+                      ti->run->dag->tasks[ti->task].task_id, ti->map_index,
+                      rule_of(ti) ? "its weight rule gave no weight, the plain one counts" : "task_instance_mutation_hook gave no answer, the task's own values count", a->why);
 }
 
 /* A question that nobody lived to answer: each rule is asked by itself, so that one that ends its process harms only those that
@@ -53,6 +54,16 @@ static bool asked_apart(struct engine *e, const struct batch *b)
   return several;
 }
 
+/* max_tries is set anew when an instance is cleared, after the hook */
+static bool read_mutation(const json_t *o, int try_number, struct ti_mutation *ret)
+{
+  if (!o) return false;
+  *ret = (struct ti_mutation){.pool = jg_str(o, "pool", NULL), .queue = jg_str(o, "queue", NULL), .executor = jg_str(o, "executor", NULL),
+                              .run_as_user = jg_str(o, "run_as_user", NULL), .pool_slots = (int)jg_int(o, "pool_slots", 1),
+                              .max_tries = try_number ? -1 : (int)jg_int(o, "max_tries", -1)};
+  return true;
+}
+
 static void on_weights(struct engine *e, const char *dag_id, int64_t id, const json_t *result)
 {
   struct weights *w = e->weights;
@@ -66,15 +77,18 @@ static void on_weights(struct engine *e, const char *dag_id, int64_t id, const j
     return;
   }
   struct weight_answer *answers = xcalloc(b->tis.n, sizeof *answers);
+  struct ti_mutation *made = xcalloc(b->tis.n, sizeof *made);
   for (size_t i = 0; i < b->tis.n; i++) {
     const json_t *one = json_array_get(jg(result, "weights"), i), *weight = jg(one, "weight");
     answers[i] = (struct weight_answer){.ref = b->tis.at[i], .known = json_is_integer(weight), .weight = json_integer_value(weight),
                                         .why = jg_str(one, "error", "the process that asked it ended, or had no answer in time")};
+    if (read_mutation(jg(one, "instance"), b->tis.at[i].try_number, &made[i])) answers[i].mutation = &made[i];
     say(e, &answers[i]);
   }
   struct event ev = {.kind = EV_WEIGHTS, .weights = {answers, b->tis.n}};
   engine_step(e, &ev);
   free(answers);
+  free(made);
   drop(w, at);                                         /* what the step asked for is behind it */
 }
 

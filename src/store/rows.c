@@ -67,7 +67,7 @@ static int insert_ti(struct store *s, const struct task_instance *t, usec_t now,
 		v_time(t->queued_at), v_time(t->start_date), v_time(t->end_date), v_time(t->not_before), v_time(t->first_start), v_text(t->pool),
 		v_int(t->pool_slots), v_int(t->priority_weight), v_text(t->hostname), v_text(t->unixname), v_id(t->pid),
 		v_text(t->rendered_map_index), v_text(t->next_method), v_text(t->next_kwargs), v_id(t->trigger_id), v_int(t->reschedules),
-		v_why(t->why), v_text(t->why_detail), v_int(now));
+		v_why(t->why), v_text(t->why_detail), v_text(t->queue), v_text(t->executor), v_text(t->run_as_user), v_int(now));
 	if (rc == 0 && store_changes(s) != 1)
 		rc = err_set(err, E_EXISTS, "task instance %s[%d] of dag run %s is in the store already", dag->tasks[t->task].task_id, t->map_index, t->run->run_id);
 	return rc;
@@ -80,7 +80,7 @@ static int update_ti(struct store *s, const struct task_instance *t, usec_t now,
 		v_time(t->start_date), v_time(t->end_date), v_time(t->not_before), v_time(t->first_start), v_text(t->pool), v_int(t->pool_slots),
 		v_int(t->priority_weight), v_text(t->hostname), v_text(t->unixname), v_id(t->pid), v_text(t->rendered_map_index),
 		v_text(t->next_method), v_text(t->next_kwargs), v_id(t->trigger_id), v_int(t->reschedules), v_why(t->why),
-		v_text(t->why_detail), v_int(now));
+		v_text(t->why_detail), v_text(t->queue), v_text(t->executor), v_text(t->run_as_user), v_int(now));
 }
 
 /* An unmapped instance becomes copy 0 when its task is expanded: the only time a map index changes. */

@@ -43,8 +43,8 @@ static int read_run(const struct rows *r, struct run_row *ret, struct err *err)
 static int read_ti(const struct rows *r, struct ti_row *ret, struct err *err)
 {
 	struct task_instance *t = &ret->ti;
-	*ret = (struct ti_row){ .run_id = row_int(r, 1), .task_id = row_text(r, 2), .boot_id = row_text(r, 27), .child = row_int(r, 28),
-				.start_ticks = row_int(r, 29) };
+	*ret = (struct ti_row){ .run_id = row_int(r, 1), .task_id = row_text(r, 2), .boot_id = row_text(r, 30), .child = row_int(r, 31),
+				.start_ticks = row_int(r, 32) };
 	*t = (struct task_instance){
 		.timer = { .pos = UINT32_MAX }, .task = NO_INDEX, .map_index = (int)row_int(r, 3), .try_number = (int)row_int(r, 5),
 		.max_tries = (int)row_int(r, 6), .scheduled_at = row_time(r, 8), .queued_at = row_time(r, 9), .start_date = row_time(r, 10),
@@ -52,6 +52,7 @@ static int read_ti(const struct rows *r, struct ti_row *ret, struct err *err)
 		.pool_slots = (int)row_int(r, 15), .priority_weight = row_int(r, 16), .hostname = row_text(r, 17), .unixname = row_text(r, 18),
 		.pid = (int)row_int(r, 19), .rendered_map_index = row_text(r, 20), .next_method = row_text(r, 21), .next_kwargs = row_text(r, 22),
 		.trigger_id = row_int(r, 23), .reschedules = (int)row_int(r, 24), .why_detail = row_text(r, 26),
+		.queue = row_text(r, 27), .executor = row_text(r, 28), .run_as_user = row_text(r, 29),
 	};
 	row_uuid(r, 0, &t->id);
 	row_uuid(r, 7, &ret->version);

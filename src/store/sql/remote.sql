@@ -10,7 +10,7 @@ DELETE FROM try_beat WHERE ti = ?
 -- the ones that wait to be started, with what their workload says
 -- name: try_waiting
 SELECT t.id, t.task_id, t.map_index, t.try_number, t.version, t.pool_slots, t.priority_weight, r.dag_id, r.run_id, v.bundle_name, r.bundle_version,
-  d.relative_fileloc, k.queue, k.executor, t.queued_at
+  d.relative_fileloc, COALESCE(t.queue, k.queue), COALESCE(t.executor, k.executor), t.queued_at
 FROM task_instance t JOIN dag_run r ON r.id = t.dag_run LEFT JOIN dag_version v ON v.id = t.version LEFT JOIN dag d ON d.dag_id = r.dag_id
 LEFT JOIN dag_version_task k ON k.version = t.version AND k.task_id = t.task_id
 WHERE t.state = 'queued' AND t.state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input', 'up_for_retry', 'up_for_reschedule') ORDER BY t.priority_weight DESC, t.queued_at, t.id

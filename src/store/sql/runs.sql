@@ -80,14 +80,14 @@ DELETE FROM task_note WHERE ti = ?
 -- define: ti_columns
 id, dag_run, task_id, map_index, state, try_number, max_tries, version, scheduled_at, queued_at, start_date, end_date, not_before,
   first_start, pool, pool_slots, priority_weight, hostname, unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id,
-  reschedules, why, why_detail
+  reschedules, why, why_detail, queue, executor, run_as_user
 -- name: ti_load_run
 SELECT {ti_columns}, boot_id, child, start_ticks FROM task_instance WHERE dag_run = ? ORDER BY task_id, map_index
 -- name: ti_find
 SELECT {ti_columns}, boot_id, child, start_ticks FROM task_instance WHERE id = ?
 -- name: ti_insert
 INSERT INTO task_instance ({ti_columns}, updated)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- one whose task had left the DAG, and is there again
 ON CONFLICT (dag_run, task_id, map_index) DO UPDATE SET id = excluded.id, state = excluded.state, try_number = excluded.try_number,
   max_tries = excluded.max_tries, version = excluded.version, scheduled_at = excluded.scheduled_at, queued_at = excluded.queued_at,
@@ -95,14 +95,14 @@ ON CONFLICT (dag_run, task_id, map_index) DO UPDATE SET id = excluded.id, state 
   pool = excluded.pool, pool_slots = excluded.pool_slots, priority_weight = excluded.priority_weight, hostname = excluded.hostname,
   unixname = excluded.unixname, pid = excluded.pid, rendered_map_index = excluded.rendered_map_index, next_method = excluded.next_method,
   next_kwargs = excluded.next_kwargs, trigger_id = excluded.trigger_id, reschedules = excluded.reschedules, why = excluded.why,
-  why_detail = excluded.why_detail, updated = excluded.updated
+  why_detail = excluded.why_detail, queue = excluded.queue, executor = excluded.executor, run_as_user = excluded.run_as_user, updated = excluded.updated
 WHERE task_instance.state = 'removed'
 -- The map index is in an index, so it is only compared here; ti_set_map_index moves the rare one that changed.
 -- name: ti_update
 UPDATE task_instance SET state = ?3, try_number = ?4, max_tries = ?5, version = ?6, scheduled_at = ?7, queued_at = ?8, start_date = ?9,
   end_date = ?10, not_before = ?11, first_start = ?12, pool = ?13, pool_slots = ?14, priority_weight = ?15, hostname = ?16,
   unixname = ?17, pid = ?18, rendered_map_index = ?19, next_method = ?20, next_kwargs = ?21, trigger_id = ?22, reschedules = ?23,
-  why = ?24, why_detail = ?25, updated = ?26
+  why = ?24, why_detail = ?25, queue = ?26, executor = ?27, run_as_user = ?28, updated = ?29
 WHERE id = ?1 AND map_index = ?2
 -- one whose task had left the DAG gives way to the one that is there again
 -- name: ti_make_room
@@ -112,12 +112,13 @@ UPDATE task_instance SET map_index = ?2 WHERE id = ?1
 -- name: ti_archive
 INSERT INTO task_try (ti, dag_run, task_id, map_index, try_number, state, max_tries, version, scheduled_at, queued_at, start_date, end_date,
   first_start, pool, pool_slots, priority_weight, hostname, unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id,
-  reschedules, why, why_detail, updated, utime, stime, maxrss_kb, exit_status, oom, retry_reason, external_executor_id, context_carrier)
+  reschedules, why, why_detail, updated, utime, stime, maxrss_kb, exit_status, oom, retry_reason, external_executor_id, context_carrier,
+  queue, executor, run_as_user)
 SELECT id, dag_run, task_id, map_index, try_number,
   CASE WHEN state IN ('success', 'failed', 'skipped', 'upstream_failed', 'removed') THEN state ELSE 'failed' END,
   max_tries, version, scheduled_at, queued_at, start_date, COALESCE(end_date, ?2), first_start, pool, pool_slots, priority_weight, hostname,
   unixname, pid, rendered_map_index, next_method, next_kwargs, trigger_id, reschedules, why, why_detail, ?2, utime, stime, maxrss_kb,
-  exit_status, oom, retry_reason, external_executor_id, context_carrier
+  exit_status, oom, retry_reason, external_executor_id, context_carrier, queue, executor, run_as_user
 FROM task_instance WHERE id = ?1
 ON CONFLICT (dag_run, task_id, map_index, try_number) DO UPDATE SET state = excluded.state, start_date = excluded.start_date,
   end_date = excluded.end_date, updated = excluded.updated, why = excluded.why, why_detail = excluded.why_detail
