@@ -18,7 +18,8 @@ const struct field version_fields[] = {
 	END
 };
 
-/* A run whose version never changed has that one. Otherwise those that its task instances ran with. None without instances. */
+/* A run that keeps the version of its bundle has one of the DAG, and so has one that never changed. Otherwise those that its task
+ * instances ran with, in all their tries. None without instances. */
 static void write_versions(struct call *c, struct json_writer *w, const struct rows *r, int col, fields_fn write)
 {
 	static const char from[] = " FROM dag_version v JOIN dag d ON d.dag_id = v.dag_id WHERE ";
@@ -26,18 +27,18 @@ static void write_versions(struct call *c, struct json_writer *w, const struct r
 	CLEANUP(buf_clear) struct buf columns = {0};
 	CLEANUP(rows_close) struct rows v = {0};
 	struct uuid version, created;
-	bool one = row_null(r, col + 2);
+	bool one = row_null(r, col + 2) || !row_null(r, col + 3);
 	row_uuid(r, col + 1, &version);
 	row_uuid(r, col + 2, &created);
 	one = one || uuid_eq(&version, &created);
-	struct val values[] = { one ? v_uuid(&version) : v_int(row_int(r, col)), v_int(row_int(r, col)) };
+	struct val run = v_int(row_int(r, col)), values[] = { one ? v_uuid(&version) : run, run };
 	fields_sql(version_fields, &columns);
 	buf_printf(&sql, "SELECT %s%s%s ORDER BY v.version_number", columns.data, from, one ? "v.id = ? AND EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = ?)"
-	           : "v.id IN (SELECT t.version FROM task_instance t WHERE t.dag_run = ?)");
+	           : "v.id IN (SELECT t.version FROM task_instance t WHERE t.dag_run = ? UNION SELECT y.version FROM task_try y JOIN task_instance t ON t.id = y.ti WHERE t.dag_run = ?)");
 	CLEANUP(err_clear) struct err err = {0};
 	bool any = !row_null(r, col + 1);
 	jw_array(w);
-	int rc = any ? store_query_text(c->api->db, sql.data, values, one ? 2 : 1, &v, &err) : 0;
+	int rc = any ? store_query_text(c->api->db, sql.data, values, 2, &v, &err) : 0;
 	while (rc >= 0 && any && (rc = rows_next(&v, &err)) > 0) {
 		jw_object(w);
 		write(c, w, version_fields, &v, 0);
@@ -62,7 +63,7 @@ void write_known_run_versions(struct call *c, struct json_writer *w, const struc
 	TIME("data_interval_start", "r.interval_start"), TIME("data_interval_end", "r.interval_end"), TIME("run_after", "r.run_after")
 #define RUN_END \
 	TEXT("triggered_by", "r.triggered_by"), TEXT("triggering_user_name", "r.triggering_user"), JSON("conf", "COALESCE(r.conf, '{}')"), \
-	TEXT("note", "n.content"), COMPUTED("dag_versions", 3, "r.id, r.version, r.created_version", write_run_versions), \
+	TEXT("note", "n.content"), COMPUTED("dag_versions", 4, "r.id, r.version, r.created_version, r.bundle_version", write_run_versions), \
 	TEXT("bundle_version", "r.bundle_version"), TEXT("dag_display_name", "COALESCE(d.display_name, d.dag_id)"), \
 	TEXT("partition_key", "r.partition_key"), TIME("partition_date", "r.partition_date")
 #define RUN_HEAD \

@@ -29,7 +29,7 @@ int write_light_runs(struct call *c, struct json_writer *w, const char *dag_id, 
 json_t *ui_own_plugin(const struct call *c);           /* our pages as a plugin's; new reference */
 bool need_dag_named(struct call *c, const char *dag_id);   /* with the UI API's words */
 void write_known_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* without members that are NULL */
-void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* over run id, version, created version */
+void write_run_versions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* over run id, version, created version, bundle version */
 void write_open_questions(struct call *c, struct json_writer *w, const struct rows *r, int col);   /* HITL details of the DAG in the column */
 void file_tokens_clear(struct map *tokens);
 char *make_file_token(struct call *c, const char *bundle, const char *rel);   /* malloc'd */

@@ -91,6 +91,11 @@ static void clear_new(struct core *c, const struct event *ev, struct dag_run *ru
 			vec_push(&added, i);
 	if (added.n)
 		clear_follow(c, run, true);
+	for (uint32_t i = 0; added.n && i < run->dag->n_tasks; i++) {
+		const struct run_task *rt = &run->p->tasks[i];
+		each_ti(rt, ti)
+			save_ti(c, ti);             /* all are of the newest version now */
+	}
 	for (size_t i = 0; i < added.n; i++) {
 		const struct run_task *rt = &run->p->tasks[added.at[i]];
 		each_ti(rt, ti)

@@ -145,11 +145,11 @@ static bool wanted(const struct task_instance *ti, const struct selection *sel)
 
 static int pick_named(struct picks *p, const struct selection *sel, struct err *err)
 {
+	(void)err;
 	for (uint32_t i = 0; i < sel->n; i++) {
 		uint32_t task = dag_task_index(p->run->dag, sel->task_ids[i]);
-		if (task == NO_INDEX)
-			return err_set(err, E_NOT_FOUND, "DAG '%s' has no task '%s'", p->run->dag->dag_id, sel->task_ids[i]);
-		pick_task(p, task, sel->map_indices ? sel->map_indices[i] : -2, sel);
+		if (task != NO_INDEX)            /* an instance of a task that the run's DAG has no more stays as it is */
+			pick_task(p, task, sel->map_indices ? sel->map_indices[i] : -2, sel);
 	}
 	return 0;
 }
