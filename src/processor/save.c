@@ -95,8 +95,10 @@ static int save_version(struct saving *s, struct dag *dag, const char *data, con
 static int asset_row(struct saving *s, const json_t *a, int64_t *ret, struct err *err)
 {
   CLEANUP(freep) char *extra = text_of(jg(a, "extra"));
-  return store_insert(s->p->db, SQL_asset_put, ret, err, v_text(jg_str(a, "name", "")), v_text(jg_str(a, "uri", "")), v_text(jg_str(a, "group", "asset")),
-                      v_text(extra ? extra : "{}"), v_time(s->now));
+  const struct val v[] = {v_text(jg_str(a, "name", "")), v_text(jg_str(a, "uri", "")), v_text(jg_str(a, "group", "asset")), v_text(extra ? extra : "{}"), v_time(s->now)};
+  CLEANUP(err_clear) struct err absent = {0};
+  int r = store_insert_values(s->p->db, SQL_asset_again, v, ARRAY_LEN(v), ret, &absent);
+  return r == E_NOT_FOUND ? store_insert_values(s->p->db, SQL_asset_put, v, ARRAY_LEN(v), ret, err) : r < 0 ? err_set(err, r, "%s", err_text(&absent)) : r;
 }
 
 static int watcher(struct saving *s, int64_t asset, const json_t *w, struct err *err)

@@ -4,6 +4,9 @@
 -- name: asset_put
 INSERT INTO asset (name, uri, asset_group, extra, created, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
 ON CONFLICT (name, uri) DO UPDATE SET asset_group = excluded.asset_group, extra = excluded.extra, active = 1, updated = excluded.updated RETURNING id
+-- the same of one that is there: a conflict would use up a number
+-- name: asset_again
+UPDATE asset SET asset_group = ?3, extra = ?4, active = 1, updated = ?5 WHERE name = ?1 AND uri = ?2 RETURNING id
 -- name: asset_get
 SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset WHERE id = ?
 -- name: asset_by_name
