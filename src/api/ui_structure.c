@@ -284,8 +284,12 @@ static int older_versions(struct call *c, const struct uuid *newest, struct uuid
 	int rc = ui_runs(c, &q);
 	if (rc < 0)
 		return rc;
-	buf_printf(&sql, "SELECT v.id FROM dag_version v WHERE v.id IN (SELECT DISTINCT t.version FROM task_instance t WHERE t.dag_run IN "
-	           "(SELECT r.id FROM dag_run r%s%s LIMIT ? OFFSET ?)) ORDER BY v.version_number", q.where.text.data, q.order.data ? q.order.data : "");
+	/* a run that kept the version it was made with has no instances of another one */
+	buf_printf(&sql, "WITH page AS (SELECT r.id, r.version, COALESCE(r.created_version, r.version) AS created FROM dag_run r%s%s LIMIT ? OFFSET ?) "
+	           "SELECT v.id FROM dag_version v WHERE v.id IN (SELECT p.version FROM page p WHERE p.created = p.version AND "
+	           "EXISTS (SELECT 1 FROM task_instance t WHERE t.dag_run = p.id) UNION "
+	           "SELECT t.version FROM page p JOIN task_instance t ON t.dag_run = p.id WHERE p.created <> p.version) ORDER BY v.version_number",
+	           q.where.text.data, q.order.data ? q.order.data : "");
 	where_value(&q.where, v_int(q.page.limit));
 	where_value(&q.where, v_int(q.page.offset));
 	rc = store_query_text(c->api->db, sql.data, q.where.values.at, q.where.values.n, &r, err);
