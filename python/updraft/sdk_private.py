@@ -7,6 +7,7 @@ and not in a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -17,7 +18,7 @@ import signal
 import struct
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any, NoReturn
 
@@ -237,9 +238,45 @@ def _rehearse() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+DATABASE_VARIABLES = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC")
+UNUSED_DATABASE = ("sqlite:////nonexistent/no-child-opens-it.db", "sqlite+aiosqlite:////nonexistent/no-child-opens-it.db")
+
+
+@contextlib.contextmanager
+def _without_a_database() -> Iterator[None]:
+    """Importing airflow makes an engine for the metadata database, which asks for its driver. No child of ours ever connects to it,
+    so that no driver need be there."""
+    kept = {name: os.environ.get(name) for name in DATABASE_VARIABLES}
+    os.environ.update(zip(DATABASE_VARIABLES, UNUSED_DATABASE))
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _mask_database() -> None:
+    """What Airflow does after it has made that engine."""
+    import urllib.parse
+
+    from airflow._shared.secrets_masker import mask_secret
+    from airflow.configuration import conf
+
+    conf.mask_secrets()
+    password = urllib.parse.urlsplit(conf.get("database", "sql_alchemy_conn")).password
+    if password:
+        mask_secret(urllib.parse.unquote(password))
+
+
 def warm_up() -> None:
     """Import and prepare everything that parse and task children share. Once, in the forge."""
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
+    with _without_a_database():
+        import airflow.settings  # noqa: F401
+    _mask_database()
     import pydantic
 
     comms, runner = _comms(), _runner()

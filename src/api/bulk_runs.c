@@ -268,7 +268,7 @@ static bool partition_runs(struct call *c, json_t *ret_keys)
 	    || (end && !time_or_problem(c, "[\"body\",\"partition_date_end\"]", end, &to)))
 		return false;
 	struct val v[] = { v_text(dag_id), v_text(jg_str(c->body, "partition_key", NULL)), v_time(from), v_time(to) };
-	int rc = store_query_text(c->api->db, "SELECT r.run_id, r.id FROM dag_run r WHERE r.dag_id = ?1 AND CASE WHEN ?2 IS NOT NULL THEN r.partition_key = ?2 "
+	int rc = store_query_text(c->api->db, "SELECT r.run_id, r.id FROM dag_run r WHERE r.dag_id = ?1 AND CASE WHEN CAST(?2 AS TEXT) IS NOT NULL THEN r.partition_key = ?2 "
 		"ELSE r.partition_date IS NOT NULL AND r.partition_date >= COALESCE(?3, r.partition_date) AND r.partition_date <= COALESCE(?4, r.partition_date) END "
 		"ORDER BY r.partition_date, r.run_id", v, ARRAY_LEN(v), &r, &err);
 	while (rc >= 0 && (rc = rows_next(&r, &err)) > 0)

@@ -101,8 +101,8 @@ void write_file_token(struct call *c, struct json_writer *w, const struct rows *
 	TEXT("timetable_description", "d.timetable_description"), \
 	BOOL("timetable_partitioned", "d.timetable_partitioned"), \
 	BOOL("timetable_periodic", "d.timetable_periodic"), \
-	COMPUTED("tags", 3, "d.dag_id, COALESCE(d.display_name, d.dag_id), (SELECT group_concat(name, char(31)) FROM " \
-	"(SELECT t.name FROM dag_tag t WHERE t.dag_id = d.dag_id ORDER BY t.name))", write_tags), \
+	COMPUTED("tags", 3, "d.dag_id, COALESCE(d.display_name, d.dag_id), (SELECT group_concat(name, '\x1f') FROM " \
+	"(SELECT t.name FROM dag_tag t WHERE t.dag_id = d.dag_id ORDER BY t.name) AS sorted)", write_tags), \
 	INT("max_active_tasks", "d.max_active_tasks"), \
 	INT("max_active_runs", "d.max_active_runs"), \
 	INT("max_consecutive_failed_dag_runs", "d.max_consecutive_failed_dag_runs"), \
@@ -115,7 +115,7 @@ void write_file_token(struct call *c, struct json_writer *w, const struct rows *
 	JSON("allowed_run_types", "d.allowed_run_types"), \
 	COMPUTED("owners", 1, "d.owners", write_owners)
 
-#define BACKFILLABLE "(d.timetable_periodic AND (d.allowed_run_types IS NULL OR d.allowed_run_types LIKE '%\"backfill\"%'))"
+#define BACKFILLABLE "(d.timetable_periodic = 1 AND (d.allowed_run_types IS NULL OR d.allowed_run_types LIKE '%\"backfill\"%'))"
 #define TAIL_FIELDS BOOL("is_backfillable", BACKFILLABLE), COMPUTED("file_token", 2, "d.bundle_name, d.relative_fileloc", write_file_token)
 
 const struct field dag_head_fields[] = { HEAD_FIELDS, END };

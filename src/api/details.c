@@ -543,7 +543,7 @@ void get_dag_stats(struct call *c)
 	filters_apply(c, filters, &where);
 	where_dags(c, &where, "r.dag_id", false);
 	buf_printf(&sql, "SELECT r.dag_id, COALESCE(d.display_name, d.dag_id), sum(r.state = 'queued'), sum(r.state = 'running'), "
-	           "sum(r.state = 'success'), sum(r.state = 'failed') FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id%s GROUP BY r.dag_id ORDER BY r.dag_id",
+	           "sum(r.state = 'success'), sum(r.state = 'failed') FROM dag_run r JOIN dag d ON d.dag_id = r.dag_id%s GROUP BY r.dag_id, d.display_name, d.dag_id ORDER BY r.dag_id",
 	           where.text.data ? where.text.data : "");
 	struct json_writer *w = call_json(c);
 	jw_object(w);

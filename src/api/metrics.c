@@ -175,7 +175,7 @@ static int write_work(struct call *c, struct buf *b, struct err *err)
 		rc = write_rows(c, b, "airflow_dag_runs", "Live dag runs by state.", "state", "SELECT state, count(*) FROM dag_run WHERE " STORE_RUN_LIVE " GROUP BY state", NULL, 0, err);
 	if (rc >= 0)
 		rc = write_rows(c, b, "airflow_dags", "DAGs; stale: no file has them any more.", "state",
-		                "SELECT CASE WHEN is_stale THEN 'stale' WHEN is_paused THEN 'paused' ELSE 'active' END AS s, count(*) FROM dag GROUP BY s", NULL, 0, err);
+		                "SELECT CASE WHEN is_stale = 1 THEN 'stale' WHEN is_paused = 1 THEN 'paused' ELSE 'active' END AS s, count(*) FROM dag GROUP BY s", NULL, 0, err);
 	return rc;
 }
 

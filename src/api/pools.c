@@ -4,7 +4,7 @@
 
 /* slots of the pool's live task instances in a state; the partial index carries it */
 #define USED(state) "(SELECT COALESCE(sum(t.pool_slots), 0) FROM task_instance t WHERE t.pool = p.name AND t.state = '" state "' AND t." STORE_TI_LIVE ")"
-#define OCCUPIED "(" USED("running") " + " USED("queued") " + CASE WHEN p.include_deferred THEN " USED("deferred") " ELSE 0 END)"
+#define OCCUPIED "(" USED("running") " + " USED("queued") " + CASE WHEN p.include_deferred = 1 THEN " USED("deferred") " ELSE 0 END)"
 
 static const struct field pool_fields[] = {
 	TEXT("name", "p.name"),

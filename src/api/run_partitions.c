@@ -32,8 +32,8 @@ static int find_runs(struct call *c, struct forgetting *x, struct err *err)
 		time_parse(end, &to);
 	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(jg_str(c->body, "run_id", NULL)), v_text(jg_str(c->body, "partition_key", NULL)), v_time(from), v_time(to) };
 	int rc = store_query_text(c->api->db, "SELECT r.run_id, r.partition_key IS NOT NULL OR r.partition_date IS NOT NULL, "
-		"(SELECT count(*) FROM task_instance t WHERE t.dag_run = r.id) FROM dag_run r WHERE r.dag_id = ?1 AND CASE WHEN ?2 IS NOT NULL THEN r.run_id = ?2 "
-		"WHEN ?3 IS NOT NULL THEN r.partition_key = ?3 ELSE (?4 IS NULL OR r.partition_date >= ?4) AND (?5 IS NULL OR r.partition_date <= ?5) END "
+		"(SELECT count(*) FROM task_instance t WHERE t.dag_run = r.id) FROM dag_run r WHERE r.dag_id = ?1 AND CASE WHEN CAST(?2 AS TEXT) IS NOT NULL THEN r.run_id = ?2 "
+		"WHEN CAST(?3 AS TEXT) IS NOT NULL THEN r.partition_key = ?3 ELSE (CAST(?4 AS INTEGER) IS NULL OR r.partition_date >= ?4) AND (CAST(?5 AS INTEGER) IS NULL OR r.partition_date <= ?5) END "
 		"ORDER BY r.partition_date, r.run_id", v, ARRAY_LEN(v), &r, err);
 	while (rc >= 0 && (rc = rows_next(&r, err)) > 0) {
 		if (!row_bool(&r, 1) && !x->clear)

@@ -53,7 +53,7 @@ static int read_results(struct call *c, json_t *results, struct err *err)
 	if (n)
 		where_texts(&w, "x.task_id", named);
 	else
-		where_add(&w, "x.dag_result");
+		where_add(&w, "x.dag_result = 1");
 	buf_printf(&sql, "SELECT x.task_id, x.map_index, x.value FROM xcom x JOIN dag_run r ON r.id = x.dag_run%s ORDER BY x.task_id, x.map_index", w.text.data);
 	int rc = store_query_text(c->api->db, sql.data, w.values.at, w.values.n, &r, err);
 	while (rc >= 0 && (rc = rows_next(&r, err)) > 0) {

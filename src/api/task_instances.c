@@ -146,7 +146,7 @@ static bool mapped_before(struct call *c)
 	CLEANUP(err_clear) struct err err = {0};
 	struct val v[] = { v_text(call_param(c, "dag_id")), v_text(call_param(c, "dag_run_id")), v_text(call_param(c, "task_id")) };
 	int rc = store_query_text(c->api->db, "SELECT 1 FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = ?1 AND r.run_id = ?2 AND t.task_id = ?3 "
-	                          "UNION ALL SELECT 1 FROM dag d JOIN dag_version_task k ON k.version = d.version WHERE d.dag_id = ?1 AND k.task_id = ?3 AND k.is_mapped LIMIT 1", v, 3, &r, &err);
+	                          "UNION ALL SELECT 1 FROM dag d JOIN dag_version_task k ON k.version = d.version WHERE d.dag_id = ?1 AND k.task_id = ?3 AND k.is_mapped = 1 LIMIT 1", v, 3, &r, &err);
 	if (rc >= 0)
 		rc = rows_next(&r, &err);
 	if (rc < 0)

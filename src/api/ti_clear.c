@@ -41,8 +41,8 @@ static int runs_between(struct call *c, const char *dag_id, json_t **ret, struct
 	if (jg_str(c->body, "end_date", NULL))
 		time_parse(jg_str(c->body, "end_date", ""), &end);
 	struct val v[] = { v_text(dag_id), v_time(start), v_time(end) };
-	int rc = store_query_text(c->api->db, "SELECT r.run_id FROM dag_run r WHERE r.dag_id = ?1 AND (?2 IS NULL OR r.logical_date >= ?2) "
-		"AND (?3 IS NULL OR r.logical_date <= ?3) ORDER BY r.run_after, r.id", v, 3, &r, err);
+	int rc = store_query_text(c->api->db, "SELECT r.run_id FROM dag_run r WHERE r.dag_id = ?1 AND (CAST(?2 AS INTEGER) IS NULL OR r.logical_date >= ?2) "
+		"AND (CAST(?3 AS INTEGER) IS NULL OR r.logical_date <= ?3) ORDER BY r.run_after, r.id", v, 3, &r, err);
 	while (rc >= 0 && (rc = rows_next(&r, err)) > 0)
 		json_array_append_new(runs, json_string(row_text(&r, 0)));
 	*ret = runs;

@@ -126,7 +126,7 @@ static int count_states(struct call *c, const char *select, const struct where *
 {
 	CLEANUP(rows_close) struct rows r = {0};
 	CLEANUP(buf_clear) struct buf sql = {0};
-	buf_printf(&sql, "SELECT s, count(*) FROM (%s%s LIMIT %d) GROUP BY s", select, w->text.data ? w->text.data : "", EXACT_COUNT + 1);
+	buf_printf(&sql, "SELECT s, count(*) FROM (%s%s LIMIT %d) AS found GROUP BY s", select, w->text.data ? w->text.data : "", EXACT_COUNT + 1);
 	int rc = store_query_text(c->api->db, sql.data, w->values.at, w->values.n, &r, err);
 	while (rc >= 0 && (rc = rows_next(&r, err)) > 0) {
 		size_t i = index_of(ret->states, row_text(&r, 0));
@@ -394,7 +394,7 @@ void get_gantt_data(struct call *c)
 	int rc = store_get_int(c->api->db, SQL_run_id_of, 0, &run, &err, v_text(dag_id), v_text(run_id));
 	struct val v = v_int(run);
 	if (rc >= 0)
-		rc = store_query_text(c->api->db, "SELECT " GANTT_COLUMNS " FROM task_instance" GANTT_FROM " AND t.state IS NOT 'up_for_retry' UNION ALL SELECT "
+		rc = store_query_text(c->api->db, "SELECT " GANTT_COLUMNS " FROM task_instance" GANTT_FROM " AND t.state IS DISTINCT FROM 'up_for_retry' UNION ALL SELECT "
 		                      GANTT_COLUMNS " FROM task_try" GANTT_FROM " ORDER BY id, n", &v, 1, &r, &err);
 	struct json_writer *w = call_json(c);
 	jw_object(w);

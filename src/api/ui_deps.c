@@ -50,7 +50,7 @@ static int add_reference(struct call *c, struct deps *out, struct dep d, const c
 	int64_t id = 0;
 	const char *name = NULL;
 	struct val v = v_text(key);
-	int rc = ask_asset(c, streq(d.type, "asset-name-ref") ? "SELECT id, name FROM asset WHERE name = ? AND active" : "SELECT id, name FROM asset WHERE uri = ? AND active",
+	int rc = ask_asset(c, streq(d.type, "asset-name-ref") ? "SELECT id, name FROM asset WHERE name = ? AND active = 1" : "SELECT id, name FROM asset WHERE uri = ? AND active = 1",
 	                   &v, 1, &id, &name, err);
 	if (rc < 0)
 		return rc;

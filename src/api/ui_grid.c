@@ -71,7 +71,7 @@ static const struct field grid_run_fields[] = {
 	TEXT("dag_id", "r.dag_id"), TEXT("run_id", "r.run_id"), TIME("queued_at", "r.queued_at"), TIME("start_date", "r.start_date"), TIME("end_date", "r.end_date"),
 	TIME("run_after", "r.run_after"), TEXT("state", "r.state"), TEXT("run_type", "r.run_type"),
 	COMPUTED("dag_versions", 4, "r.id, r.version, r.created_version, r.bundle_version", write_known_run_versions),
-	BOOL("has_missed_deadline", "EXISTS (SELECT 1 FROM deadline x WHERE x.dag_run = r.id AND x.missed)"),
+	BOOL("has_missed_deadline", "EXISTS (SELECT 1 FROM deadline x WHERE x.dag_run = r.id AND x.missed = 1)"),
 	BOOL("has_note", "EXISTS (SELECT 1 FROM run_note n WHERE n.dag_run = r.id AND n.content IS NOT NULL)"),
 	COMPUTED("duration", 2, "r.start_date, r.end_date", write_duration), END
 };

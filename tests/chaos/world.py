@@ -10,10 +10,13 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import databases  # noqa: E402
 BUILD = pathlib.Path(os.environ.get("UPDRAFT_BUILD", ROOT / "build"))
 PYTHON = os.environ.get("AIRFLOW__UPDRAFT__PYTHON", str(ROOT / ".venv"))
 PATIENCE = 240.0            # seconds after which a wait is called endless; never a measure of speed
@@ -111,6 +114,7 @@ class World:
         self.port = free_ports(1)[0]
         self.process = None
         self.seen = {}              # pid -> start ticks of every process that was ever part of this home
+        self.database = databases.make(self.home)
         self.env = self._env(settings)
         for path in (self.path, self.home, self.dags, self.tmp) if user is not None else ():
             os.chown(path, user, user)
@@ -122,7 +126,7 @@ class World:
                "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False", "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
                "AIRFLOW__API__PORT": str(self.port), "AIRFLOW__API__HOST": "127.0.0.1", "AIRFLOW__API__BASE_URL": base,
                "AIRFLOW__UPDRAFT__PYTHON": PYTHON, "UPDRAFT_PYTHON_PATH": str(ROOT / "python"), "EFFECTS": str(self.effects),
-               "UPDRAFT_FAULT": str(self.fault), **{k: str(v) for k, v in settings.items()}}
+               "UPDRAFT_FAULT": str(self.fault), **self.database.env, **{k: str(v) for k, v in settings.items()}}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
@@ -132,6 +136,7 @@ class World:
         self.end_everything()
         if self.process:
             self.process.wait()
+        self.database.drop()
         wrong = [x for x in self.log_tail(10_000_000).splitlines() if re.search(r"Sanitizer|runtime error:|Assertion .* failed", x)]
         self.dir.cleanup()
         if wrong:
@@ -332,16 +337,15 @@ class World:
     def store_path(self):
         return self.home / "airflow.db"
 
+    def has_store(self):
+        return self.database.there()
+
     def rows(self, sql, *values):
         """A reader of its own; while every process is dead its log may just be recovered by a new one: then it looks again."""
         for left in reversed(range(100)):
             try:
-                db = sqlite3.connect(f"file:{self.store_path()}?mode=ro", uri=True, timeout=60)
-                try:
-                    return db.execute(sql, values).fetchall()
-                finally:
-                    db.close()
-            except sqlite3.OperationalError:
+                return self.database.rows(sql, values)
+            except self.database.passing:
                 if not left:
                     raise
                 time.sleep(0.1)
@@ -358,7 +362,7 @@ class World:
         return dict(self.rows("SELECT filename, stacktrace FROM import_error"))
 
     def dag_ids(self):
-        return {d for d, in self.rows("SELECT dag_id FROM dag WHERE NOT is_stale")}
+        return {d for d, in self.rows("SELECT dag_id FROM dag WHERE is_stale = 0")}
 
 
 # ---- side effects ----

@@ -64,7 +64,7 @@ class Roles(World):
         return path
 
     def has_dag(self, *dag_ids):
-        wait_for(f"the DAGs {dag_ids}", lambda: self.store_path().exists() and set(dag_ids) <= self.dag_ids())
+        wait_for(f"the DAGs {dag_ids}", lambda: self.has_store() and set(dag_ids) <= self.dag_ids())
 
     def run_state(self, dag_id, run_id, state="success"):
         wait_for(f"{dag_id} {run_id} to be {state}", lambda: self.runs().get((dag_id, run_id)) in ("success", "failed", state))

@@ -75,7 +75,7 @@ class Bundles(unittest.TestCase):
 
     def at(self, commit, dag_id="from_git"):
         """Waits until the DAG is known at this commit."""
-        wait_for(f"{dag_id} at {commit}", lambda: self.world.store_path().exists() and self.world.rows("SELECT bundle_version FROM dag WHERE dag_id = ?", dag_id) == [(commit,)])
+        wait_for(f"{dag_id} at {commit}", lambda: self.world.has_store() and self.world.rows("SELECT bundle_version FROM dag WHERE dag_id = ?", dag_id) == [(commit,)])
 
     def said(self, run):
         return json.loads(self.world.rows("SELECT x.value FROM xcom x JOIN dag_run r ON r.id = x.dag_run WHERE r.run_id = ? AND x.task_id = 'says' AND x.key = 'return_value'", run)[0][0])

@@ -52,7 +52,7 @@ class OwnTimetables(unittest.TestCase):
         w.put("own.py", DAGS.format(count=COUNT))
         s = w.scheduler()
         found = lambda: w.rows("SELECT count(*) FROM dag_run WHERE state = 'success'")[0][0]
-        wait_for(f"{COUNT * RUNS} runs", lambda: s.poll() is not None or (w.store_path().exists() and found() == COUNT * RUNS))
+        wait_for(f"{COUNT * RUNS} runs", lambda: s.poll() is not None or (w.has_store() and found() == COUNT * RUNS))
         self.assertIsNone(s.poll(), s.log.read_text()[-3000:])
         self.assertEqual(w.rows("SELECT dag_id, count(*) FROM dag_run GROUP BY dag_id HAVING count(*) <> ?", RUNS), [])
 
