@@ -17,8 +17,9 @@ void engine_fail(struct engine *e, const struct err *err, const char *doing)
 {
   if (e->failed) return;
   e->failed = true;
-  e->again = e->again || (err->code == E_UNREACHABLE && !e->headless);
-  log_error("%s: %s; %s, what was committed stays", doing, err_text(err), e->again ? "the scheduler starts over" : "this process leaves");
+  bool waits = err->code == E_UNREACHABLE && !e->headless;
+  e->again = e->again || waits;
+  log_error("%s: %s; %s, what was committed stays", doing, err_text(err), waits ? "the scheduler goes on from what is stored as soon as the database answers" : "this process leaves");
   if (e->loop) loop_stop(e->loop);
 }
 

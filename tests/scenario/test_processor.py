@@ -2,7 +2,6 @@
 """DAG files as they come, change and go under a running scheduler. All intervals are hours: only notices of changes can tell.
 What bad files do is in test_bad_dags.py."""
 import pathlib
-import sqlite3
 import sys
 import unittest
 import zipfile
@@ -97,10 +96,9 @@ class Files(unittest.TestCase):
         self.assertTrue(self.w.get("/api/v2/dags/was_well")["has_import_errors"])
 
     def test_what_the_store_refuses_is_an_import_error(self):
-        db = sqlite3.connect(self.w.store_path(), timeout=60)
-        db.execute("CREATE TRIGGER refuse_tag BEFORE INSERT ON dag_tag WHEN NEW.name = 'refused' BEGIN SELECT RAISE(ABORT, 'not this tag'); END")
-        db.commit()
-        db.close()
+        self.w.database.change("CREATE TRIGGER refuse_tag BEFORE INSERT ON dag_tag WHEN NEW.name = 'refused' BEGIN SELECT RAISE(ABORT, 'not this tag'); END",
+                               "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'not this tag'; END $$; "
+                               "CREATE TRIGGER refuse BEFORE INSERT ON dag_tag FOR EACH ROW WHEN (NEW.name = 'refused') EXECUTE FUNCTION refuse()")
         before = self.w.role("dag-processor")
         self.w.put("refused.py", bash_dag("refused").replace("schedule=None", "schedule=None, tags=['refused']"))
         wait_for("the error", lambda: "not this tag" in self.w.import_errors().get("refused.py", ""))

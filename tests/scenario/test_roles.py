@@ -4,7 +4,6 @@ import os
 import pathlib
 import pwd
 import signal
-import sqlite3
 import subprocess
 import sys
 import unittest
@@ -368,10 +367,9 @@ class Refused(Case):
         self.waiting_task()
         s = self.w.scheduler()
         self.w.has_dag("poison", "waits")
-        db = sqlite3.connect(self.w.store_path(), timeout=60)
-        db.execute("CREATE TRIGGER refuse BEFORE INSERT ON xcom WHEN NEW.key = 'refused' BEGIN SELECT RAISE(ABORT, 'not this one'); END")
-        db.commit()
-        db.close()
+        self.w.database.change("CREATE TRIGGER refuse BEFORE INSERT ON xcom WHEN NEW.key = 'refused' BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+                               "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = 'not this one'; END $$; "
+                               "CREATE TRIGGER refuse BEFORE INSERT ON xcom FOR EACH ROW WHEN (NEW.key = 'refused') EXECUTE FUNCTION refuse()")
         self.w.command("dags", "trigger", "waits", "--run-id", "r")
         pid = self.w.running("waits", "r")
         self.w.command("dags", "trigger", "poison", "--run-id", "r")
