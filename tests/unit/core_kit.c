@@ -531,7 +531,7 @@ static void feed_run(struct kit *k, struct kit_run *r)
 			struct event le = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", t->length } };
 			kit_step(k, &le);
 		}
-		if (t->row.state == TI_SUCCESS && t->row.map_index >= 0 && t->pushed_try != t->row.try_number) {
+		if (t->row.state == TI_SUCCESS && t->pushed_try != t->row.try_number) {
 			struct event no = { .kind = EV_RESTORE_MAP_LENGTH, .length = { { t->row.id, t->row.try_number }, "return_value", -1 } };
 			kit_step(k, &no);
 		}

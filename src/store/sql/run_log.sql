@@ -15,7 +15,7 @@ SELECT id, state, queued_at, start_date, end_date FROM dag_run WHERE dag_id = ? 
 SELECT task_id, map_index, state, try_number, max_tries, scheduled_at, queued_at, start_date, end_date, not_before FROM task_instance WHERE dag_run = ? ORDER BY task_id, map_index
 -- name: replay_tries
 SELECT task_id, map_index, try_number, state, start_date, end_date FROM task_try WHERE dag_run = ? ORDER BY task_id, map_index, try_number
--- mapped instances that succeeded and have no value for those that are mapped over them
+-- instances that succeeded and have no value for those that are mapped over them
 -- name: engine_no_values
-SELECT id, try_number FROM task_instance t WHERE dag_run = ? AND map_index >= 0 AND state = 'success'
+SELECT id, try_number FROM task_instance t WHERE dag_run = ? AND state = 'success'
   AND NOT EXISTS (SELECT 1 FROM xcom x WHERE x.dag_run = t.dag_run AND x.task_id = t.task_id AND x.map_index = t.map_index AND x.key = 'return_value')
