@@ -169,7 +169,7 @@ static enum reason class_holder(const struct core *c, const struct ti_class *k)
 	const struct dag_run *run = k->run;
 	if (run->state != RUN_RUNNING)
 		return WHY_RUN_QUEUED;
-	if (run->owner->paused)
+	if (run->owner->paused || run->owner->pausing)
 		return WHY_DAG_PAUSED;
 	int tasks = dag_max_active_tasks(c, run->owner);
 	if (tasks && run->p->n_active >= (uint32_t)tasks)

@@ -99,7 +99,7 @@ void assets_forget(struct dag_state *d)
 void assets_drain(struct core *c, struct dag_state *d)
 {
 	int limit = dag_max_active_runs(c, d);
-	if (!c->started || !d->dag || !d->assets.n || d->paused || d->stale || !d->dag->has_asset_schedule)
+	if (!c->started || !d->dag || !d->assets.n || d->paused || d->pausing || d->stale || !d->dag->has_asset_schedule)
 		return;
 	if ((limit && d->n_queued + d->n_running >= (uint32_t)limit) || !holds(d->dag->asset_condition, d, 0))
 		return;

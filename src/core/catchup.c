@@ -150,7 +150,7 @@ static bool due(const struct core *c, const struct dag_state *d)
 
 void catchup_drain(struct core *c, struct dag_state *d)
 {
-	if (!c->started || c->cfg.by_hand_only || !d->dag || d->paused || d->stale || !due(c, d))
+	if (!c->started || c->cfg.by_hand_only || !d->dag || d->paused || d->pausing || d->stale || !due(c, d))
 		return;
 	if (!run_type_allowed(d->dag, RUN_SCHEDULED))
 		return;

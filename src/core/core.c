@@ -1,5 +1,6 @@
 /* core: events in, actions out. */
 #include "core/machine.h"
+#include "core/runlog.h"
 
 struct core *core_new(const struct core_config *cfg)
 {
@@ -65,6 +66,8 @@ void core_free(struct core *c)
 	vec_clear(&c->run_saves);
 	vec_clear(&c->dag_saves);
 	vec_clear(&c->ended);
+	vec_clear(&c->again);
+	vec_clear(&c->pausing);
 	vec_clear(&c->logged);
 	buf_clear(&c->scratch);
 	free(c);
@@ -228,17 +231,26 @@ static void on_timetable(struct core *c, const struct event *ev)
 
 /* ---- time ---- */
 
+/* Several may be, at the same moment: their order is in the log. */
+static void overdue(struct core *c, struct task_instance *ti)
+{
+	if (c->replay)
+		return;
+	log_overdue(c, ti);
+	outcome_overdue(c, ti);
+}
+
 static void ti_due(struct core *c, struct task_instance *ti)
 {
 	heap_remove(&c->ti_timers, &ti->timer);
-	if (ti->state == TI_UP_FOR_RETRY || ti->state == TI_UP_FOR_RESCHEDULE)
+	if (ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step)
+		vec_push(&c->again, ti);        /* its try ended by another timer of this step: the next one begins in the next */
+	else if (ti->state == TI_UP_FOR_RETRY || ti->state == TI_UP_FOR_RESCHEDULE)
 		mark_ti(c, ti);
-	else if (ti->state == TI_DEFERRED)
-		outcome_trigger_timeout(c, ti);
+	else if (ti->state == TI_DEFERRED || ti->state == TI_QUEUED)
+		overdue(c, ti);
 	else if (ti->state == TI_AWAITING_INPUT)
 		act_after(c, (struct action){ .kind = ACT_INPUT_DUE, .ti = ti, .run = ti->run });
-	else if (ti->state == TI_QUEUED)
-		outcome_queued_too_long(c, ti);
 }
 
 static void run_due(struct core *c, struct dag_run *run)
@@ -247,9 +259,12 @@ static void run_due(struct core *c, struct dag_run *run)
 	usec_t timeout = run->dag->dagrun_timeout;
 	if (run->state == RUN_QUEUED)
 		mark_dag(c, run->owner);
-	else if (run->state == RUN_RUNNING && timeout != USEC_NONE && run->start_date + timeout <= c->now)
+	else if (run->state == RUN_RUNNING && timeout != USEC_NONE && run->start_date + timeout <= c->now) {
+		if (c->replay)
+			return;
+		log_item(c, run, LOG_TIMED_OUT);
 		run_time_out(c, run);
-	else if (run->state == RUN_RUNNING) {
+	} else if (run->state == RUN_RUNNING) {
 		mark_all_tasks(c, run);
 		run_arm(c, run);
 	}
@@ -267,6 +282,8 @@ static void fire_timers(struct core *c)
 {
 	while (due(&c->ti_timers, c->now))
 		ti_due(c, OWNER(heap_top(&c->ti_timers), struct task_instance));
+	while (c->again.n)
+		ti_timer(c, c->again.at[--c->again.n]);
 	while (due(&c->run_timers, c->now))
 		run_due(c, OWNER(heap_top(&c->run_timers), struct dag_run));
 	while (due(&c->dag_timers, c->now)) {
@@ -376,6 +393,10 @@ void step_with(struct core *c, usec_t now, int flags, void (*what)(struct core *
 	if (c->started && !(flags & STEP_ASLEEP))
 		drain(c);
 	flush_saves(c);
+	for (; c->pausing.n; c->pausing.n--) {
+		c->pausing.at[c->pausing.n - 1]->paused = true;
+		c->pausing.at[c->pausing.n - 1]->pausing = false;
+	}
 	c->out = NULL;
 }
 

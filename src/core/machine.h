@@ -97,6 +97,7 @@ struct dag_state {
 	char *dag_id;
 	struct dag *dag;                     /* the newest version; NULL while only rows are known */
 	VEC(struct dag *) versions;          /* older ones that restored runs were made with */
+	bool pausing;                        /* paused from the end of this step on: nothing more starts */
 	bool paused, stale, gone, asked;     /* asked: the Python host was asked for the next run */
 	bool has_next, has_last;
 	struct run_info next, last;          /* last: of the automated run with the latest logical date */
@@ -146,6 +147,8 @@ struct core {
 	VEC(struct dag_state *) dag_saves;
 	VEC(struct dag_run *) ended;         /* to be dropped at the start of the next step */
 	bool admit;                          /* something was scheduled, or a slot became free */
+	VEC(struct dag_state *) pausing;
+	VEC(struct task_instance *) again;   /* due once more in the next step */
 	VEC(struct dag_run *) logged;        /* runs that this step concerns */
 	struct replaying *replay;            /* replay.c; NULL: this core decides by itself */
 	struct buf scratch;
@@ -276,8 +279,7 @@ void outcome_done(struct core *c, const struct event *ev);
 void outcome_lost(struct core *c, const struct event *ev);
 void outcome_skip_downstream(struct core *c, const struct event *ev, bool apply);
 void outcome_fired(struct core *c, const struct event *ev);
-void outcome_trigger_timeout(struct core *c, struct task_instance *ti);
-void outcome_queued_too_long(struct core *c, struct task_instance *ti);
+void outcome_overdue(struct core *c, struct task_instance *ti);              /* a queued one, or the trigger of a deferred one */
 void ti_stop(struct core *c, struct task_instance *ti, const char *why);    /* kills its process, cancels its trigger */
 usec_t retry_delay(const struct task_instance *ti);
 void sha1(const void *data, size_t n, uint8_t ret[20]);
@@ -316,6 +318,7 @@ void log_touch(struct core *c, struct dag_run *run);            /* the step conc
 void log_begin(struct core *c, struct dag_run *run);
 void log_restart(struct core *c, struct dag_run *run);
 void log_item(struct core *c, struct dag_run *run, int item);
+void log_overdue(struct core *c, const struct task_instance *ti);
 void log_admit(struct core *c, const struct task_instance *ti);
 void log_fail_unstarted(struct core *c, struct dag_run *run, const char *why);
 void log_weight(struct core *c, const struct task_instance *ti, const struct weight_answer *a);

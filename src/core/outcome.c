@@ -230,7 +230,7 @@ void outcome_lost(struct core *c, const struct event *ev)
 		lose(c, ti, ev->done.detail);
 }
 
-void outcome_queued_too_long(struct core *c, struct task_instance *ti)
+static void queued_too_long(struct core *c, struct task_instance *ti)
 {
 	ti_stop(c, ti, "it was queued for longer than task_queued_timeout");
 	lose(c, ti, "it was queued for longer than task_queued_timeout");
@@ -289,12 +289,20 @@ void outcome_fired(struct core *c, const struct event *ev)
 	resume(c, ti);
 }
 
-void outcome_trigger_timeout(struct core *c, struct task_instance *ti)
+static void trigger_timeout(struct core *c, struct task_instance *ti)
 {
 	ti_stop(c, ti, "its trigger timed out");
 	text_set(&ti->next_method, TRIGGER_FAILED);
 	text_set(&ti->next_kwargs, "{\"error\":\"Trigger timeout\"}");
 	resume(c, ti);
+}
+
+void outcome_overdue(struct core *c, struct task_instance *ti)
+{
+	if (ti->state == TI_DEFERRED)
+		trigger_timeout(c, ti);
+	else
+		queued_too_long(c, ti);
 }
 
 /* ---- skipping ---- */

@@ -426,6 +426,27 @@ static void take_unstarted(struct replay *r)
 		run_fail_unstarted(r->core, r->granted.run, why);
 }
 
+static void take_overdue(struct replay *r)
+{
+	struct granted g = get_granted(r);
+	struct task_instance *ti = replay_instance(&r->granted, &g);
+	say(r, LOG_OVERDUE, &g);
+	if (!ti || (ti->state != TI_QUEUED && ti->state != TI_DEFERRED))
+		fail(r, E_CONFLICT, "the log says that it waited too long, but here it does not wait");
+	else if (!r->failed)
+		outcome_overdue(r->core, ti);
+}
+
+static void take_timeout(struct replay *r)
+{
+	struct dag_run *run = r->granted.run;
+	usec_t after = run->dag->dagrun_timeout;
+	if (run->state != RUN_RUNNING || after == USEC_NONE || run->start_date == USEC_NONE || run->start_date + after > r->now)
+		fail(r, E_CONFLICT, "the log says that the run took longer than dagrun_timeout, but here it did not");
+	else
+		run_time_out(r->core, run);
+}
+
 static void take_item(struct replay *r, int item)
 {
 	switch (item) {
@@ -434,10 +455,12 @@ static void take_item(struct replay *r, int item)
 	case LOG_PAST: take_past(r); return;
 	case LOG_ADMIT: take_admit(r); return;
 	case LOG_WEIGHT: take_weight(r); return;
+	case LOG_OVERDUE: take_overdue(r); return;
 	case LOG_STARTED: case LOG_DONE: case LOG_LENGTH: case LOG_SKIP: case LOG_FIRED: case LOG_LOST: take_ti_event(r, item); return;
 	case LOG_CLEAR: case LOG_MARK_TIS: case LOG_MARK_RUN: case LOG_DELETE_TIS: take_by_hand(r, item); return;
 	case LOG_BEGIN: take_begin(r); break;
 	case LOG_START: take_start(r); break;
+	case LOG_TIMED_OUT: take_timeout(r); break;
 	case LOG_RESTART: take_restart(r); break;
 	case LOG_FAIL_UNSTARTED: take_unstarted(r); break;
 	case LOG_TAKE: take_backfill(r); break;

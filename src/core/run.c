@@ -185,7 +185,7 @@ static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
 static void start_queued(struct core *c, struct dag_state *d)
 {
 	struct dag_run *run;
-	if (!c->replay && (d->paused || d->stale || d->gone || !d->dag))
+	if (!c->replay && (d->paused || d->pausing || d->stale || d->gone || !d->dag))
 		return;
 	while ((d->n_queued || d->n_backfill_queued) && (run = next_to_start(c, d)))
 		run_start(c, run);
@@ -289,7 +289,8 @@ static void pause_after_failures(struct core *c, struct dag_run *run)
 			return;
 	if (live_run_after(d, &d->ended.at[0]))
 		return;
-	d->paused = true;
+	d->pausing = true;                      /* within a step a DAG is paused for all its runs or for none */
+	vec_push(&c->pausing, d);
 	act_decision(c, run, NULL, WHY_DAG_PAUSED, "paused: the last runs failed, as many as max_consecutive_failed_dag_runs allows");
 	save_dag(c, d);
 }
@@ -305,7 +306,6 @@ void end_list(struct core *c, struct dag_run *run)
 
 void run_end(struct core *c, struct dag_run *run, enum run_state state, struct task_instance *cause, const char *why)
 {
-	log_touch(c, run);                      /* its failure may pause the DAG */
 	run->last_decision = c->now;
 	run_set_state(c, run, state);
 	run->why = WHY_ENDED;

@@ -190,6 +190,13 @@ void log_admit(struct core *c, const struct task_instance *ti)
 		put_ti(b, LOG_ADMIT, ti);
 }
 
+void log_overdue(struct core *c, const struct task_instance *ti)
+{
+	struct buf *b = step_of(c, ti->run);
+	if (b)
+		put_ti(b, LOG_OVERDUE, ti);
+}
+
 void log_fail_unstarted(struct core *c, struct dag_run *run, const char *why)
 {
 	struct buf *b = step_of(c, run);

@@ -28,6 +28,15 @@ PLANTED = {
     "catch_up": ("core/catchup.c", "if (ask(c, d, &info) == TIMETABLE_RUN && info.run_after > d->next.run_after)", "if (ask(c, d, &info) == TIMETABLE_RUN && info.run_after < d->next.run_after)"),
     "timetables": ("core/timetable_next.c", "return next == USEC_NONE || grid_prev(g, next) != t ? next : t;", "return next;"),
     "stale_messages": ("core/outcome.c", "return ti && ti->try_number == ref->try_number && !ti->run->p->dead ? ti : NULL;", "return ti && !ti->run->p->dead ? ti : NULL;"),
+    "fail_fast_dates": ("core/state.c", "\tif (ti->state == state)\n\t\treturn;                     /* it keeps", "\tif (ti->state == state && ti->end_date != USEC_NONE)\n\t\treturn;                     /* it keeps"),
+    "retry_in_the_same_step": ("core/core.c", "if (ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step)", "if (ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step + 1)"),
+    "slots_kept_for_the_patient": ("core/admit.c", "\t\t\tp->reserved = k->slots;\n\t\t\treturn NULL;", "\t\t\tp->reserved = 0;"),
+    "backfill_limit": ("core/run.c", "return b->running < (uint32_t)b->max_active_runs ? WHY_NONE", "return b->running <= (uint32_t)b->max_active_runs ? WHY_NONE"),
+    "backfill_done": ("core/backfill.c", "if (b && !b->queued && !b->running)", "if (b && !b->queued && b->running > 1)"),
+    "assets": ("core/assets.c", "|| !holds(d->dag->asset_condition, d, 0))", "|| !d->assets.n)"),
+    "weights": ("core/weights.c", "\tsave_ti(c, ti);\n\tmark_ti(c, ti);", "\tsave_ti(c, ti);"),
+    "log_of_grants": ("core/admit.c", "\tlog_admit(c, ti);\n", "\tif (ti->map_index < 1)\n\t\tlog_admit(c, ti);\n"),
+    "log_of_ends": ("core/runlog.c", "\tput_time(b, c, given(ev->done.not_before));", "\tput_time(b, c, USEC_NONE);"),
     "restart": ("core/restore.c", "ti->max_tries = row->max_tries;", "ti->max_tries = row->max_tries ? row->max_tries - 1 : 0;"),
 }
 

@@ -1,7 +1,7 @@
 /* core_kit: see the header. The store is two arrays of rows that SAVE actions overwrite; a crash loses the core and
  * keeps the rows. */
 #include "core_kit.h"
-#include "core/replay.h"
+#include "core_kit_internal.h"
 #include "base/time.h"
 
 /* ---- DAGs from lines ---- */
@@ -66,6 +66,18 @@ static void set_cron(json_t *dag, const char *kind, const char *value)
 	free(expr);
 }
 
+/* a,b: when both were updated */
+static void set_assets(json_t *dag, const char *value)
+{
+	json_t *objects = json_array();
+	char *list = xstrdup(value), *save = NULL;
+	for (char *name = strtok_r(list, ",", &save); name; name = strtok_r(NULL, ",", &save))
+		json_array_append_new(objects, json_pack("{s:s, s:s, s:s, s:s, s:{}}", "__type", "asset", "name", name, "uri", name, "group", "asset", "extra"));
+	free(list);
+	json_object_set_new(dag, "timetable", json_pack("{s:s, s:{s:{s:s, s:o}}}", "__type", "airflow.timetables.simple.AssetTriggeredTimetable", "__var",
+	                                                "asset_condition", "__type", "asset_all", "objects", objects));
+}
+
 static void dag_option(struct reader *r, const char *key, const char *value)
 {
 	if (streq(key, "start") || streq(key, "end"))
@@ -76,6 +88,8 @@ static void dag_option(struct reader *r, const char *key, const char *value)
 		set_cron(r->dag, "airflow.timetables.trigger.CronTriggerTimetable", value);
 	else if (streq(key, "interval"))
 		set_cron(r->dag, "airflow.timetables.interval.CronDataIntervalTimetable", value);
+	else if (streq(key, "assets"))
+		set_assets(r->dag, value);
 	else if (streq(key, "timetable"))
 		json_object_set_new(r->dag, "timetable", json_pack("{s:s, s:{}}", "__type", value, "__var"));
 	else if (streq(key, "catchup"))
@@ -203,24 +217,24 @@ struct dag *kit_dag(const char *text)
 
 /* ---- the store ---- */
 
-static void copy_text(const char **slot)
+void kit_copy_text(const char **slot)
 {
 	*slot = xstrdup(*slot);
 }
 
-static void free_ti_row(struct task_instance *ti)
+void kit_free_ti(struct task_instance *ti)
 {
 	const char **const texts[] = { &ti->pool, &ti->hostname, &ti->unixname, &ti->rendered_map_index, &ti->next_method, &ti->next_kwargs, &ti->why_detail };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		freep(texts[i]);
 }
 
-static void copy_ti_row(struct task_instance *to, const struct task_instance *from)
+void kit_copy_ti(struct task_instance *to, const struct task_instance *from)
 {
 	*to = *from;
 	const char **const texts[] = { &to->pool, &to->hostname, &to->unixname, &to->rendered_map_index, &to->next_method, &to->next_kwargs, &to->why_detail };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		copy_text(texts[i]);
+		kit_copy_text(texts[i]);
 	to->p = NULL;
 	to->run = NULL;
 }
@@ -266,12 +280,12 @@ static void save_ti_row(struct kit *k, struct task_instance *ti)
 	} else if (row->row.map_index != ti->map_index) {
 		make_room(k, ti);
 	}
-	free_ti_row(&row->row);
-	copy_ti_row(&row->row, ti);
+	kit_free_ti(&row->row);
+	kit_copy_ti(&row->row, ti);
 	ti->is_new = false;
 }
 
-static void free_run_row(struct kit_run *r)
+void kit_free_run(struct kit_run *r)
 {
 	const char **const texts[] = { &r->row.conf, &r->row.note, &r->row.triggered_by, &r->row.triggering_user, &r->row.partition_key, &r->row.why_detail };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -288,7 +302,7 @@ static void save_run_row(struct kit *k, struct dag_run *run)
 	} else {
 		assert(!run->is_new);
 	}
-	free_run_row(row);
+	kit_free_run(row);
 	row->row = *run;
 	row->row.run_id = row->run_id;
 	row->row.p = NULL;
@@ -296,7 +310,7 @@ static void save_run_row(struct kit *k, struct dag_run *run)
 	row->row.owner = NULL;
 	const char **const texts[] = { &row->row.conf, &row->row.note, &row->row.triggered_by, &row->row.triggering_user, &row->row.partition_key, &row->row.why_detail };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		copy_text(texts[i]);
+		kit_copy_text(texts[i]);
 	row->version = run->dag->version_id;
 	run->is_new = false;
 }
@@ -327,15 +341,30 @@ static void save_dag_row(struct kit *k, struct dag_state *d)
 
 /* ---- actions ---- */
 
+const char *kit_token(const struct task_instance *ti, char ret[64])
+{
+	char id[37];
+	uuid_format(&ti->id, id);
+	snprintf(ret, 64, "%s/%d/%d/%s", id, ti->try_number, ti->reschedules, ti->next_method ? ti->next_method : "");
+	return ret;
+}
+
 static void spawn(struct kit *k, const struct task_instance *ti)
 {
-	char token[64], id[37];
-	uuid_format(&ti->id, id);
-	snprintf(token, sizeof token, "%s/%d/%d/%s", id, ti->try_number, ti->reschedules, ti->next_method ? ti->next_method : "");
+	char token[64];
+	kit_token(ti, token);
+	if (k->before)
+		vec_push(&k->before->spawns, xstrdup(token));
+	else
+		kit_spawned(k, token);
+	vec_push(&k->spawned, ti->id);
+}
+
+void kit_spawned(struct kit *k, const char *token)
+{
 	k->spawns++;
 	if (map_put(&k->tries, token, k))
 		k->double_starts++;
-	vec_push(&k->spawned, ti->id);
 }
 
 static void forget_length(struct kit *k, const struct task_instance *ti)
@@ -383,12 +412,14 @@ static void perform(struct kit *k, const struct action *a)
 	case ACT_LOG_RUN: buf_add(&run_row(k, a->run->id)->log, a->text, (size_t)a->number); break;
 	case ACT_INPUT_DUE: k->inputs_due++; break;
 	case ACT_ASK_WEIGHT: vec_push(&k->weighed, ((struct ti_ref){ a->ti->id, a->ti->try_number })); break;
-	case ACT_CANCEL_TRIGGER: case ACT_ASK_TIMETABLE: case ACT_ASSET_RUN: case ACT_DECISION:
+	case ACT_ASK_TIMETABLE: vec_push(&k->asked, xstrdup(dag_state_id(a->dag))); break;
+	case ACT_ASSET_RUN: kit_consume(k, dag_state_id(a->dag)); break;
+	case ACT_CANCEL_TRIGGER: case ACT_DECISION:
 		break;
 	}
 }
 
-static void trace(const struct actions *acts, usec_t at, int64_t step)
+void kit_trace(const struct actions *acts, usec_t at, int64_t step)
 {
 	for (size_t i = 0; i < acts->n; i++) {
 		const struct action *a = &acts->at[i];
@@ -415,12 +446,13 @@ void kit_step(struct kit *k, struct event *ev)
 {
 	ev->now = k->now;
 	k->steps++;
-	k->spawned.n = 0;
+	if (!k->before)
+		k->spawned.n = 0;
 	actions_reset(&k->acts);
 	core_step(k->core, ev, &k->acts);
 	if (k->trace) {
 		printf("event %d\n", ev->kind);
-		trace(&k->acts, k->now, k->steps);
+		kit_trace(&k->acts, k->now, k->steps);
 	}
 	for (size_t i = 0; i < k->acts.n && !k->lose_step; i++)
 		perform(k, &k->acts.at[i]);
@@ -496,7 +528,7 @@ static bool is_restored(const struct kit *k, const struct kit_run *r)
 	return d && (d->has_depends_on_past || d->max_consecutive_failed_dag_runs);
 }
 
-static struct dag *version_of_kit(void *arg, const struct uuid *id, struct err *err)
+struct dag *kit_version(void *arg, const struct uuid *id, struct err *err)
 {
 	const struct kit *k = arg;
 	for (size_t i = 0; i < k->dags.n; i++)
@@ -511,14 +543,16 @@ static struct dag *version_of_kit(void *arg, const struct uuid *id, struct err *
 
 static void feed_version(struct kit *k, const struct uuid *id)
 {
-	struct event ev = { .kind = EV_RESTORE_DAG_VERSION, .dag = version_of_kit(k, id, NULL) };
+	struct event ev = { .kind = EV_RESTORE_DAG_VERSION, .dag = kit_version(k, id, NULL) };
 	if (ev.dag)
 		kit_step(k, &ev);
 }
 
-static void feed_run(struct kit *k, struct kit_run *r)
+void kit_load(struct kit *k, struct kit_run *r)
 {
 	feed_version(k, &r->version);
+	if (r->row.backfill_id)
+		kit_tell_backfill(k, r->row.backfill_id);
 	struct event ev = { .kind = EV_RESTORE_RUN, .run = { r->dag_id, r->version, &r->row } };
 	kit_step(k, &ev);
 	for (size_t j = 0; j < k->tis.n; j++) {
@@ -546,7 +580,8 @@ static void feed_rows(struct kit *k)
 {
 	for (size_t i = 0; i < k->runs.n; i++)
 		if (!k->runs.at[i].gone && is_restored(k, &k->runs.at[i]))
-			feed_run(k, &k->runs.at[i]);
+			kit_load(k, &k->runs.at[i]);
+	kit_tell_assets(k);
 }
 
 void kit_start(struct kit *k)
@@ -557,6 +592,9 @@ void kit_start(struct kit *k)
 	k->cfg.next_run_db_id = next;
 	k->cfg.seed += 77;
 	k->core = core_new(&k->cfg);
+	for (size_t i = 0; i < k->asked.n; i++)
+		free(k->asked.at[i]);
+	k->asked.n = k->weighed.n = 0;      /* whoever was asked answers nobody now */
 	feed_pools(k);
 	feed_dags(k);
 	feed_rows(k);
@@ -579,7 +617,7 @@ void kit_clear(struct kit *k)
 	for (size_t i = 0; i < k->dags.n; i++)
 		dag_unref(k->dags.at[i]);
 	for (size_t i = 0; i < k->tis.n; i++) {
-		free_ti_row(&k->tis.at[i].row);
+		kit_free_ti(&k->tis.at[i].row);
 		free(k->tis.at[i].task_id);
 		for (uint32_t j = 0; j < k->tis.at[i].n_skips; j++)
 			free(k->tis.at[i].skips[j]);
@@ -587,7 +625,7 @@ void kit_clear(struct kit *k)
 		free(k->tis.at[i].skip_maps);
 	}
 	for (size_t i = 0; i < k->runs.n; i++) {
-		free_run_row(&k->runs.at[i]);
+		kit_free_run(&k->runs.at[i]);
 		free(k->runs.at[i].dag_id);
 		free(k->runs.at[i].run_id);
 		buf_clear(&k->runs.at[i].log);
@@ -604,6 +642,13 @@ void kit_clear(struct kit *k)
 	vec_clear(&k->pools);
 	vec_clear(&k->spawned);
 	vec_clear(&k->weighed);
+	vec_clear(&k->backfills);
+	for (size_t i = 0; i < k->queue.n; i++)
+		free(k->queue.at[i].dag_id);
+	vec_clear(&k->queue);
+	for (size_t i = 0; i < k->asked.n; i++)
+		free(k->asked.at[i]);
+	vec_clear(&k->asked);
 	map_clear(&k->tries);
 }
 
@@ -744,7 +789,7 @@ void kit_bring_back(struct kit *k, const char *dag_id, const char *run_id)
 {
 	struct kit_run *r = find_run_row(k, dag_id, run_id);
 	if (r && !core_find_run(k->core, dag_id, run_id))
-		feed_run(k, r);
+		kit_load(k, r);
 }
 
 const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id)
@@ -789,86 +834,4 @@ char *kit_states(struct kit *k, const char *dag_id, const char *run_id)
 	}
 	vec_clear(&list);
 	return buf_steal(&out);
-}
-
-/* ---- from the log ---- */
-
-struct replayed { const struct kit *k; const struct kit_run *run; const struct dag_run *again; struct buf *out; size_t n; };
-
-static void put_times(struct buf *out, const struct task_instance *ti)
-{
-	const usec_t at[] = { ti->scheduled_at, ti->queued_at, ti->start_date, ti->end_date, ti->not_before };
-	buf_printf(out, "%s, try %d of %d", ti_state_name(ti->state), ti->try_number, ti->max_tries);
-	for (size_t i = 0; i < ARRAY_LEN(at); i++)
-		buf_printf(out, " %lld", (long long)(at[i] == USEC_NONE ? -1 : at[i]));
-}
-
-static void put_difference(struct buf *out, const char *name, const struct task_instance *row, const struct task_instance *again)
-{
-	buf_printf(out, "%s[%d] is ", name, row->map_index);
-	put_times(out, row);
-	buf_printf(out, "; replayed: ");
-	put_times(out, again);
-	buf_addc(out, '\n');
-}
-
-static void compare_ti(void *arg, struct task_instance *ti)
-{
-	struct replayed *x = arg;
-	const char *name = x->again->dag->tasks[ti->task].task_id;
-	x->n += ti->state != TI_REMOVED;
-	for (size_t i = 0; i < x->k->tis.n; i++) {
-		const struct kit_ti *t = &x->k->tis.at[i];
-		const struct task_instance *a = &t->row;
-		if (t->gone || t->run != x->run->row.id || a->map_index != ti->map_index || !streq(t->task_id, name))
-			continue;
-		if (a->state != ti->state || a->try_number != ti->try_number || a->max_tries != ti->max_tries || a->scheduled_at != ti->scheduled_at ||
-		    a->queued_at != ti->queued_at || a->start_date != ti->start_date || a->end_date != ti->end_date || a->not_before != ti->not_before)
-			put_difference(x->out, name, a, ti);
-		return;
-	}
-	buf_printf(x->out, "%s[%d] is replayed, but is not there\n", name, ti->map_index);
-}
-
-/* rows of tasks that left the DAG stay, as removed ones */
-static size_t rows_of_run(const struct kit *k, const struct kit_run *run)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < k->tis.n; i++)
-		n += !k->tis.at[i].gone && k->tis.at[i].run == run->row.id && k->tis.at[i].row.state != TI_REMOVED;
-	return n;
-}
-
-static void trace_replay(void *arg, const struct replay *r, const struct actions *acts)
-{
-	const struct kit *k = arg;
-	if (!k->trace)
-		return;
-	printf("replay step %llu: %s\n", (unsigned long long)replay_steps(r), replay_words(r));
-	trace(acts, replay_now(r), (int64_t)replay_steps(r));
-}
-
-bool kit_replay(struct kit *k, const struct kit_run *run, struct buf *out)
-{
-	struct replay_hooks hooks = { k, version_of_kit, trace_replay };
-	struct replay *r = replay_new(&hooks);
-	struct err err = {0};
-	size_t before = out->len;
-	if (replay_feed(r, run->log.data, run->log.len, &err) < 0) {
-		buf_printf(out, "%s (%s)\n", err_text(&err), replay_words(r));
-	} else if (!replay_run(r)) {
-		buf_printf(out, "the log is empty\n");
-	} else {
-		struct replayed x = { k, run, replay_run(r), out, 0 };
-		for (uint32_t t = 0; t < x.again->dag->n_tasks; t++)
-			core_task_tis(x.again, t, compare_ti, &x);
-		if (x.again->state != run->row.state || x.again->start_date != run->row.start_date || x.again->end_date != run->row.end_date)
-			buf_printf(out, "the run is %s, replayed %s\n", run_state_name(run->row.state), run_state_name(x.again->state));
-		size_t rows = rows_of_run(k, run);
-		if (rows != x.n)
-			buf_printf(out, "%zu instances, replayed %zu\n", rows, x.n);
-	}
-	err_clear(&err);
-	replay_free(r);
-	return out->len == before;
 }

@@ -12,6 +12,9 @@
 struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; int pushed_try; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; bool gone; };
 struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; struct buf log; bool gone; };
 struct kit_pool { char name[32]; int slots; bool include_deferred; };
+struct kit_queued { char *dag_id; char asset[16]; };
+struct kit_backfill { int64_t id; char dag_id[16]; int max_active_runs; bool paused; };
+struct kit_before;
 struct kit_dag { char *dag_id; bool paused; struct run_info next; };
 
 struct kit {
@@ -25,11 +28,15 @@ struct kit {
 	VEC(struct kit_ti) tis;
 	VEC(struct kit_dag) states;
 	VEC(struct kit_pool) pools;
+	VEC(struct kit_backfill) backfills;
+	VEC(struct kit_queued) queue;    /* assets that were updated, by the DAG that waits for them */
+	VEC(char *) asked;               /* DAGs whose timetable was asked for */
+	struct kit_before *before;       /* while a batch is open: what was there before */
 	struct map tries;                /* "<ti id>/<try>": started already */
 	VEC(struct uuid) spawned;        /* of the last step */
 	VEC(struct ti_ref) weighed;      /* instances whose weight was asked for, in all steps */
 	int64_t steps, decisions;
-	int spawns, kills, archives, double_starts, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
+	int spawns, kills, archives, double_starts, early_asset_runs, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
 	int64_t idle_backfill;           /* the last one of them */
 	char last_text[256];
 	struct dag_run *last_run;
@@ -45,6 +52,13 @@ void kit_add(struct kit *k, struct dag *d);                    /* takes the refe
 void kit_pool(struct kit *k, const char *name, int slots);
 void kit_crash(struct kit *k);                                 /* the core is lost, a new one is restored from the rows */
 void kit_bring_back(struct kit *k, const char *dag_id, const char *run_id);    /* an ended run that the core has let go, as the engine does for a request */
+void kit_load(struct kit *k, struct kit_run *run);             /* a run that has ended comes back into memory */
+void kit_backfill(struct kit *k, int64_t id, const char *dag_id, int max_active_runs, bool paused);
+void kit_asset(struct kit *k, const char *asset);              /* it was updated */
+size_t kit_waits_for(const struct dag *d, const char *asset);  /* how many of the assets that it is scheduled by have this name; NULL: of all */
+void kit_begin(struct kit *k);                                 /* from here on steps are decided, but nothing of them is durable or performed */
+void kit_commit(struct kit *k);
+void kit_rollback(struct kit *k);                              /* the store refused: the core is lost, a new one reads what was there before */
 void kit_step(struct kit *k, struct event *ev);                /* kind and union filled; now and cookie are the kit's */
 void kit_time(struct kit *k, usec_t now);
 struct dag_run *kit_trigger(struct kit *k, const char *dag_id, const char *run_id, usec_t logical_date);
