@@ -26,6 +26,7 @@ static void lose_step(struct world *w, struct event *ev)
 	w->k.lose_step = true;
 	kit_step(&w->k, &copy);
 	w->k.lose_step = false;
+	w->k.weighed.n = 0;                 /* whoever was asked answers nobody now */
 	kit_crash(&w->k);
 	check(w);
 	adopt_spawned(w);
@@ -188,6 +189,7 @@ void bury(struct world *w)
 void crash(struct world *w)
 {
 	w->n.crashes++;
+	w->k.weighed.n = 0;
 	kit_crash(&w->k);
 	struct process *p = chance(&w->r, 30) ? some_process(w) : NULL;
 	adopt_spawned(w);
@@ -288,7 +290,7 @@ void batch(struct world *w, void (*thing)(struct world *w))
 	w->processes.n = 0;
 	for (size_t i = 0; i < w->before.n; i++)
 		vec_push(&w->processes, w->before.at[i]);
-	w->k.spawned.n = 0;
+	w->k.spawned.n = w->k.weighed.n = 0;
 	kit_rollback(&w->k);
 	check_restored(w);
 	did(w);

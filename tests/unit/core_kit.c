@@ -594,7 +594,7 @@ void kit_start(struct kit *k)
 	k->core = core_new(&k->cfg);
 	for (size_t i = 0; i < k->asked.n; i++)
 		free(k->asked.at[i]);
-	k->asked.n = k->weighed.n = 0;      /* whoever was asked answers nobody now */
+	k->asked.n = 0;                      /* whoever was asked answers nobody now */
 	feed_pools(k);
 	feed_dags(k);
 	feed_rows(k);
@@ -657,9 +657,9 @@ void kit_add(struct kit *k, struct dag *d)
 	for (size_t i = 0; i < k->dags.n; i++)
 		if (streq(k->dags.at[i]->dag_id, d->dag_id)) {
 			struct event ev = { .kind = EV_DAG, .dag = d };
-			kit_step(k, &ev);
 			vec_push(&k->versions, k->dags.at[i]);
 			k->dags.at[i] = d;
+			kit_step(k, &ev);
 			return;
 		}
 	vec_push(&k->dags, d);
