@@ -78,6 +78,8 @@ void watches_free(struct bundle_state *b);
 void file_free(struct file *f);
 void file_queue(struct processor *p, struct file *f, usec_t at);
 
+/* retire.c: what is stored of bundles that the configuration has no more */
+int bundles_retire(struct processor *p, struct err *err);
 /* bundlework.c: bundles that are fetched. While one is, none of its files is parsed, so that a parse and its version agree. */
 void bundle_work_start(struct bundle_state *b);                      /* nothing for a folder of this host */
 void bundle_work_stop(struct bundle_state *b);

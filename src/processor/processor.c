@@ -405,6 +405,7 @@ static int start_work(struct processor *p, struct err *err)
                                v_time(loop_now()), v_null());
   for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
     if (!p->bundles[i].bundle.class) r = bundle_put(&p->bundles[i], err);
+  if (r == 0 && !p->once) r = bundles_retire(p, err);
   if (r < 0) return r;
   p->active = true;
   if (!p->once && (r = metrics_open(p->cfg, p->loop, &p->metrics, err)) < 0) return r;

@@ -118,6 +118,24 @@ class Several(Bundles):
         wait_for("more to go", lambda: self.world.rows("SELECT is_stale FROM dag WHERE dag_id = 'more'") == [(1,)])
         self.assertTrue((self.storage / "repo/versions" / commit).is_dir())
 
+    def test_a_bundle_that_is_configured_no_more(self):
+        self.configure(self.local("first", self.world.dags), self.local("second", self.second))
+        self.world.put("one.py", bash_dag("first_folder"))
+        (self.second / "broken.py").write_text("from airflow import DAG, nonsense")
+        scheduler = self.world.scheduler()
+        self.world.has_dag("first_folder", "second_folder")
+        wait_for("the import error", lambda: self.world.rows("SELECT 1 FROM import_error"))
+        self.world.stop(scheduler)
+        self.configure(self.local("first", self.world.dags))
+        scheduler = self.world.scheduler()
+        wait_for("the second folder to be given up", lambda: self.world.rows("SELECT active FROM bundle WHERE name = 'second'") == [(0,)])
+        self.assertEqual(self.world.rows("SELECT dag_id, is_stale FROM dag ORDER BY 1"), [("first_folder", 0), ("second_folder", 1)])
+        self.assertEqual(self.world.rows("SELECT count(*) FROM import_error"), [(0,)])
+        self.world.stop(scheduler)
+        self.configure(self.local("first", self.world.dags), self.local("second", self.second))
+        self.world.scheduler()
+        wait_for("it to come back", lambda: self.world.rows("SELECT is_stale FROM dag WHERE dag_id = 'second_folder'") == [(0,)])
+
     def test_a_branch_that_came_later(self):
         """The repository was empty when it was cloned first; a real Airflow stays at that for ever."""
         self.configure(self.bundle())
