@@ -82,9 +82,11 @@ bool bundle_work_any(const struct processor *p)
   return false;
 }
 
+/* A task that runs without a version has git fetch into the folder that we parse. What we know of it then is behind: we fetch, too. */
 bool bundle_work_takes(struct file *f)
 {
   struct bundle_work *w = f->bundle->work;
+  if (w && f->quiet && !w->child && file_changed(f)) w->due = true;
   if (!w || (!w->due && !w->child)) return false;
   vec_push(&w->held, f);
   return true;

@@ -75,6 +75,7 @@ int scan_all(struct processor *p, struct err *err);                 /* folders o
 int scan_fetched(struct bundle_state *b, bool all, struct err *err);   /* all: every file is parsed, it is of another version now */
 void file_remember(struct file *f, const json_t *record);            /* what it read: its dependencies */
 void watches_free(struct bundle_state *b);
+bool file_changed(struct file *f);                                   /* since it was found, or what it read since its parse */
 void file_free(struct file *f);
 void file_queue(struct processor *p, struct file *f, usec_t at);
 

@@ -342,6 +342,7 @@ static void pump(struct processor *p)
     }
     if (spawn(p, f) < 0) { heap_put(&p->queue, top, loop_now() + RETRY); break; }
   }
+  bundle_work_pump(p);                                /* again: a file may have shown that its bundle moved */
   if (p->once && !p->parses.n && !heap_top(&p->queue) && !bundle_work_any(p)) { loop_stop(p->loop); return; }
   usec_t at = next_moment(p), now = loop_now();
   if (at == USEC_NONE) timer_at(p->timer, USEC_NONE);

@@ -99,6 +99,21 @@ static bool depends_changed(struct file *f)
   return false;
 }
 
+static void stamp_now(const struct bundle_state *b, const char *rel, char ret[64])
+{
+  CLEANUP(freep) char *path = xasprintf("%s/%s", b->bundle.path, rel);
+  struct stat st;
+  if (stat(path, &st)) snprintf(ret, 64, "gone");
+  else snprintf(ret, 64, "%lld:%lld:%lld", (long long)(st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec), (long long)st.st_size, (long long)st.st_ino);
+}
+
+bool file_changed(struct file *f)
+{
+  char now[64];
+  stamp_now(f->bundle, f->rel, now);
+  return !streq(now, f->stamp) || depends_changed(f);
+}
+
 static struct file *file_add(struct bundle_state *b, const char *rel)
 {
   struct file *f = xcalloc(1, sizeof *f);
@@ -247,6 +262,10 @@ int scan_fetched(struct bundle_state *b, bool all, struct err *err)
   int r = scan_known(b, err);
   if (r < 0) return r;
   if (b->p->once) once_choose(b);
-  else if (all) map_each(&b->files, e) file_queue(b->p, e->value, loop_now());
+  else if (all) map_each(&b->files, e) {
+    struct file *f = e->value;
+    f->quiet = 0;
+    file_queue(b->p, f, loop_now());
+  }
   return 0;
 }

@@ -207,6 +207,17 @@ class Versions(Bundles):
         self.at(two)
         self.assertEqual(self.again("r1"), ("second", None))
 
+    def test_a_task_without_a_version_fetches(self):
+        """Long before it is our turn; the file is stored with the commit that it is of all the same."""
+        self.configure(self.bundle(refresh_interval=7200))
+        self.world.env["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"] = "1"
+        self.push(flow=helper(options=", disable_bundle_versioning=True"), words='WORD = "first"')
+        self.up()
+        two = self.push(words='WORD = "second"', flow=helper(options=", disable_bundle_versioning=True", more='    PythonOperator(task_id="more", python_callable=word)'))
+        self.assertEqual(self.says("r1"), "second")
+        wait_for("the new task", lambda: [v["bundle_version"] for v in self.world.get("/api/v2/dags/from_git/dagVersions?order_by=-version_number")["dag_versions"]][:1] == [two])
+        self.at(two)
+
     def test_the_dag_asks_for_the_newest(self):
         self.push(flow=helper(options=", rerun_with_latest_version=True"), words='WORD = "first"')
         self.up()
