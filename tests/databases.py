@@ -44,17 +44,17 @@ class File:
 
 
 class OnServer:
-    def __init__(self):
+    def __init__(self, server=SERVER):
         import psycopg2
-        self.passing = psycopg2.OperationalError
+        self.passing, self.server = psycopg2.OperationalError, server
         self.name = f"w{os.getpid()}_{next(NUMBERS)}"
         self._connect = psycopg2.connect
         self._postgres(f'CREATE DATABASE "{self.name}" TEMPLATE template0')
-        self.url = f"postgresql+psycopg2://postgres@/{self.name}?host={SERVER}"
+        self.url = f"postgresql+psycopg2://postgres@/{self.name}?host={server}"
         self.env = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url}
 
     def _open(self, name):
-        db = self._connect(host=SERVER, user="postgres", dbname=name, options="-csearch_path=updraft")
+        db = self._connect(host=self.server, user="postgres", dbname=name, options="-csearch_path=updraft")
         db.autocommit = True
         return db
 

@@ -1,5 +1,6 @@
 #include "api/commands.h"
 #include "api/call.h"
+#include "exec/dbwake.h"
 #include "loop/fault.h"
 #include <dirent.h>
 #include <errno.h>
@@ -16,6 +17,7 @@ struct commands {
 	struct waiting *waiting;
 	struct waiting *fresh, **last;  /* of this wake-up, in the order in which they came */
 	char *reply_to, *scheduler;     /* wake-up paths */
+	struct dbwake *dbwake;
 	struct source *tick, *soon;
 };
 
@@ -199,6 +201,8 @@ int commands_new(struct api *api, struct commands **ret, struct err *err)
 	c->last = &c->fresh;
 	sweep(config_home(api->cfg));
 	int rc = wake_listen(api->loop, c->reply_to, look_at_all, c, err);
+	if (rc == 0)
+		rc = dbwake_listen(api->loop, config_str(api->cfg, OPT_database_sql_alchemy_conn), "reply", look_at_all, c, &c->dbwake, err);
 	if (rc < 0) {
 		commands_free(c);
 		return rc;
@@ -217,6 +221,7 @@ void commands_free(struct commands *c)
 		c->waiting = w->next;
 		answer(w, E_CLOSED, "the API server is stopping; the request is kept and will be done", NULL);
 	}
+	dbwake_free(c->dbwake);
 	unlink(c->reply_to);
 	source_free(c->tick);
 	source_free(c->soon);

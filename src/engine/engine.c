@@ -1,5 +1,6 @@
 /* The scheduler role: start, one wake-up, stop. */
 #include "engine/internal.h"
+#include "exec/dbwake.h"
 #include "exec/lease.h"
 #include "loop/fault.h"
 #include "processor/metrics.h"
@@ -385,6 +386,7 @@ static int prepare(struct engine *e, struct err *err)
 
 void engine_release(struct engine *e)
 {
+  dbwake_free(e->dbwake);
   figures_close(e);
   triggers_free(e);
   hosts_free(e);
@@ -419,6 +421,7 @@ static int connect_all(struct engine *e, struct err *err)
   CLEANUP(freep) char *wake = xasprintf("%s/.updraft/scheduler.wake", home);
   CLEANUP(buf_clear) struct buf socket = {0};
   int r = wake_listen(e->loop, wake, on_wake, e, err);
+  if (r == 0) r = dbwake_listen(e->loop, config_str(e->cfg, OPT_database_sql_alchemy_conn), "scheduler", on_wake, e, &e->dbwake, err);
   if (r < 0 || (r = exec_supervisor_socket(home, &socket)) < 0) return r;
   r = exec_client_new(e->loop, socket.data, "task", &engine_exec_callbacks, e, &e->exec, err);
   if (r == 0) r = link_open(e, &e->host_link, EXEC_HOST, err);

@@ -45,6 +45,7 @@ struct engine {
   const struct triggerer_options *triggerer_options;   /* NULL in any other */
   struct store *db;
   struct loop *loop;
+  struct dbwake *dbwake;              /* wake-ups from other hosts; NULL when the store is a file */
   struct core *core;
   struct exec_client *exec;
   struct host_link trigger_link, host_link;

@@ -1,6 +1,7 @@
 /* The triggerer role: an engine without a core that runs the triggers (triggers.c) while it holds the lease `triggerer`. What
  * it writes is fenced by that lease; what fires goes to the scheduler through its inbox. */
 #include "engine/internal.h"
+#include "exec/dbwake.h"
 #include "exec/lease.h"
 #include <signal.h>
 #include <unistd.h>
@@ -74,6 +75,7 @@ static int open_all(struct engine *e, const struct triggerer_options *o, struct 
   if (r == 0) r = store_insert(e->db, SQL_job_start, &e->trigger_job_id, err, v_text("TriggererJob"), v_text(e->hostname), v_text(e->unixname), v_int(getpid()), v_null(),
                                v_time(loop_now()), v_null());
   if (r == 0) r = wake_listen(e->loop, wake, on_wake, e, err);
+  if (r == 0) r = dbwake_listen(e->loop, config_str(e->cfg, OPT_database_sql_alchemy_conn), "triggerer", on_wake, e, &e->dbwake, err);
   if (r == 0) r = link_open(e, &e->trigger_link, EXEC_TRIGGER, err);
   return r;
 }

@@ -1,4 +1,5 @@
 /* Commands to the DAG processor: a file that is to be parsed now, whatever its stamp says. */
+#include "exec/dbwake.h"
 #include "processor/internal.h"
 #include <string.h>
 
@@ -55,6 +56,7 @@ int asked_listen(struct processor *p, struct err *err)
   CLEANUP(freep) char *path = xasprintf("%s/.updraft/dag-processor.wake", config_home(p->cfg));
   int r = wake_listen(p->loop, path, on_wake, p, err);
   p->listening = r == 0;
+  if (p->listening && !p->dbwake) r = dbwake_listen(p->loop, config_str(p->cfg, OPT_database_sql_alchemy_conn), "dag-processor", on_wake, p, &p->dbwake, err);
   if (r == E_BUSY) { err_clear(err); r = 0; }
   if (r == 0) on_wake(p);
   return r;

@@ -42,6 +42,7 @@ struct processor {
   const struct config *cfg;
   struct store *db;
   struct loop *loop;
+  struct dbwake *dbwake;                /* wake-ups from other hosts; NULL when the store is a file */
   struct exec_client *exec;
   struct fernet *fernet;
   struct config_list mask_words;

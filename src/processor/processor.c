@@ -2,6 +2,7 @@
 #include "processor/internal.h"
 #include "base/msgpack.h"
 #include "base/time.h"
+#include "exec/dbwake.h"
 #include "exec/lease.h"
 #include "loop/fault.h"
 #include "processor/mask.h"
@@ -504,6 +505,7 @@ static void processor_free(struct processor *p)
   metrics_count(p->metrics, METRIC_JOB_END, 1, METRIC_NO_TAGS);
   metrics_close(p->metrics);
   if (p->claim.fence) store_lease_release(p->db, &p->claim, NULL);
+  dbwake_free(p->dbwake);
   exec_client_free(p->exec);
   heap_clear(&p->queue);
   for (size_t i = 0; i < p->n_bundles; i++) bundle_free(&p->bundles[i]);

@@ -96,8 +96,9 @@ class Gone(Exception):
 
 
 class World:
-    def __init__(self, user=None, **settings):
-        """user: a numeric id that everything runs as; only root can ask for another than its own."""
+    def __init__(self, user=None, database=None, **settings):
+        """user: a numeric id that everything runs as; only root can ask for another than its own. database: one shared with other homes;
+        its maker drops it."""
         self.user = user
         self.dir = tempfile.TemporaryDirectory(prefix="updraft-chaos-", ignore_cleanup_errors=True)
         self.path = pathlib.Path(self.dir.name)
@@ -114,7 +115,7 @@ class World:
         self.port = free_ports(1)[0]
         self.process = None
         self.seen = {}              # pid -> start ticks of every process that was ever part of this home
-        self.database = databases.make(self.home)
+        self.database, self.shared = database or databases.make(self.home), database is not None
         self.env = self._env(settings)
         for path in (self.path, self.home, self.dags, self.tmp) if user is not None else ():
             os.chown(path, user, user)
@@ -136,7 +137,8 @@ class World:
         self.end_everything()
         if self.process:
             self.process.wait()
-        self.database.drop()
+        if not self.shared:
+            self.database.drop()
         wrong = [x for x in self.log_tail(10_000_000).splitlines() if re.search(r"Sanitizer|runtime error:|Assertion .* failed", x)]
         self.dir.cleanup()
         if wrong:

@@ -1,0 +1,1 @@
+-- Over PostgreSQL the roles wake each other by notifications; those that share a file wake each other by datagrams.
