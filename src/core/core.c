@@ -29,6 +29,7 @@ static void free_dag_state(struct core *c, struct dag_state *d)
 	vec_clear(&d->runs);
 	vec_clear(&d->ended);
 	vec_clear(&d->taken);
+	queue_forget(d);
 	vec_clear(&d->backfills);
 	map_clear(&d->limits);
 	map_clear(&d->by_run_id);
@@ -257,9 +258,10 @@ static void run_due(struct core *c, struct dag_run *run)
 {
 	heap_remove(&c->run_timers, &run->timer);
 	usec_t timeout = run->dag->dagrun_timeout;
-	if (run->state == RUN_QUEUED)
+	if (run->state == RUN_QUEUED) {
+		queue_enter(run);
 		mark_dag(c, run->owner);
-	else if (run->state == RUN_RUNNING && timeout != USEC_NONE && run->start_date + timeout <= c->now) {
+	} else if (run->state == RUN_RUNNING && timeout != USEC_NONE && run->start_date + timeout <= c->now) {
 		if (c->replay)
 			return;
 		log_item(c, run, LOG_TIMED_OUT);

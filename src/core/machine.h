@@ -59,6 +59,7 @@ struct run_private {
 	VEC(struct ti_class *) classes;
 	uint32_t n_tis, n_unfinished, n_none, n_active, n_moving;   /* moving: scheduled, queued, running, restarting, deferred, awaiting input */
 	uint64_t order;                      /* of creation in memory */
+	uint32_t queue_pos;                  /* while queued */
 	uint32_t saved_step;
 	bool look;                           /* in run_work */
 	bool listed;                         /* in ended */
@@ -89,7 +90,7 @@ struct ti_private {
 struct ti_full { struct task_instance ti; struct ti_private p; };
 
 struct ended_run { usec_t run_after; int64_t id; enum run_state state; };
-struct backfill { int64_t id; int max_active_runs; bool paused; uint32_t queued, running; };   /* max_active_runs: -1 until it is known */
+struct backfill { int64_t id; int max_active_runs; bool paused; uint32_t queued, running; struct pheap waiting; };   /* max_active_runs: -1 until it is known */
 struct asset_seen { char *name, *uri, *alias; usec_t at; };   /* alias: NULL when it did not come through one */
 
 struct dag_state {
@@ -104,6 +105,7 @@ struct dag_state {
 	VEC(struct dag_run *) runs;          /* live and kept ones, by logical date, then creation */
 	struct map by_run_id, limits;        /* limits: task_id -> struct task_limit* */
 	uint32_t n_queued, n_running;        /* without backfills */
+	struct pheap waiting;                /* queue.c: queued runs, without backfills */
 	uint32_t n_backfill_queued;
 	VEC(struct backfill) backfills;      /* those that runs in hand belong to */
 	VEC(struct ended_run) ended;         /* as many as max_consecutive_failed_dag_runs asks for */
@@ -271,6 +273,13 @@ void assets_forget(struct dag_state *d);
 void assets_drain(struct core *c, struct dag_state *d);
 int dag_max_active_runs(const struct core *c, const struct dag_state *d);
 int dag_max_active_tasks(const struct core *c, const struct dag_state *d);
+
+/* ---- queue.c: runs that wait to start ---- */
+void queue_enter(struct dag_run *run);                          /* again: its place may have changed */
+void queue_leave(struct dag_run *run);                          /* no-op when it is not there */
+enum reason queue_holds(const struct core *c, const struct dag_run *run);
+void queue_drain(struct core *c, struct dag_state *d);
+void queue_forget(struct dag_state *d);
 
 /* ---- outcome.c, retry.c ---- */
 void outcome_started(struct core *c, const struct event *ev);

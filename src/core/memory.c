@@ -176,7 +176,7 @@ struct dag_run *run_alloc(struct core *c, struct dag_state *d, struct dag *dag, 
 {
 	struct dag_run *run = xcalloc(1, sizeof *run);
 	run->p = xcalloc(1, sizeof *run->p);
-	run->timer.pos = UINT32_MAX;
+	run->timer.pos = run->p->queue_pos = UINT32_MAX;
 	run->owner = d;
 	run->dag = dag_ref(dag);
 	run->run_id = xstrdup(run_id);
@@ -219,6 +219,7 @@ void run_free(struct core *c, struct dag_run *run)
 		admit_free_class(c, run->p->classes.at[i]);
 	vec_clear(&run->p->classes);
 	heap_remove(&c->run_timers, &run->timer);
+	queue_leave(run);
 	if (map_get(&d->by_run_id, run->run_id) == run)
 		map_del(&d->by_run_id, run->run_id);
 	run_unplace(d, run);

@@ -79,6 +79,7 @@ struct dag_run *run_create(struct core *c, struct dag_state *d, const struct tri
 	run->partition_date = rq->partition_key ? rq->partition_date : USEC_NONE;
 	run->state = RUN_QUEUED;
 	log_begin(c, run);
+	run->why = d->paused ? WHY_NONE : queue_holds(c, run) == WHY_NOT_BEFORE ? WHY_NOT_BEFORE : WHY_MAX_ACTIVE_RUNS;   /* unless it starts in this step */
 	run_count(run, 1);
 	save_run(c, run);
 	run_fill(c, run);
@@ -134,63 +135,6 @@ void run_start(struct core *c, struct dag_run *run)
 	admit_unpark_run(c, run);
 }
 
-static bool starts_before(const struct dag_run *a, const struct dag_run *b)
-{
-	if (!a->backfill_id != !b->backfill_id)
-		return !a->backfill_id;
-	if (a->backfill_ordinal != b->backfill_ordinal)
-		return a->backfill_ordinal < b->backfill_ordinal;
-	if (a->last_decision != b->last_decision)
-		return a->last_decision < b->last_decision;
-	if (a->run_after != b->run_after)
-		return a->run_after < b->run_after;
-	return a->id < b->id;
-}
-
-/* A backfill has a limit of its own; its runs and the DAG's others do not count for each other. */
-static enum reason holds_start(const struct core *c, const struct dag_run *run)
-{
-	const struct dag_state *d = run->owner;
-	const struct backfill *b = run->backfill_id ? backfill_find(d, run->backfill_id) : NULL;
-	int limit = dag_max_active_runs(c, d);
-	if (c->replay)
-		return run->p->may_start ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
-	if (run->run_after > c->now)
-		return WHY_NOT_BEFORE;
-	if (b && b->paused)
-		return WHY_BACKFILL_PAUSED;
-	if (b && b->max_active_runs >= 0)
-		return b->running < (uint32_t)b->max_active_runs ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
-	return !limit || (b ? b->running : d->n_running) < (uint32_t)limit ? WHY_NONE : WHY_MAX_ACTIVE_RUNS;
-}
-
-static struct dag_run *next_to_start(struct core *c, struct dag_state *d)
-{
-	struct dag_run *best = NULL;
-	uint32_t left = d->n_queued + d->n_backfill_queued;
-	for (size_t i = d->runs.n; left && i-- > 0; ) {         /* the queued ones are mostly the latest */
-		struct dag_run *run = d->runs.at[i];
-		if (run->state != RUN_QUEUED || run->p->dead)
-			continue;
-		left--;
-		enum reason held = holds_start(c, run);
-		if (held != WHY_NONE)
-			run->why = held;
-		else if (!best || starts_before(run, best))
-			best = run;
-	}
-	return best;
-}
-
-static void start_queued(struct core *c, struct dag_state *d)
-{
-	struct dag_run *run;
-	if (!c->replay && (d->paused || d->pausing || d->stale || d->gone || !d->dag))
-		return;
-	while ((d->n_queued || d->n_backfill_queued) && (run = next_to_start(c, d)))
-		run_start(c, run);
-}
-
 void runs_drain(struct core *c)
 {
 	while (c->dag_work.n) {
@@ -200,7 +144,7 @@ void runs_drain(struct core *c)
 			continue;
 		assets_drain(c, d);
 		catchup_drain(c, d);
-		start_queued(c, d);
+		queue_drain(c, d);
 	}
 }
 

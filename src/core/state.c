@@ -264,6 +264,8 @@ void run_count(struct dag_run *run, int by)
 	*running += run->state == RUN_RUNNING ? (uint32_t)by : 0;
 	if (b)
 		d->n_backfill_queued += run->state == RUN_QUEUED ? (uint32_t)by : 0;
+	if (run->state == RUN_QUEUED)
+		by > 0 ? queue_enter(run) : queue_leave(run);
 }
 
 /* dates as Airflow's DagRun.set_state has them */

@@ -114,6 +114,8 @@ static void check_run(struct checker *v, const struct dag_run *run)
 	expect(v, run, "number of", "none", run->p->n_none, n.none);
 	expect(v, run, "number of", "active", run->p->n_active, n.active);
 	expect(v, run, "number of", "moving", run->p->n_moving, n.moving);
+	if (run->state == RUN_QUEUED && v->c->started && run->p->queue_pos == UINT32_MAX && run->timer.pos == UINT32_MAX)
+		complain(v, run, "waits in no queue and for no time:", "run", 0, 1);
 	if (run->state == RUN_RUNNING && v->c->started && !n.unfinished)
 		complain(v, run, "should have ended:", "run", 0, 1);
 }

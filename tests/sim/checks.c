@@ -225,7 +225,7 @@ static void check_schedule(struct world *w)
 		for (size_t j = i + 1; j < w->k.runs.n; j++) {
 			const struct kit_run *b = &w->k.runs.at[j];
 			if (!b->gone && b->row.type == RUN_SCHEDULED && a->row.logical_date == b->row.logical_date && streq(a->dag_id, b->dag_id))
-				fail(w, "two scheduled runs of %s have the logical date of %s", a->dag_id, a->run_id);
+				fail(w, "two scheduled runs of %s have the same logical date: %s and %s", a->dag_id, a->run_id, b->run_id);
 		}
 	}
 }

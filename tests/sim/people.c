@@ -112,7 +112,7 @@ static void take_run(struct world *w, int id, const char *dag_id, int ordinal)
 {
 	char run_id[128], name[32];
 	struct kit_run *row = ended_run(w, dag_id);
-	if (!row || !fetch(w, row))
+	if (!row || (row->row.type != RUN_SCHEDULED && row->row.type != RUN_BACKFILL) || !fetch(w, row))     /* it takes runs of dates that its plan has */
 		return;
 	snprintf(run_id, sizeof run_id, "%s", row->run_id);
 	snprintf(name, sizeof name, "%s", dag_id);
