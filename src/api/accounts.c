@@ -1,5 +1,6 @@
 /* accounts: users and roles in the store. */
 #include "api/accounts.h"
+#include "api/permit.h"
 #include "api/roles.h"
 #include "base/crypto.h"
 #include "config/config.h"
@@ -14,6 +15,41 @@ bool role_is_built_in(const char *name)
 	enum role r;
 	return role_from(name, &r) == 0;
 }
+
+/* ---- permissions ---- */
+
+/* FAB knows them, nothing here asks for them: menus of its own pages, and what 3.x no longer checks */
+static const char *const without_effect[] = { "Admin", "All Audit Logs", "All Import Errors", "All Reparses", "Backfills", "Browse", "Cluster Activity", "Docs", "Documentation", "My Password",
+	"My Profile", "Passwords", "SLA Misses", "Task Reschedules", "Triggers", "List Users", "List Roles", "Actions", "Resources", "Permission Pairs", "User Stats Chart", "Security" };
+
+static bool listed(const char *const *list, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(list[i], name))
+			return true;
+	return false;
+}
+
+bool permission_resource_known(const char *name)
+{
+	for (const char *p = name; *p; p++)
+		if ((unsigned char)*p < 32)
+			return false;
+	if (str_starts(name, "DAG:") || str_starts(name, "DAG Run:"))
+		return true;
+	for (int i = 0; i < RES_COUNT; i++)
+		if (streq(resource_name((enum resource)i), name))
+			return true;
+	return listed(without_effect, ARRAY_LEN(without_effect), name);
+}
+
+bool permission_action_known(const char *name)
+{
+	static const char *const actions[] = PERMISSION_ACTIONS;
+	return listed(actions, ARRAY_LEN(actions), name);
+}
+
+/* ---- users and roles ---- */
 
 static int no_such_role(struct store *db, const char *given, struct err *err)
 {

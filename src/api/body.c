@@ -77,6 +77,8 @@ static void check_text(struct call *c, const struct body_field *f, const char *l
 	const char *s = json_string_value(v);
 	if (!s || json_string_length(v) != strlen(s))
 		wrong(c, loc, "string_type", "Input should be a valid string", v, NULL);
+	else if (f->filled && !*s)
+		wrong(c, loc, "string_too_short", "String should have at least 1 character", v, "{\"min_length\":1}");
 	else if (f->limit && utf8_count(s) > (size_t)f->limit)
 		wrong(c, loc, "string_too_long", arena_printf(a, "String should have at most %lld characters", (long long)f->limit), v,
 		      arena_printf(a, "{\"max_length\":%lld}", (long long)f->limit));

@@ -16,7 +16,7 @@ extern const struct body_spec dag_patch_body, trigger_body, run_patch_body, run_
 	xcom_update_body, bulk_body, runs_clear_body, clear_partitions_body, connection_test_body, login_body, hitl_response_body, backfill_body;
 extern const struct body_spec asset_event_body, materialize_body, asset_state_body, task_state_body, task_state_patch_body;
 extern const struct list_spec ui_dags_list, ui_backfills_list, deadlines_list;
-extern const struct body_spec ui_token_body;
+extern const struct body_spec ui_token_body, fab_user_body, fab_user_patch_body, fab_role_body;
 #define NONE NULL
 
 /* ---- shared by resources ---- */

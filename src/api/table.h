@@ -114,6 +114,7 @@ struct body_field {
 	bool required, nullable;
 	int64_t limit;                  /* TEXT: longest; INT: least (when `bounded`) */
 	bool bounded;
+	bool filled;                    /* TEXT: not empty */
 	const char *choices;            /* CHOICE: "a|b|c" */
 	const char *pattern;            /* TEXT: shown in the message; checked by `check` */
 	bool (*check)(const char *s);

@@ -11,31 +11,13 @@
 
 #define MOST 64
 
-/* FAB knows them, nothing here asks for them: menus of its own pages, and what 3.x no longer checks */
-static const char *const without_effect[] = {"Admin", "All Audit Logs", "All Import Errors", "All Reparses", "Backfills", "Browse", "Cluster Activity", "Docs", "Documentation", "My Password",
-  "My Profile", "Passwords", "Roles", "SLA Misses", "Task Reschedules", "Triggers", "List Users", "List Roles", "Actions", "Resources", "Permission Pairs", "User Stats Chart", "Security"};
-static const char *const actions[] = {"can_read", "can_create", "can_edit", "can_delete", "menu_access"};
-
-static bool listed(const char *const *list, size_t n, const char *name)
-{
-  for (size_t i = 0; i < n; i++)
-    if (streq(list[i], name)) return true;
-  return false;
-}
+static const char *const actions[] = PERMISSION_ACTIONS;
 
 static bool plain_name(const char *name)
 {
   for (const char *p = name; *p; p++)
     if ((unsigned char)*p < 32) return false;
   return *name;
-}
-
-static bool resource_known(const char *name)
-{
-  if (str_starts(name, "DAG:") || str_starts(name, "DAG Run:")) return plain_name(name);
-  for (int i = 0; i < RES_COUNT; i++)
-    if (streq(resource_name((enum resource)i), name)) return true;
-  return listed(without_effect, ARRAY_LEN(without_effect), name);
 }
 
 /* ---- role ... -r resource ... -a action ..., as argparse reads nargs="*" ---- */
@@ -77,9 +59,9 @@ static int check_words(struct cli *c, const struct words *w, bool add)
     if (role_is_built_in(role)) return cli_fail(c, NULL, "what %s may is fixed; make a role of your own: %s roles create NAME", role, c->program);
   }
   for (size_t i = 0; i < w->n_resource; i++)
-    if (!resource_known(w->resource[i])) return fprintf(c->out, "Resource named '%s' does not exist\n", w->resource[i]), 1;
+    if (!permission_resource_known(w->resource[i])) return fprintf(c->out, "Resource named '%s' does not exist\n", w->resource[i]), 1;
   for (size_t i = 0; i < w->n_action; i++)
-    if (!listed(actions, ARRAY_LEN(actions), w->action[i])) return fprintf(c->out, "Action named '%s' does not exist\n", w->action[i]), 1;
+    if (!permission_action_known(w->action[i])) return fprintf(c->out, "Action named '%s' does not exist\n", w->action[i]), 1;
   return 0;
 }
 
@@ -276,11 +258,11 @@ static int check_import(struct cli *c, const json_t *all)
     const char *resource = jg_str(o, "resource", ""), *rest = jg_str(o, "action", "");
     if (!plain_name(jg_str(o, "name", ""))) bad += fprintf(c->out, "entry %zu has no name\n", i) > 0;
     if (!*resource || !*rest) continue;
-    if (!resource_known(resource)) bad += fprintf(c->out, "Resource named '%s' does not exist\n", resource) > 0;
+    if (!permission_resource_known(resource)) bad += fprintf(c->out, "Resource named '%s' does not exist\n", resource) > 0;
     for (size_t n; *rest; rest += n + (rest[n] == ',')) {
       n = strcspn(rest, ",");
       CLEANUP(freep) char *one = xstrndup(rest, n);
-      if (!listed(actions, ARRAY_LEN(actions), one)) bad += fprintf(c->out, "Action named '%s' does not exist\n", one) > 0;
+      if (!permission_action_known(one)) bad += fprintf(c->out, "Action named '%s' does not exist\n", one) > 0;
     }
   }
   if (bad) fprintf(c->out, "No roles were imported\n");

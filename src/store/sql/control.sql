@@ -115,6 +115,12 @@ INSERT INTO user_role (user_id, role) SELECT id, ?2 FROM users WHERE username = 
 DELETE FROM user_role WHERE user_id = (SELECT id FROM users WHERE username = ?1) AND role = ?2
 -- name: user_roles_clear
 DELETE FROM user_role WHERE user_id = (SELECT id FROM users WHERE username = ?)
+-- name: user_named
+SELECT username FROM users WHERE username = ?
+-- name: user_with_email
+SELECT username FROM users WHERE email = ? ORDER BY id LIMIT 1
+-- name: user_rename
+UPDATE users SET username = ?2 WHERE username = ?1
 -- name: token_revoke
 INSERT INTO revoked_token (jti, expires) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING
 -- name: token_is_revoked

@@ -25,6 +25,14 @@ SELECT resource, action FROM role_permission WHERE role = ? ORDER BY resource, a
 INSERT INTO role_permission (role, resource, action) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 -- name: role_permission_delete
 DELETE FROM role_permission WHERE role = ? AND resource = ? AND action = ?
+-- name: role_rename
+UPDATE role SET name = ?2 WHERE name = ?1
+-- name: role_permissions_rename
+UPDATE role_permission SET role = ?2 WHERE role = ?1
+-- name: role_users_rename
+UPDATE user_role SET role = ?2 WHERE role = ?1
+-- name: role_dags_rename
+UPDATE dag_permission SET role = ?2 WHERE role = ?1
 -- name: role_permissions_clear
 DELETE FROM role_permission WHERE role = ?
 
