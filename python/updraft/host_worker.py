@@ -130,6 +130,10 @@ def _openapi_execution(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return execution_docs.document(question["version"], question["root"])
 
 
+def _ui_alerts(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return {"alerts": sdk_private.ui_alerts()}
+
+
 def _execution_changelog(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     from updraft import execution_docs
 
@@ -169,6 +173,7 @@ QUESTIONS = {
     "openapi_auth": _openapi_auth,
     "openapi_execution": _openapi_execution,
     "execution_changelog": _execution_changelog,
+    "ui_alerts": _ui_alerts,
     "test_connection": _test_connection,
     "connection_forms": _connection_forms,
     "validate_params": _validate_params,

@@ -1030,6 +1030,14 @@ def openapi(name: str, root: str) -> dict[str, str]:
     raise FileNotFoundError(f"the installed airflow package has no {files[name]}")
 
 
+def ui_alerts() -> list[dict[str, str]]:
+    """DASHBOARD_UIALERTS of airflow_local_settings.py, which Airflow's settings take over when they are imported."""
+    from airflow import settings
+    from airflow.api_fastapi.common.types import UIAlert
+
+    return [alert.model_dump() for alert in settings.DASHBOARD_UIALERTS if isinstance(alert, UIAlert)]
+
+
 def plugins() -> dict[str, Any]:
     """The plugins of this environment as the API shows them, and those that could not be imported."""
     from airflow import plugins_manager

@@ -1,4 +1,5 @@
-/* plugin_files: a look at the plugins folder and at what is installed, so that a server without plugins starts no Python. */
+/* plugin_files: a look at the plugins folder and at what is installed, so that a server without plugins, or without settings in Python,
+ * starts no Python. */
 #include "api/web_apps.h"
 #include "processor/processor.h"
 #include <dirent.h>
@@ -82,4 +83,25 @@ enum plugin_files plugin_files_look(const struct config *cfg)
 		return PLUGINS_NONE;    /* nothing that could load them */
 	enum plugin_files here = in_folder(config_str(cfg, OPT_core_plugins_folder));
 	return here == PLUGINS_WITH_APPS || !installed(airflow) ? here : PLUGINS_WITH_APPS;
+}
+
+static bool holds_settings(const char *folder)
+{
+	CLEANUP(freep) char *path = xasprintf("%s/airflow_local_settings.py", folder), *package = xasprintf("%s/airflow_local_settings", folder);
+	return access(path, R_OK) == 0 || access(package, R_OK) == 0;
+}
+
+bool local_settings_look(const struct config *cfg)
+{
+	CLEANUP(freep) char *airflow = python_airflow_folder(cfg), *own = xasprintf("%s/config", config_home(cfg));
+	char *slash = airflow ? strrchr(airflow, '/') : NULL;
+	if (!slash)
+		return false;
+	*slash = '\0';
+	bool found = holds_settings(own) || holds_settings(config_str(cfg, OPT_core_plugins_folder)) || holds_settings(airflow);
+	CLEANUP(freep) char *path = xstrdup(getenv("PYTHONPATH"));
+	char *save = NULL;
+	for (char *one = path ? strtok_r(path, ":", &save) : NULL; one && !found; one = strtok_r(NULL, ":", &save))
+		found = holds_settings(one);
+	return found;
 }

@@ -1,8 +1,11 @@
 /* ui: what the web UI asks for beside the REST API, its small answers: who asks, settings, the dashboard, statistics of runs. */
 #include "api/auth.h"
+#include "api/ask.h"
 #include "api/handlers.h"
+#include "api/web_apps.h"
 #include "api/permit.h"
 #include "base/time.h"
+#include "loop/log.h"
 #include <math.h>
 
 /* ---- who ---- */
@@ -73,7 +76,8 @@ static void key_option(struct json_writer *w, const char *key, const struct conf
 	jw_kbool(w, key, config_bool(cfg, o));
 }
 
-void get_ui_configs(struct call *c)
+/* alerts: [{"text", "category"}] */
+static void reply_configs(struct call *c, const json_t *alerts)
 {
 	const struct config *cfg = c->api->cfg;
 	const char *theme = config_str(cfg, OPT_api_theme), *name = config_str(cfg, OPT_api_instance_name), *test = config_str(cfg, OPT_core_test_connection);
@@ -88,7 +92,10 @@ void get_ui_configs(struct call *c)
 	key_option(w, "default_wrap", cfg, OPT_api_default_wrap);
 	jw_kstr(w, "test_connection", *test ? test : "Disabled");
 	jw_key(w, "dashboard_alert");
-	jw_raw(w, "[]", 2);
+	if (alerts)
+		jw_json(w, alerts);
+	else
+		jw_raw(w, "[]", 2);
 	jw_kbool(w, "show_external_log_redirect", false);
 	jw_knull(w, "external_log_name");
 	jw_key(w, "theme");
@@ -103,6 +110,22 @@ void get_ui_configs(struct call *c)
 		jw_knull(w, "rerun_with_latest_version");   /* the UI decides by the kind of request */
 	jw_end_object(w);
 	call_reply(c, 200);
+}
+
+static void got_alerts(struct call *c, const json_t *result, const char *error)
+{
+	if (error)
+		log_line(LOG_WARNING, "DASHBOARD_UIALERTS of airflow_local_settings.py are not shown: %s", error);
+	reply_configs(c, jg(result, "alerts"));
+}
+
+/* the alerts of airflow_local_settings.py are Python's; whoever has no such file is not asked */
+void get_ui_configs(struct call *c)
+{
+	if (local_settings_look(c->api->cfg))
+		call_ask(c, json_pack("{s:s}", "what", "ui_alerts"), true, got_alerts);
+	else
+		reply_configs(c, NULL);
 }
 
 /* ---- the dashboard ---- */

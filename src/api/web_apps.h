@@ -14,3 +14,4 @@ bool web_apps_take(struct web_apps *w, struct http_request *r);
 /* plugin_files.c: may there be plugins, judged by files alone? */
 enum plugin_files { PLUGINS_NONE, PLUGINS_SOME, PLUGINS_WITH_APPS /* their text speaks of FastAPI */ };
 enum plugin_files plugin_files_look(const struct config *cfg);
+bool local_settings_look(const struct config *cfg);   /* is there an airflow_local_settings.py where Airflow looks for one? */

@@ -23,6 +23,10 @@ with DAG("flow", schedule=None, start_date=datetime(2024, 1, 1)):
 with DAG("still", schedule=None, start_date=datetime(2024, 1, 1)):
     BashOperator(task_id="t", bash_command="true")
 '''
+ALERTS = '''
+from airflow.api_fastapi.common.types import UIAlert
+DASHBOARD_UIALERTS = [UIAlert(text="Mind the *gap*", category="warning"), "no alert", UIAlert(text="x", category="info")]
+'''
 PLUGIN = '''
 from airflow.plugins_manager import AirflowPlugin
 class Mine(AirflowPlugin):
@@ -51,7 +55,7 @@ class Clients(unittest.TestCase):
             raise AssertionError(f"{TESTENV} is missing; tools/setup.sh makes it")
         cls.dir = tempfile.TemporaryDirectory(prefix="updraft-clients-", ignore_cleanup_errors=True)
         home = pathlib.Path(cls.dir.name)
-        for folder, name, text in (("dags", "flow.py", DAG), ("dags", "bad.py", "import nothing_of_this_name\n"), ("plugins", "mine.py", PLUGIN), ("plugins", "broken.py", "1 / 0\n")):
+        for folder, name, text in (("dags", "flow.py", DAG), ("config", "airflow_local_settings.py", ALERTS), ("dags", "bad.py", "import nothing_of_this_name\n"), ("plugins", "mine.py", PLUGIN), ("plugins", "broken.py", "1 / 0\n")):
             (home / folder).mkdir(exist_ok=True)
             (home / folder / name).write_text(textwrap.dedent(text))
         cls.server = Server(BUILD / "bin/airflow", str(home), home / "dags", {"AIRFLOW__API__EXPOSE_CONFIG": "True", "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
@@ -112,6 +116,9 @@ class Clients(unittest.TestCase):
         self.assertEqual((plugin["name"], plugin["external_views"][0]["href"]), ("mine", "https://example.org/"))
         error = self.api.get("/api/v2/plugins/importErrors")["import_errors"][0]
         self.assertTrue("broken.py" in error["source"] and "division by zero" in error["error"], error)
+
+    def test_alerts(self):
+        self.assertEqual(self.api.get("/ui/config")["dashboard_alert"], [{"text": "Mind the *gap*", "category": "warning"}, {"text": "x", "category": "info"}])
 
     def test_documents(self):
         document = self.api.get("/openapi.json")

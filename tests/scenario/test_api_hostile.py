@@ -15,6 +15,8 @@ BODIES = [b"", b"{", b"null", b"[]", b'"x"', b"5", b"{}", b'{"a":' * 200 + b"1" 
           b'{"actions": [{"action": "create", "entities": [{}]}, {"action": "delete", "entities": [null, 5, [], {"key": {}}]}]}', b'{"key": "../../x", "value": {"a": 1}}',
           b'{"connection_id": "a/b\\n", "conn_type": "x", "extra": "{", "port": 99999999999999999999}', b'{"name": 1e400, "slots": -1}', b'{"username": [], "password": {}}',
           b'{"new_state": "x", "note": "' + b"n" * 2000 + b'"}', b'{"from_date": 1e300, "to_date": -1, "dag_id": "d0"}', b"a=b&c=d", b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--\r\n"]
+# what looks at no body; the login page when everybody is let in
+NO_BODY = {"/api/v2/connections/defaults", "/api/v2/dags/{dag_id}/favorite", "/api/v2/dags/{dag_id}/unfavorite", "/auth/login/"}
 SECRETS = [b"root:x:0:0", b"argon2", b"hidden-value", b"hidden-password"]
 
 
@@ -99,6 +101,35 @@ class Api(unittest.TestCase):
             for body in BODIES:
                 for kind in ("application/json", "multipart/form-data; boundary=x") if body.startswith(b"--") else ("application/json",):
                     self.ask(method, path, body, {"Content-Type": kind})
+
+    def test_multipart(self):
+        """no operation takes such a body: each refuses it as what it is not, whatever is in it, and goes on"""
+        shapes = []
+        for boundary in ("x", "-" * 70, "b" * 3000, '"q"', "", "a; filename=y", "x\u00e9"):
+            part = f'--{boundary}\r\nContent-Disposition: form-data; name="username"; filename="../../x"\r\nContent-Type: text/plain\r\n\r\nadmin\r\n'.encode()
+            for body in (part + f"--{boundary}--\r\n".encode(), part, part * 300, b"--" + boundary.encode(), b"", b"\0" * 500, part[:-9], b"--x\r\n" + b"H: v\r\n" * 3000):
+                shapes.append((f"multipart/form-data; boundary={boundary}".encode("latin-1"), body))
+        shapes.append((b"multipart/form-data", b"--\r\n\r\n"))
+        shapes.append((b"multipart/mixed; boundary=x", b"--x\r\n\r\n{}\r\n--x--"))
+        taking = [(m, t) for m, t in routes() if m in ("POST", "PATCH", "PUT")]
+        self.assertGreater(len(taking), 40)
+        for i, (method, template) in enumerate(taking):
+            path = re.sub(r"\{(\w+)(:path)?\}", lambda m: {"dag_id": "d0", "dag_run_id": "scheduled__0", "task_id": "t0"}.get(m[1], "1"), template)
+            every = template.startswith("/auth")
+            for kind, body in shapes if every else shapes[i % 7::7]:
+                status, text = self.ask(method, path, body, {"Content-Type": kind})
+                # what reads no body does what it always does
+                if template not in NO_BODY:
+                    self.assertIn(status, (400, 401, 403, 404, 405, 409, 415, 422), (method, path, kind, body[:60], text[:200]))
+        self.intact()
+        home = Home(AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False")
+        self.addCleanup(home.close)
+        server = Server(home)
+        self.addCleanup(server.stop)
+        for path in ("/auth/login/", "/auth/token", "/auth/token/cli"):
+            for kind, body in shapes:
+                status, text = server.ask("POST", path, body, {"Content-Type": kind.decode("latin-1")}, raw=True)
+                self.assertIn(status, (400, 415, 422), (path, kind, body[:60], text[:200]))
 
     def test_files(self):
         """what serves files serves no others: raw, because clients tidy paths"""
