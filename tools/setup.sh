@@ -51,16 +51,16 @@ make_venv() {
   .cache/uv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode "apache-airflow==$AIRFLOW_VERSION" apache-airflow-providers-standard
   touch "$stamp"
 }
-# What examples/nightly asks for: the providers of its databases, Slack's, dbt; and the provider of git bundles.
+# What examples/nightly asks for: the providers of its databases, Slack's, dbt; the provider of git bundles; those of tests/conformance.
 make_workloads() {
-  local stamp want=examples/nightly/requirements.txt more=tests/scenario/git_requirements.txt
-  stamp=".cache/workloads/.updraft-$(cat $want $more | sha256sum | cut -c1-16)"
+  local stamp want=examples/nightly/requirements.txt more=tests/scenario/git_requirements.txt providers=tests/conformance/providers/requirements.txt
+  stamp=".cache/workloads/.updraft-$(cat $want $more $providers | sha256sum | cut -c1-16)"
   [ -e "$stamp" ] && return 0
-  say "Making .cache/workloads with what $want and $more ask for (once)"
+  say "Making .cache/workloads with what $want, $more and $providers ask for (once)"
   unset PYTHONDONTWRITEBYTECODE
   need_uv
   [ -x .cache/workloads/bin/python ] || .cache/uv/bin/uv venv -q --python /usr/bin/python3 .cache/workloads
-  .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want -r $more
+  .cache/uv/bin/uv pip install -q --python .cache/workloads/bin/python --compile-bytecode -r $want -r $more -r $providers
   touch "$stamp"
 }
 # What the tests drive our API with: the official clients and schemathesis.

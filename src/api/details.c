@@ -194,6 +194,12 @@ static void key_number(struct json_writer *w, const char *key, const json_t *v, 
 	jw_double(w, json_is_number(v) ? json_number_value(v) : dflt);
 }
 
+/* an older way to say 2 is `True` */
+static void key_backoff(struct json_writer *w, const json_t *v)
+{
+	key_number(w, "retry_exponential_backoff", v, json_is_true(v) ? 2 : 0);
+}
+
 static void key_bool_or(struct json_writer *w, const char *key, const json_t *v)
 {
 	jw_kbool(w, key, json_is_true(v));
@@ -223,7 +229,7 @@ static void write_schedule_part(struct json_writer *w, const json_t *t)
 		serialized_timedelta(w, option(t, "retry_delay"));
 	else
 		jw_raw(w, retry_delay_default, sizeof retry_delay_default - 1);
-	key_number(w, "retry_exponential_backoff", option(t, "retry_exponential_backoff"), 0);
+	key_backoff(w, option(t, "retry_exponential_backoff"));
 	key_number(w, "priority_weight", option(t, "priority_weight"), 1);
 	jw_kstr(w, "weight_rule", option_text(t, "weight_rule", "downstream"));
 }

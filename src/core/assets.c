@@ -70,7 +70,17 @@ void assets_event(struct core *c, const struct event *ev)
 		if (!d->dag || d->gone || !d->dag->has_asset_schedule || !mentions(d->dag->asset_condition, ev, 0))
 			continue;
 		note(d, ev);
-		mark_dag(c, d);
+		if (!ev->asset.more)
+			mark_dag(c, d);
+	}
+}
+
+void assets_told(struct core *c)
+{
+	map_each(&c->dags, e) {
+		struct dag_state *d = e->value;
+		if (d->assets.n)
+			mark_dag(c, d);
 	}
 }
 

@@ -337,6 +337,7 @@ void dispatch(struct core *c, const struct event *ev)
 	case EV_DELETE_TI: delete_tis(c, ev); break;
 	case EV_UNPARTITION: unpartition_run(c, ev); break;
 	case EV_ASSET: assets_event(c, ev); break;
+	case EV_ASSETS_TOLD: assets_told(c); break;
 	case EV_ASSET_UNQUEUED: assets_unqueued(c, ev); break;
 	case EV_LOST: outcome_lost(c, ev); break;
 	case EV_TIMETABLE_ANSWER: on_timetable(c, ev); break;

@@ -65,6 +65,7 @@ enum event_kind {
   EV_DELETE_TI,        /* clear: the named instances leave their run */
   EV_UNPARTITION,      /* run_ref: the run forgets its partition */
   EV_ASSET,            /* asset uri/name got an event */
+  EV_ASSETS_TOLD,      /* all assets that a task updated are told (EV_ASSET with `more`): the DAGs that wait for them are looked at once */
   EV_ASSET_UNQUEUED,   /* asset of dag_id: its queued events do not count any more */
   EV_LOST,             /* ti_ref: supervisor or heartbeat lost; detail */
   EV_TIMETABLE_ANSWER, /* dag_id, info: the Python host answered for a custom timetable */
@@ -112,7 +113,7 @@ struct event {
     struct { const char *dag_id, *run_id; } run_ref;
     struct { const char *dag_id; int64_t id; int max_active_runs; bool paused; } backfill;
     struct { const char *dag_id, *run_id, *conf; int64_t id; int ordinal; bool latest_version; } take;
-    struct { const char *name, *uri; int64_t event_id; const char *dag_id, *alias; } asset;   /* dag_id: only this DAG's queue; NULL = all that want it. alias: it came through it; NULL = none */
+    struct { const char *name, *uri; int64_t event_id; const char *dag_id, *alias; bool more; } asset;   /* dag_id: only this DAG's queue; NULL = all that want it. alias: it came through it; NULL = none */
     struct { const char *dag_id; bool found; struct run_info info; } timetable;
     struct { const struct weight_answer *at; size_t n; } weights;   /* all at once: they compete with one another */
   };

@@ -119,7 +119,7 @@ struct ti_index { struct task_instance **slots; size_t n, cap; };
 struct work { struct dag_run *run; uint32_t task; };
 enum verdict { VERDICT_WAIT, VERDICT_RUN, VERDICT_SET };
 struct ruling { enum verdict verdict; enum ti_state state; };
-struct ruled { struct task_instance *ti; struct ruling ruling; enum reason why; };
+struct ruled { struct task_instance *ti; struct ruling ruling; enum reason why; int map_index; };
 
 struct core {
 	struct core_config cfg;
@@ -268,6 +268,7 @@ void catchup_compute(struct core *c, struct dag_state *d);      /* next run of t
 void catchup_drain(struct core *c, struct dag_state *d);
 void catchup_note_run(struct core *c, struct dag_state *d, const struct dag_run *run);
 void assets_event(struct core *c, const struct event *ev);
+void assets_told(struct core *c);
 void assets_unqueued(struct core *c, const struct event *ev);
 void assets_forget(struct dag_state *d);
 void assets_drain(struct core *c, struct dag_state *d);

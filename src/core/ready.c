@@ -304,7 +304,7 @@ static void look_at(struct core *c, struct task_instance *ti)
 	if (r.verdict == VERDICT_WAIT)
 		why_update(c, ti, why, NULL);
 	else
-		vec_push(&c->rulings, ((struct ruled){ ti, r, why }));
+		vec_push(&c->rulings, ((struct ruled){ ti, r, why, ti->map_index }));
 }
 
 static void apply(struct core *c, const struct ruled *x)
@@ -312,15 +312,18 @@ static void apply(struct core *c, const struct ruled *x)
 	struct task_instance *ti = x->ti;
 	if (ti->p->gone || !not_started(ti->state) || ti->run->state != RUN_RUNNING)
 		return;
+	if (ti->map_index != x->map_index)
+		return;                     /* it was expanded earlier in this round: what held for the placeholder is not for index 0 */
 	if (x->ruling.verdict == VERDICT_RUN) {
 		let_run(c, ti);
 		return;
 	}
+	struct ruling now = stronger(x->ruling, by_map_sources(ti));      /* a source may have been decided earlier in this round */
 	ti_stop(c, ti, "what is upstream of it was changed");
 	buf_reset(&c->scratch);
-	why_ruled(ti, x->ruling.state, &c->scratch);
+	why_ruled(ti, now.state, &c->scratch);
 	act_decision(c, ti->run, ti, x->why, act_text(c, c->scratch.data));
-	ti_end(c, ti, x->ruling.state, c->now);
+	ti_end(c, ti, now.state, c->now);
 }
 
 /* Instances of a task outside mapped groups share their upstream: while the rule waits for all of them, none needs a look. */

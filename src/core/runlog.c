@@ -335,7 +335,7 @@ void log_event(struct core *c, const struct event *ev)
 	case EV_MARK: put_selection_event(c, ev, &ev->mark.sel, ev->mark.is_run ? LOG_MARK_RUN : LOG_MARK_TIS); break;
 	case EV_BACKFILL_TAKE: put_take(c, ev); break;
 	case EV_START: case EV_TIME: case EV_DAG: case EV_DAG_STATE: case EV_DAG_GONE: case EV_POOL: case EV_RESTORE_RUN: case EV_RESTORE_TI:
-	case EV_RESTORE_MAP_LENGTH: case EV_TRIGGER: case EV_DELETE_RUN: case EV_UNPARTITION: case EV_ASSET: case EV_ASSET_UNQUEUED:
+	case EV_RESTORE_MAP_LENGTH: case EV_TRIGGER: case EV_DELETE_RUN: case EV_UNPARTITION: case EV_ASSET: case EV_ASSETS_TOLD: case EV_ASSET_UNQUEUED:
 	case EV_TIMETABLE_ANSWER: case EV_RESTORE_DAG_VERSION: case EV_BACKFILL: case EV_BACKFILL_CANCEL: case EV_WEIGHTS: case EV_RESTORE_SKIPS:
 		break;                          /* of no run, or told where it concerns one */
 	}

@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* what an event is about and where it comes from; a NULL ti: from outside of any task */
-struct happening { const struct task_instance *ti; const char *name, *uri, *alias, *partition; const json_t *extra; };
+struct happening { const struct task_instance *ti; const char *name, *uri, *alias, *partition; const json_t *extra; bool more; };   /* more: EV_ASSETS_TOLD follows */
 
 static int asset_of(struct engine *e, const struct happening *h, int64_t *ret, struct err *err)
 {
@@ -61,7 +61,7 @@ static int happen(struct engine *e, const struct happening *h, int64_t *ret_even
   if (x == 0) x = write_event(e, h, asset, &event, err);
   if (x == 0) x = queue_up(e, h, asset, event, err);
   if (x < 0) return x;
-  struct event ev = {.kind = EV_ASSET, .asset = {.name = h->name, .uri = h->uri, .alias = h->alias, .event_id = event}};
+  struct event ev = {.kind = EV_ASSET, .asset = {.name = h->name, .uri = h->uri, .alias = h->alias, .event_id = event, .more = h->more}};
   engine_step(e, &ev);
   if (ret_event) *ret_event = event;
   return 0;
@@ -100,11 +100,12 @@ static int outlet(struct engine *e, const struct task_instance *ti, const json_t
   CLEANUP(freep) char *full_name = xstrdup(name && uri ? name : row_text(&row, 1));
   CLEANUP(freep) char *full_uri = xstrdup(name && uri ? uri : row_text(&row, 2));
   rows_close(&row);
-  struct happening h = {.ti = ti, .name = full_name, .uri = full_uri};
+  struct happening h = {.ti = ti, .name = full_name, .uri = full_uri, .more = true};
   return outlet_happens(e, &h, outlet_events, err);
 }
 
-/* outlet_events: [{dest_asset_key:{name,uri}, source_alias_name?, extra, partition_key?}]; task_outlets: [{name,uri,type}] */
+/* The events of one task's end belong together: a DAG that waits for several of them, or for any, gets one run.
+ * outlet_events: [{dest_asset_key:{name,uri}, source_alias_name?, extra, partition_key?}]; task_outlets: [{name,uri,type}] */
 int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_t *outlets, const json_t *outlet_events, struct err *err)
 {
   size_t i;
@@ -115,9 +116,11 @@ int engine_asset_outlets(struct engine *e, struct task_instance *ti, const json_
   json_array_foreach((json_t *)(uintptr_t)outlet_events, i, v) {
     const json_t *key = jg(v, "dest_asset_key");
     struct happening h = {.ti = ti, .alias = jg_str(v, "source_alias_name", NULL), .name = jg_str(key, "name", NULL), .uri = jg_str(key, "uri", NULL),
-                          .extra = jg(v, "extra"), .partition = ti->run->partition_key};
+                          .extra = jg(v, "extra"), .partition = ti->run->partition_key, .more = true};
     if (h.alias && h.name && h.uri && (r = happen(e, &h, NULL, err)) < 0) return r;
   }
+  struct event told = {.kind = EV_ASSETS_TOLD};
+  if (json_array_size(outlets) || json_array_size(outlet_events)) engine_step(e, &told);
   return r;
 }
 

@@ -3,10 +3,14 @@
 A case is (name, DAG ids to record, steps, options). Options: profile (a key of PROFILES), first (record only so many runs:
 the schedule has no end), order (record in which order the tasks started), concurrency (record how many ran at once), polls
 (its tasks look again and again: equal blocks of log lines count as one), logs (False: not compared)."""
+import glob
 import os
 from collections import namedtuple
 
 import again_cases
+import odd_cases
+import provider_cases
+from providers import servers
 
 Case = namedtuple("Case", "name dags steps options")
 
@@ -31,9 +35,14 @@ PROFILES["environment"] = {
     "AIRFLOW__SECRETS__BACKEND": "conf_backends.Secrets",
     "AIRFLOW__SECRETS__BACKEND_KWARGS": '{"prefix": "here"}',
 }
+PROFILES["odd"] = {}
+PROFILES["providers"] = {}
+PROVIDERS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.cache/workloads"))
 # The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
 # and ours knows Airflow 1's data intervals by itself.
-DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none"), "environment": ("environment/dags", "environment/dags")}
+DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none"), "environment": ("environment/dags", "environment/dags"),
+        "odd": ("dags_odd", "dags_odd"),
+        "providers": ("providers/dags", "providers/dags")}
 OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
 
@@ -41,7 +50,17 @@ CASES = []
 def world_of(profile, real):
     """(folder of DAG files, environment) of a profile, for real Airflow or for us."""
     folder = DAGS.get(profile, ("dags", "dags"))[0 if real else 1]
-    return folder, dict(PROFILES[profile]) if real or profile not in OURS_NEEDS_NO_ENVIRONMENT else {}
+    extra = dict(PROFILES[profile]) if real or profile not in OURS_NEEDS_NO_ENVIRONMENT else {}
+    if profile == "providers":
+        extra |= servers.start() | ({} if real else {"AIRFLOW__UPDRAFT__PYTHON": PROVIDERS})
+    return folder, extra
+
+
+def lacks(profile):
+    """What is not installed of what our server needs for the profile; None when nothing lacks."""
+    if profile == "providers" and not glob.glob(f"{PROVIDERS}/lib/python3*/site-packages/airflow/providers/http"):
+        return f"{PROVIDERS} with the packages of providers/requirements.txt is not there; tools/setup.sh test makes it"
+    return None
 
 
 def case(name, dags, steps, **options):
@@ -220,3 +239,5 @@ case("e_weights_tries", "e_weights_tries", [("unpause", "e_weights_tries"), ("tr
                                             ("ended", "e_weights_tries", 1)], profile="environment")
 
 again_cases.add(case)
+odd_cases.add(case)
+provider_cases.add(case)

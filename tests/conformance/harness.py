@@ -238,6 +238,16 @@ class Steps:
                lambda: [(r["dag_run_id"], r["state"], [(t["task_id"], t["map_index"], t["state"], t["try_number"])
                                                        for t in s.instances(dag, r["dag_run_id"])]) for r in s.runs(dag)])
 
+    def do_until_over(self, dag):
+        """No run of dag is queued or running."""
+        s = self.server
+        s.wait(f"the runs of {dag} to end", lambda: all(r["state"] in ENDED for r in s.runs(dag)), lambda: [(r["dag_run_id"], r["state"]) for r in s.runs(dag)])
+
+    def do_paused(self, dag):
+        """The scheduler itself has paused dag."""
+        s = self.server
+        s.wait(f"{dag} to be paused", lambda: s.api.get(f"/api/v2/dags/{dag}")["is_paused"], lambda: None)
+
     def do_clear(self, dag, tasks):
         """Clear these tasks of each run that dag has."""
         for run in self.server.runs(dag):

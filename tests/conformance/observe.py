@@ -189,6 +189,8 @@ def read_log(server, path, n, map_index, norm):
             continue
         if text == "sleeping 1 second...":  # a trigger that was early by chance
             continue
+        if text.startswith("Server indicated the task shouldn't be running anymore"):
+            break                               # its end was asked for: what it still says until then is a race with the reader
         if c.get("logger") == "py.warnings":  # shown by the process that imports first, a warm parent perhaps
             continue
         if c.get("logger") in streams:

@@ -13,7 +13,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from cases import CASES, PROFILES, world_of  # noqa: E402
+from cases import CASES, PROFILES, lacks, world_of  # noqa: E402
 from compare import differences, without_xcoms  # noqa: E402
 from known import unexpected  # noqa: E402
 from harness import Server, in_parallel  # noqa: E402
@@ -32,7 +32,10 @@ def wanted():
 def play_profile(profile, home):
     """All wanted cases of a profile on one server; results into SEEN, what outlived its stop into LEFT."""
     cases = [c for c in wanted() if c.options.get("profile", "plain") == profile]
-    if not cases:
+    lacking = "CONFORMANCE_AIRFLOW" not in os.environ and lacks(profile)
+    if lacking:
+        SEEN.update((c.name, unittest.SkipTest(lacking)) for c in cases)
+    if not cases or lacking:
         return
     folder, extra = world_of(profile, "CONFORMANCE_AIRFLOW" in os.environ)
     if os.environ.get("CONFORMANCE_DATABASE"):

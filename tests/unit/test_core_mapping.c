@@ -581,6 +581,32 @@ static void asset_events_start_runs(void **state)
 	kit_clear(&k);
 }
 
+/* what one task updated is looked at once: any of two is no reason for two runs */
+static void assets_of_one_task_start_one_run(void **state)
+{
+	(void)state;
+	struct kit k;
+	struct dag *d;
+	kit_init(&k, NOW);
+	json_t *data = kit_dag_json("dag d;task a");
+	json_object_set_new(json_object_get(data, "dag"), "timetable", json_pack("{s:s, s:{s:{s:s, s:[{s:s, s:s, s:s}, {s:s, s:s, s:s}]}}}", "__type",
+		"airflow.timetables.simple.AssetTriggeredTimetable", "__var", "asset_condition", "__type", "asset_any", "objects",
+		"__type", "asset", "name", "x", "uri", "s3://x", "__type", "asset", "name", "y", "uri", "s3://y"));
+	assert_int_equal(dag_compile(data, NULL, NULL, &d, NULL), 0);
+	kit_add(&k, d);
+	kit_start(&k);
+	struct event x = { .kind = EV_ASSET, .asset = { .name = "x", .uri = "s3://x", .more = true } }, y = { .kind = EV_ASSET, .asset = { .name = "y", .uri = "s3://y", .more = true } },
+		told = { .kind = EV_ASSETS_TOLD };
+	kit_step(&k, &x);
+	kit_step(&k, &y);
+	assert_int_equal(k.runs.n, 0);
+	kit_step(&k, &told);
+	assert_int_equal(k.runs.n, 1);
+	kit_step(&k, &told);
+	assert_int_equal(k.runs.n, 1);
+	kit_clear(&k);
+}
+
 /* through an alias, taken back, and after a restart */
 static void asset_events_through_an_alias(void **state)
 {
@@ -653,7 +679,7 @@ int main(void)
 		cmocka_unit_test(short_circuit_skips_everything_given), cmocka_unit_test(fail_fast), cmocka_unit_test(clear_a_finished_run),
 		cmocka_unit_test(clear_what_runs), cmocka_unit_test(clear_takes_setups_along), cmocka_unit_test(clear_one_index_with_its_downstream),
 		cmocka_unit_test(arguments_multiply), cmocka_unit_test(a_skipped_setup_did_not_run), cmocka_unit_test(clear_errors), cmocka_unit_test(mark_a_task), cmocka_unit_test(mark_a_run), cmocka_unit_test(delete_a_run), cmocka_unit_test(delete_instances),
-		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs), cmocka_unit_test(asset_events_through_an_alias),
+		cmocka_unit_test(a_run_follows_its_dag), cmocka_unit_test(everything_survives_a_restart), cmocka_unit_test(asset_events_start_runs), cmocka_unit_test(assets_of_one_task_start_one_run), cmocka_unit_test(asset_events_through_an_alias),
 		cmocka_unit_test(trigger_errors), cmocka_unit_test(retry_delays_match_airflow),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

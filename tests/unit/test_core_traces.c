@@ -237,7 +237,7 @@ static void same_states_as_airflow(void **state)
 	json_decref(all);
 	print_message("%zu traces, %d differ\n", i, wrong);
 	assert_int_equal(wrong, 0);
-	assert_true(i >= 100);
+	assert_true(i >= 1000);
 }
 
 int main(void)

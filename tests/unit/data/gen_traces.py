@@ -63,7 +63,7 @@ LEFT_OUT = ("template_fields_renderers", "template_fields", "template_ext", "ui_
 
 
 class Ambiguous(Exception):
-    """Airflow's choice hung on the order of rows: the trace ends before it."""
+    """Airflow's choice hung on the order of rows, or is one that docs/DIFFERENCES.md names: the trace ends before it."""
 
 
 class AnyExecutor:
@@ -237,6 +237,8 @@ class Trace:
             found = {"skipped": skips}
         if not ti.task.downstream_task_ids or (not skips and "skipped" in found):
             return
+        if any(t.run_id == ti.run_id and t.task_id in skips and t.map_index != index for t in self.instances("scheduled", "queued")):
+            raise Ambiguous                    # mapped instances that are scheduled already go on in Airflow
         event.update(found)
         event["skips"] = skips
         XComModel.set(key="skipmixin_key", value=found, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index, session=self.session)
@@ -269,6 +271,8 @@ class Trace:
         event = {"run": int(run.run_id[3:])}
         if rnd.random() < 0.65:
             event |= {"clear": ids, "downstream": rnd.random() < 0.6, "upstream": rnd.random() < 0.2, "only_failed": rnd.random() < 0.3}
+            if any(t.get("trigger_rule") == "always" for t in self.mapped_over_xcoms()):
+                raise Ambiguous                # it would start over the list that its source pushed before
             part = self.sdag.partial_subset(task_ids=set(ids), include_downstream=event["downstream"], include_upstream=event["upstream"])
             part.clear(run_id=run.run_id, only_failed=event["only_failed"], session=self.session)
         else:
@@ -283,6 +287,9 @@ class Trace:
             if r.state == DagRunState.QUEUED:
                 r.state = DagRunState.RUNNING
         return event
+
+    def mapped_over_xcoms(self):
+        return [t["__var"]["partial_kwargs"] for t in self.serialized()["dag"]["tasks"] if t["__var"].get("_is_mapped") and "xcomref" in json.dumps(t["__var"]["expand_input"])]
 
     def next_event(self, left):
         """(event, an intervention was used)"""
