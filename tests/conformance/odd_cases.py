@@ -29,6 +29,10 @@ def add(case):
     case("aa_paused_failing", "aa_paused_failing", [("unpause", "aa_paused_failing"), ("ended", "aa_paused_failing", 3), ("paused", "aa_paused_failing")], profile="odd")
     case("aa_said", "aa_words", [("unpause", "aa_words"), ("unpause", "aa_function"), ask("dag", "aa_words"), ask("details", "aa_words", "/details"), ask("tasks", "aa_words", "/tasks"), ask("function", "aa_function", "/details"),
                                  ask("function tasks", "aa_function", "/tasks"), ask("limits", "aa_limits", "/tasks")], profile="odd", first=0)
+    consumers = "ae_all ae_any ae_of_d ae_of_e ae_of_new ae_nested ae_of_alias".split()
+    case("ae_producer", "ae_producer ae_never_runs " + " ".join(consumers),
+         [("unpause", d) for d in consumers] + [("unpause", "ae_never_runs"), ("unpause", "ae_producer"), ("trigger", "ae_producer"), ("ended", "ae_producer", 1)] +
+         [step for d in consumers for step in (("ended", d, 1), ("until_over", d))], profile="odd", logs=False)
     case("ae_wrong", "ae_wrong", [("unpause", "ae_wrong"), ("trigger", "ae_wrong"), ("ended", "ae_wrong", 1)], profile="odd")
     case("ae_made", "ae_made ae_multi ae_fails", [("unpause", "ae_fails"), ("unpause", "ae_made"), ("unpause", "ae_multi"), ("trigger", "ae_made"), ("trigger", "ae_multi"), ("ended", "ae_fails", 1),
                                                  ("ended", "ae_multi", 1)], profile="odd")

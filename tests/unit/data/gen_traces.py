@@ -60,6 +60,9 @@ if sys.argv[1] != "merge":
 UNTOUCHABLE = ("running", "success", "failed")      # skip_downstream leaves these alone
 LEFT_OUT = ("template_fields_renderers", "template_fields", "template_ext", "ui_color", "ui_fgcolor", "bash_command", "op_args", "op_kwargs", "templates_dict",
             "python_callable_name", "_task_module", "doc_md")
+# Traces that end before a step of which docs/DIFFERENCES.md tells: a mapped task starts over the list that its source, cleared along
+# with it, had pushed before (614, 1693); what is scheduled already is not looked at again (1678).
+CUT = {614: 27, 1678: 22, 1693: 9}
 
 
 class Ambiguous(Exception):
@@ -331,6 +334,9 @@ class Trace:
 
 
 def write(traces, path):
+    for t in traces:
+        number = int(t["data"]["dag"]["dag_id"].removeprefix("trace_"))
+        t["steps"] = t["steps"][:CUT.get(number)]
     with open(path, "wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, compresslevel=9) as f:
         f.write(json.dumps(traces, separators=(",", ":")).encode())
 
