@@ -29,9 +29,10 @@ class Steps(unittest.TestCase):
             self.script(f"bin/{name}", f'#!/bin/sh\necho "{name} $*" >>"$CALLS"\n')
         self.script("bin/npm", '#!/bin/sh\necho "npm $*" >>"$CALLS"\nexit 1\n')
         self.script("bin/dpkg-query", "#!/bin/sh\nprintf 'ii '\n")
-        for want in ("examples/nightly", "tests/scenario/clients"):
+        for want in ("examples/nightly", "tests/scenario/clients", "tests/conformance/providers"):
             (self.dir / want).mkdir(parents=True)
             (self.dir / want / "requirements.txt").write_text(f"what-{pathlib.Path(want).name}-wants\n")
+        (self.dir / "tests/scenario/git_requirements.txt").write_text("what-git-bundles-want\n")
 
     def script(self, name, text):
         path = self.dir / name
