@@ -21,6 +21,8 @@ from updraft import frames
 UNPROMPTED = 0xFFFFFFFF
 # A worker is ended when one question takes longer; the supervisor's own deadline is 30 s.
 PATIENCE = float(os.environ.get("UPDRAFT_HOST_PATIENCE", 25))
+# A question may bring a patience of its own; nothing gets more than this.
+MOST_PATIENCE = float(os.environ.get("UPDRAFT_HOST_PATIENCE", "inf"))
 # The least recently asked are ended beyond this many.
 MOST_WORKERS = 8
 
@@ -30,14 +32,16 @@ def _key_of(question: dict[str, Any]) -> tuple[Any, ...]:
     file = question.get("file")
     if not file:
         return ()
+    # What is called may take its time: no other question of the file waits for it.
+    apart = ("callback",) if question.get("what") in ("dag_callback", "task_callback") else ("deadline",) if question.get("what") == "deadline_callback" else ()
     if file.get("version"):
-        return (f"{file['bundle']}/{file['rel']}", file["version"])
+        return (f"{file['bundle']}/{file['rel']}", file["version"], *apart)
     path = os.path.join(file.get("bundle_path") or "", file.get("rel") or "")
     try:
         stat = os.stat(path)
-        return (path, stat.st_mtime_ns, stat.st_size)
+        return (path, stat.st_mtime_ns, stat.st_size, *apart)
     except OSError:
-        return (path, 0, 0)
+        return (path, 0, 0, *apart)
 
 
 class Worker:
@@ -48,7 +52,7 @@ class Worker:
         self.frames = frames.Splitter()
         self.waiting: collections.deque[dict[str, Any]] = collections.deque()
         self.asked: int | None = None
-        self.deadline = 0.0
+        self.patience, self.deadline = PATIENCE, 0.0
         self.used = time.monotonic()
 
 
@@ -125,7 +129,8 @@ class Host:
         question = worker.waiting.popleft()
         worker.asked = question.get("ask")
         worker.used = time.monotonic()
-        worker.deadline = worker.used + PATIENCE
+        worker.patience = min(float(question.get("patience") or PATIENCE), MOST_PATIENCE)
+        worker.deadline = worker.used + worker.patience
         self._give(worker, [UNPROMPTED, question])
 
     @staticmethod
@@ -186,7 +191,7 @@ class Host:
         now = time.monotonic()
         for key, worker in list(self._workers.items()):
             if worker.asked is not None and worker.deadline <= now:
-                self._end(key, f"{self._name(key)} did not answer within {PATIENCE:g} s")
+                self._end(key, f"{self._name(key)} did not answer within {worker.patience:g} s")
 
     def serve(self) -> None:
         self._tell({"type": "UpdraftHostReady"})

@@ -988,7 +988,29 @@ def run_callbacks(bag: Any, request: Any) -> None:
     import structlog
     from airflow.dag_processing import processor
 
-    processor._execute_callbacks(bag, [request], structlog.get_logger(logger_name="task"))
+    log = structlog.get_logger(logger_name="task")
+    kind = getattr(request, "task_callback_type", None)
+    try:
+        if kind == "success":
+            _run_success_callback(bag, request, log)
+        else:
+            processor._execute_callbacks(bag, [request], log)
+    except SystemExit:
+        log.exception("A callback left the process")
+
+
+def _run_success_callback(bag: Any, request: Any, log: Any) -> None:
+    """Airflow asks for the success callbacks of a task that its trigger ended, and then calls failure callbacks only."""
+    from airflow.dag_processing import processor
+    from airflow.utils.state import TaskInstanceState
+
+    task = bag.dags[request.ti.dag_id].get_task(request.ti.task_id)
+    before, task.on_failure_callback = task.on_failure_callback, task.on_success_callback
+    request.task_callback_type = TaskInstanceState.FAILED
+    try:
+        processor._execute_task_callbacks(bag, request, log)
+    finally:
+        task.on_failure_callback = before
 
 
 def providers() -> list[dict[str, Any]]:

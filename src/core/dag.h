@@ -53,7 +53,7 @@ struct dag_task {
   const json_t *raw;                           /* the task's own serialized object, borrowed from dag.data */
   const json_t *mapped_raw;                    /* its serialized expand input; NULL if not mapped itself */
   bool needs_process;                          /* false: an EmptyOperator that succeeds where it stands */
-  bool has_failure_callback, has_retry_callback;
+  bool has_failure_callback, has_retry_callback, has_success_callback;
   const json_t *direct;                        /* side record for a bash task that needs no Python; NULL otherwise */
 };
 

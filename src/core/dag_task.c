@@ -127,6 +127,7 @@ static void read_flags(struct dag_task *k, const struct task_json *t)
 	k->needs_process = !k->is_empty || k->has_outlets || field_filled(t, "inlets") || has_callback(t, "execute") || has_callback(t, "success");
 	k->has_failure_callback = has_callback(t, "failure");
 	k->has_retry_callback = has_callback(t, "retry");
+	k->has_success_callback = has_callback(t, "success");
 }
 
 static int read_rules(struct dag_builder *b, struct dag_task *k, const struct task_json *t)

@@ -163,7 +163,7 @@ static void callback(struct core *c, struct task_instance *ti, const char *text)
 /* end_from_trigger: a deferred task whose trigger says how it ended, not that it goes on */
 static bool ended_by_trigger(const struct task_instance *ti, enum ti_outcome outcome)
 {
-	return ti->state == TI_DEFERRED && (outcome == OUT_SUCCESS || outcome == OUT_SKIPPED || outcome == OUT_FAIL_NO_RETRY);
+	return ti->state == TI_DEFERRED && (outcome == OUT_SUCCESS || outcome == OUT_SKIPPED || outcome == OUT_FAIL_NO_RETRY || outcome == OUT_RETRY);
 }
 
 void outcome_done(struct core *c, const struct event *ev)
@@ -182,6 +182,8 @@ void outcome_done(struct core *c, const struct event *ev)
 	switch (ev->done.outcome) {
 	case OUT_SUCCESS:
 		ended(c, ti, TI_SUCCESS, when);
+		if (by_trigger)
+			callback(c, ti, ev->done.detail);       /* there is no process to call it */
 		break;
 	case OUT_SKIPPED:
 		ended(c, ti, TI_SKIPPED, when);
@@ -189,10 +191,12 @@ void outcome_done(struct core *c, const struct event *ev)
 	case OUT_FAIL_NO_RETRY:
 		failed_try(c, ti, when, false, USEC_NONE);
 		if (by_trigger)
-			callback(c, ti, ev->done.detail);       /* there is no process to call it */
+			callback(c, ti, ev->done.detail);
 		break;
 	case OUT_RETRY:
 		failed_try(c, ti, when, true, ev->done.not_before);
+		if (by_trigger)
+			callback(c, ti, ev->done.detail);
 		break;
 	case OUT_FAILED:
 		failed_try(c, ti, when, core_try_should_retry(ti), USEC_NONE);

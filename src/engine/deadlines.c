@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CALL_PATIENCE 3600                        /* seconds that a callback may take; Airflow sets no limit */
+
 /* ---- when ---- */
 
 /* The mean of the last successful runs, in microseconds; USEC_NONE when there are too few. */
@@ -111,7 +113,7 @@ static int call(struct engine *e, int64_t row, struct err *err)
   if (!run) return 0;
   json_t *shown = dag_run_json(e, run);
   json_object_set_new(shown, "dag_run_id", json_string(run_id));
-  json_t *body = json_pack("{s:s,s:O?,s:{s:o,s:{s:s,s:o}}}", "path", jg_str(jg(callback, "__data__"), "path", ""), "kwargs", jg(jg(callback, "__data__"), "kwargs"),
+  json_t *body = json_pack("{s:i,s:s,s:O?,s:{s:o,s:{s:s,s:o}}}", "patience", CALL_PATIENCE, "path", jg_str(jg(callback, "__data__"), "path", ""), "kwargs", jg(jg(callback, "__data__"), "kwargs"),
                            "context", "dag_run", shown, "deadline", "id", text, "deadline_time", json_time(due));
   engine_ask(e, run->dag, run->bundle_version, "deadline_callback", body, on_called, row);
   return 0;

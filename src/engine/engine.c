@@ -391,6 +391,7 @@ void engine_release(struct engine *e)
   triggers_free(e);
   hosts_free(e);
   weights_free(e);
+  callbacks_free(e);
   link_close(&e->trigger_link);
   link_close(&e->host_link);
   exec_client_free(e->exec);

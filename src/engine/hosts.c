@@ -8,10 +8,11 @@
 
 #define UNPROMPTED 4294967295u
 #define ASK_DEADLINE (30 * USEC_SEC)
+#define BEYOND (15 * USEC_SEC)                   /* the host itself ends what takes longer than the question's own patience */
 #define UPLOAD_DEADLINE (15 * 60 * USEC_SEC)     /* many tries may end at once, and their logs go one after another */
 #define RESTART_AFTER (USEC_SEC / 4)
 
-struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent; usec_t until; host_answer_fn answer; int64_t about; };
+struct ask { int64_t id; char *dag_id; json_t *body; bool timetable, sent, whole; usec_t since, until; host_answer_fn answer; int64_t about; };
 struct python_host { struct child *child; bool ready; int64_t next; VEC(struct ask) asks; struct source *timer; };
 
 static void ask_drop(struct python_host *h, size_t i)
@@ -45,7 +46,7 @@ static void on_deadline(void *arg)
   for (size_t i = 0; i < h->asks.n;) {
     struct ask *a = &h->asks.at[i];
     if (a->until > now) { i++; continue; }
-    log_warning("DAG %s: its Python code has not answered within %lld s (%s)%s", a->dag_id, (long long)(ASK_DEADLINE / USEC_SEC), jg_str(a->body, "what", ""),
+    log_warning("DAG %s: its Python code has not answered within %lld s (%s)%s", a->dag_id, (long long)((now - a->since) / USEC_SEC), jg_str(a->body, "what", ""),
                 a->answer ? "" : "; it is asked again at its next change");
     host_answer_fn answer = a->answer;
     int64_t about = a->about;
@@ -69,22 +70,36 @@ static void start_host(struct engine *e)
   h->child = NULL;
 }
 
-static void ask_for(struct engine *e, const char *dag_id, bool timetable, json_t *body, host_answer_fn answer, int64_t about)
+static usec_t patience_with(const json_t *body)
 {
-  if (e->headless) { json_decref(body); return; }
+  int64_t own = jg_int(body, "patience", 0);
+  return own ? own * USEC_SEC + BEYOND : streq(jg_str(body, "what", ""), "upload_log") ? UPLOAD_DEADLINE : ASK_DEADLINE;
+}
+
+/* NULL: there is nobody to ask */
+static struct ask *ask_for(struct engine *e, const char *dag_id, bool timetable, json_t *body, host_answer_fn answer, int64_t about)
+{
+  if (e->headless) { json_decref(body); return NULL; }
   if (!e->host) {
     e->host = xcalloc(1, sizeof *e->host);
     e->host->timer = loop_timer(e->loop, on_deadline, e);
   }
   struct python_host *h = e->host;
-  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .answer = answer, .about = about, 
-                  .until = loop_monotonic() + (streq(jg_str(body, "what", ""), "upload_log") ? UPLOAD_DEADLINE : ASK_DEADLINE)};
+  struct ask a = {.id = ++h->next, .dag_id = xstrdup(dag_id), .body = body, .timetable = timetable, .answer = answer, .about = about, .since = loop_monotonic()};
+  a.until = a.since + patience_with(body);
   json_object_set_new(body, "type", json_string("Ask"));
   json_object_set_new(body, "ask", json_integer(a.id));
   vec_push(&h->asks, a);
   timer_in(h->timer, USEC_SEC);
   if (!h->child && e->host_link.welcomed) start_host(e);
   else if (h->ready) send_waiting(e);
+  return &h->asks.at[h->asks.n - 1];
+}
+
+void engine_ask_whole(struct engine *e, const char *dag_id, json_t *body, host_answer_fn answer, int64_t about)
+{
+  struct ask *a = ask_for(e, dag_id, false, body, answer, about);
+  if (a) a->whole = true;
 }
 
 static void ask(struct engine *e, const char *dag_id, bool timetable, json_t *body)
@@ -128,7 +143,7 @@ void engine_upload_log(struct engine *e, const struct child *c)
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why)
 {
   if (!(failed ? run->dag->has_failure_callback : run->dag->has_success_callback)) return;
-  ask(e, run->dag->dag_id, false,
+  callbacks_add(e, run->dag->dag_id,
       json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o,s:o?}}", "what", "dag_callback", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run_id", run->run_id,
                 "failed", failed, "msg", why ? why : failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run), "last_ti",
                 last ? ti_json(e, last) : NULL));
@@ -149,9 +164,9 @@ void engine_run_event(struct engine *e, struct dag_run *run, enum run_state stat
 void engine_ti_callback(struct engine *e, struct task_instance *ti)
 {
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];
-  bool has = ti->state == TI_UP_FOR_RETRY ? t->has_retry_callback : t->has_failure_callback;
-  if (!has && !jg(t->raw, "email")) return;          /* nothing of the user's is to be called */
-  ask(e, ti->run->dag->dag_id, false,
+  bool has = ti->state == TI_UP_FOR_RETRY ? t->has_retry_callback : ti->state == TI_SUCCESS ? t->has_success_callback : t->has_failure_callback;
+  if (!has && (ti->state == TI_SUCCESS || !jg(t->raw, "email"))) return;          /* nothing of the user's is to be called */
+  callbacks_add(e, ti->run->dag->dag_id,
       json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag, ti->run->bundle_version), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
                 "msg", ti->why_detail ? ti->why_detail : "it ended outside its process", "context", startup_context(e, ti)));
 }
@@ -196,7 +211,7 @@ static void answered(struct engine *e, const json_t *body)
   if (error) log_warning("DAG %s: %s: %s", dag_id, jg_str(a.body, "what", ""), error);
   ask_drop(h, i);                                    /* before: what follows may ask again, and the list moves */
   if (a.timetable) timetable_answered(e, dag_id, jg(jg(body, "result"), "run"));
-  if (a.answer) a.answer(e, dag_id, a.about, error ? NULL : jg(body, "result"));
+  if (a.answer) a.answer(e, dag_id, a.about, a.whole ? body : error ? NULL : jg(body, "result"));
 }
 
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id)

@@ -79,6 +79,7 @@ struct engine {
   struct figures *figures;            /* figures.c; NULL while metrics are off */
   struct python_host *host;           /* hosts.c; NULL until something was asked */
   struct weights *weights;            /* weights.c; likewise */
+  struct callbacks *callbacks;
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
   struct { int64_t making, run; int code; } backfill;   /* backfill.c: the one whose runs are being made; the core's last answer */
@@ -202,6 +203,11 @@ int deadlines_restore(struct engine *e, struct err *err);          /* watches; c
 int partitions_event(struct engine *e, const char *dag_id, int64_t event, const struct task_instance *ti, struct err *err);
 int partitions_restore(struct engine *e, struct err *err);         /* asks again what was not answered when the last scheduler ended */
 
+/* callbacks.c: what the Python host is to call; rows until it has */
+void callbacks_add(struct engine *e, const char *dag_id, json_t *body);            /* into the open batch; takes the question over */
+int callbacks_restore(struct engine *e, struct err *err);
+void callbacks_free(struct engine *e);
+
 /* weights.c: weight rules that are Python of the user's own */
 void weights_want(struct engine *e, struct task_instance *ti);
 void weights_send(struct engine *e);                               /* the end of a step: asks for what it wanted */
@@ -241,6 +247,7 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti);
  * asked without a supervisor's loop (headless) */
 typedef void (*host_answer_fn)(struct engine *e, const char *dag_id, int64_t about, const json_t *result);
 void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about);
+void engine_ask_whole(struct engine *e, const char *dag_id, json_t *body, host_answer_fn answer, int64_t about);   /* result: the whole answer, its `error` too; body names file and what */
 void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);
 void hosts_exit(struct engine *e, struct child *c);

@@ -333,6 +333,7 @@ int engine_restore(struct engine *e, struct err *err)
   if (r == 0) r = store_load_live_runs(e->db, restore_run, &x, err);
   if (r == 0) r = restore_asset_queue(e, err);
   if (r < 0 || e->headless) return r;
+  if ((r = callbacks_restore(e, err)) < 0) return r;   /* before: what the first step adds comes behind */
   FAULT("restored");
   struct event ev = {.kind = EV_START};
   engine_step(e, &ev);

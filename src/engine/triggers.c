@@ -310,7 +310,7 @@ static int push_xcoms(struct engine *e, const struct task_instance *ti, const js
 
 static void end_directly(struct engine *e, const struct task_instance *ti, const char *state)
 {
-  enum ti_outcome out = streq(state, "success") ? OUT_SUCCESS : streq(state, "skipped") ? OUT_SKIPPED : OUT_FAIL_NO_RETRY;
+  enum ti_outcome out = streq(state, "success") ? OUT_SUCCESS : streq(state, "skipped") ? OUT_SKIPPED : core_try_should_retry(ti) ? OUT_RETRY : OUT_FAIL_NO_RETRY;
   struct event ev = {.kind = EV_TI_DONE, .done = {.ref = {ti->id, ti->try_number}, .outcome = out, .when = loop_now(), .not_before = USEC_NONE,
                      .trigger_timeout = USEC_NONE, .detail = "its trigger ended it"}};
   engine_step(e, &ev);
@@ -368,7 +368,8 @@ int triggers_event(struct engine *e, const json_t *body, struct err *err)
   if (!ti || ti->state != TI_DEFERRED || ti->trigger_id != id) return 0;
   figures_trigger(e, jg(body, "failure") != NULL);
   const char *end = jg_str(body, "end_state", NULL);
-  if (end && jg(body, "xcoms") && (x = push_xcoms(e, ti, jg(body, "xcoms"), err)) < 0) return x;
+  bool again = streq(end, "failed") && core_try_should_retry(ti);
+  if (end && jg(body, "xcoms") && !again && (x = push_xcoms(e, ti, jg(body, "xcoms"), err)) < 0) return x;
   if (end) end_directly(e, ti, end);
   else resume(e, ti, body);
   return 0;

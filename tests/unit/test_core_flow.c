@@ -331,9 +331,9 @@ static void ended_by_its_trigger(void **state)
 {
 	(void)state;
 	struct kit k;
-	begin(&k, "dag d;task a;task b retries=3;task c up=a");
+	begin(&k, "dag d;task a;task b retries=3;task c up=a;task e retries=3");
 	kit_trigger(&k, "d", "m1", NOW);
-	for (const char *const *t = (const char *const[]){ "a", "b", NULL }; *t; t++) {
+	for (const char *const *t = (const char *const[]){ "a", "b", "e", NULL }; *t; t++) {
 		struct task_instance *ti = kit_ti(&k, "d", "m1", *t, -1);
 		kit_started(&k, ti);
 		struct event defer = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = OUT_DEFERRED, .trigger_id = 5, .next_method = "on", .next_kwargs = "{}" } };
@@ -342,13 +342,14 @@ static void ended_by_its_trigger(void **state)
 		struct event late = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = OUT_FAILED } };
 		kit_step(&k, &late);                     /* what its process says after that means nothing */
 		assert_string_equal(kit_state(&k, "d", "m1", *t, -1), "deferred");
-		struct event end = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = **t == 'a' ? OUT_SUCCESS : OUT_FAIL_NO_RETRY, .detail = "its trigger ended it" } };
+		struct event end = { .kind = EV_TI_DONE, .done = { .ref = { ti->id, 1 }, .outcome = **t == 'a' ? OUT_SUCCESS : **t == 'b' ? OUT_FAIL_NO_RETRY : OUT_RETRY, .detail = "its trigger ended it" } };
 		kit_step(&k, &end);
 	}
 	assert_string_equal(kit_state(&k, "d", "m1", "a", -1), "success");
 	assert_string_equal(kit_state(&k, "d", "m1", "b", -1), "failed");
 	assert_string_equal(kit_state(&k, "d", "m1", "c", -1), "queued");
-	assert_int_equal(k.callbacks, 1);
+	assert_string_equal(kit_state(&k, "d", "m1", "e", -1), "up_for_retry");
+	assert_int_equal(k.callbacks, 3);
 	kit_clear(&k);
 }
 
