@@ -357,6 +357,14 @@ static void drain(struct core *c)
 	admit_drain(c);
 }
 
+/* A run of an older version may still depend on its past, and that was another one as long as the run that left was here. */
+static void look_at_past(struct core *c, struct dag_state *d)
+{
+	for (size_t i = 0; d->had_past && i < d->runs.n; i++)
+		if (d->runs.at[i]->dag->has_depends_on_past && d->runs.at[i]->state == RUN_RUNNING)
+			mark_all_tasks(c, d->runs.at[i]);
+}
+
 /* Runs that ended in the last step leave now that their actions were read, unless they were cleared or are still needed.
  * A run brought back for a request stays as long as the request is not answered: it is dropped at the next other event. */
 static void drop_ended(struct core *c, const struct event *ev)
@@ -377,10 +385,12 @@ static void drop_ended(struct core *c, const struct event *ev)
 			continue;
 		struct dag_state *d = run->owner;
 		run->p->kept = true;
-		if (!d->dag || !d->dag->has_depends_on_past)
+		if (!d->dag || !d->dag->has_depends_on_past) {
 			run_free(c, run);
-		else
+			look_at_past(c, d);
+		} else {
 			past_release(c, d);
+		}
 	}
 }
 

@@ -98,6 +98,7 @@ struct dag_state {
 	char *dag_id;
 	struct dag *dag;                     /* the newest version; NULL while only rows are known */
 	VEC(struct dag *) versions;          /* older ones that restored runs were made with */
+	bool had_past;                       /* a run had tasks that depend on their past */
 	bool pausing;                        /* paused from the end of this step on: nothing more starts */
 	bool paused, stale, gone, asked;     /* asked: the Python host was asked for the next run */
 	bool has_next, has_last;

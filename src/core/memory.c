@@ -179,6 +179,7 @@ struct dag_run *run_alloc(struct core *c, struct dag_state *d, struct dag *dag, 
 	run->timer.pos = run->p->queue_pos = UINT32_MAX;
 	run->owner = d;
 	run->dag = dag_ref(dag);
+	d->had_past = d->had_past || dag->has_depends_on_past;
 	run->run_id = xstrdup(run_id);
 	run->logical_date = logical_date;
 	run->interval_start = run->interval_end = run->queued_at = run->start_date = run->end_date = run->last_decision = run->partition_date = USEC_NONE;

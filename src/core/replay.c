@@ -237,21 +237,30 @@ static void take_paused(struct replay *r)
 	dispatch(r->core, &ev);
 }
 
-/* what a scheduler forgets when it ends, and the store does not bring back */
-static void take_restart(struct replay *r)
+/* what is forgotten when a run leaves the memory, and the store does not bring back */
+static void take_fetched(struct replay *r)
 {
 	struct dag_run *run = r->granted.run;
-	r->core->cfg.task_queued_timeout = unzigzag(get(r));
-	if (!run || r->failed)
-		return;
 	for (uint32_t i = 0; i < run->dag->n_tasks; i++) {
 		struct run_task *rt = &run->p->tasks[i];
 		rt->revised = -1;
 		each_ti(rt, ti) {
 			ti->p->weight_asked = false;
 			ti->p->archived_try = 0;
-			ti_timer(r->core, ti);
 		}
+	}
+}
+
+static void take_restart(struct replay *r)
+{
+	struct dag_run *run = r->granted.run;
+	r->core->cfg.task_queued_timeout = unzigzag(get(r));
+	if (r->failed)
+		return;
+	for (uint32_t i = 0; i < run->dag->n_tasks; i++) {
+		struct run_task *rt = &run->p->tasks[i];
+		each_ti(rt, ti)
+			ti_timer(r->core, ti);
 	}
 	restore_look(r->core, run);
 }
@@ -456,6 +465,7 @@ static void take_item(struct replay *r, int item)
 	case LOG_ADMIT: take_admit(r); return;
 	case LOG_WEIGHT: take_weight(r); return;
 	case LOG_OVERDUE: take_overdue(r); return;
+	case LOG_FETCHED: take_fetched(r); return;
 	case LOG_STARTED: case LOG_DONE: case LOG_LENGTH: case LOG_SKIP: case LOG_FIRED: case LOG_LOST: take_ti_event(r, item); return;
 	case LOG_CLEAR: case LOG_MARK_TIS: case LOG_MARK_RUN: case LOG_DELETE_TIS: take_by_hand(r, item); return;
 	case LOG_BEGIN: take_begin(r); break;

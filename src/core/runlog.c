@@ -111,6 +111,8 @@ static void put_ti(struct buf *b, int item, const struct task_instance *ti)
 static void put_outside(struct buf *b, struct dag_run *run)
 {
 	const struct dag_state *d = run->owner;
+	if (run->p->logged_paused == LOGGED_NEVER && !run->is_new)
+		put_u8(b, LOG_FETCHED);             /* by another scheduler, or by this one once more: some things are forgotten then */
 	if (d->dag && !uuid_eq(&d->dag->version_id, &run->p->logged_version)) {
 		run->p->logged_version = d->dag->version_id;
 		put_u8(b, LOG_VERSION);
