@@ -220,7 +220,9 @@ static void rollback(void *p)
 static int commit(void *p, struct err *err)
 {
 	struct pg_db *db = p;
-	int rc = pg_send(db, PG_CONTROL, "COMMIT", err);
+	int rc = db->expects ? pg_settle(db, NULL, err) : 0;     /* the server does not know what we expect */
+	if (rc == 0)
+		rc = pg_send(db, PG_CONTROL, "COMMIT", err);
 	if (rc == 0)
 		rc = pg_settle(db, NULL, err);
 	if (rc == 0)

@@ -17,7 +17,7 @@
 #define PIPELINE_MOST 200                        /* statements on the way before their answers are read */
 
 enum pg_sent { PG_PREPARE, PG_RUN, PG_CONTROL, PG_QUERY };
-struct pg_pending { enum pg_sent what; int slot; const char *name; };
+struct pg_pending { enum pg_sent what; int slot; const char *name; int else_code; };   /* else_code: see struct query */
 struct pg_slot { char *text; bool prepared; uint64_t used; };                           /* text: of list queries only */
 struct pg_db {
   PGconn *c;
@@ -28,6 +28,7 @@ struct pg_db {
   enum store_sync sync;
   VEC(struct pg_pending) pending;
   int64_t changes;
+  bool expects;                                  /* one of the pending says how many rows it must change */
   uint64_t clock;
   char *listening;                               /* JSON-free list of channels, space between; set again after a new connection */
   struct pg_slot slots[SQL_COUNT + TEXT_SLOTS];

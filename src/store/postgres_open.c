@@ -21,6 +21,7 @@ static void forget_statements(struct pg_db *db)
 	for (size_t i = 0; i < ARRAY_LEN(db->slots); i++)
 		db->slots[i].prepared = false;
 	db->pending.n = 0;
+	db->expects = false;
 }
 
 static int connect_once(struct pg_db *db, struct err *err)

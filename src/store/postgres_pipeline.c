@@ -7,7 +7,7 @@ static int sent(struct pg_db *db, int ok, enum pg_sent what, int slot, const cha
 	if (!ok)
 		return PQstatus(db->c) == CONNECTION_BAD ? pg_lost(db, name, err)
 							 : err_set(err, E_STORE, "the database %s failed (%s: %s)", db->name, name, PQerrorMessage(db->c));
-	vec_push(&db->pending, ((struct pg_pending){ what, slot, name }));
+	vec_push(&db->pending, ((struct pg_pending){ what, slot, name, 0 }));
 	return 0;
 }
 
@@ -84,6 +84,10 @@ int pg_send_prepared(struct pg_db *db, enum pg_sent what, int slot, const struct
 	slot_name(slot, name);
 	rc = sent(db, PQsendQueryPrepared(db->c, name, (int)q->n, b.at, b.length, b.format, 1), what, slot, q->name, err);
 	arena_clear(&b.memory);
+	if (rc == 0 && q->else_code) {
+		db->pending.at[db->pending.n - 1].else_code = q->else_code;
+		db->expects = true;
+	}
 	return rc;
 }
 
@@ -99,6 +103,8 @@ static void take(struct pg_db *db, const struct pg_pending *p, PGresult *res, PG
 	db->broken = db->broken || *ret_code == E_UNREACHABLE;
 	if (good && (p->what == PG_RUN || p->what == PG_QUERY))
 		db->changes = strtoll(PQcmdTuples(res), NULL, 10);
+	if (good && p->else_code && db->changes != 1 && !*ret_code)
+		*ret_code = store_not_one(p->else_code, p->name, err);
 	if (good && p->what == PG_QUERY && !*ret_query)
 		*ret_query = res;
 	else
@@ -135,6 +141,7 @@ int pg_settle(struct pg_db *db, PGresult **ret_last, struct err *err)
 		code = pg_lost(db, db->pending.at[db->pending.n - 1].name, err);
 	}
 	db->pending.n = 0;
+	db->expects = false;
 	if (code < 0 || !ret_last)
 		PQclear(query);
 	else

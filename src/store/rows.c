@@ -32,7 +32,7 @@ static int insert_run(struct store *s, const struct dag_run *r, usec_t now, stru
 
 static int update_run(struct store *s, const struct dag_run *r, usec_t now, struct err *err)
 {
-	return store_run(s, SQL_run_update, err, v_int(r->id), v_text(run_type_name(r->type)), v_text(run_state_name(r->state)),
+	return store_run_one(s, SQL_run_update, E_NOT_FOUND, err, v_int(r->id), v_text(run_type_name(r->type)), v_text(run_state_name(r->state)),
 		v_uuid_or_null(&r->dag->version_id), v_time(r->logical_date), v_time(r->interval_start), v_time(r->interval_end),
 		v_time(r->run_after), v_time(r->queued_at), v_time(r->start_date), v_time(r->end_date), v_time(r->last_decision),
 		v_text(r->triggered_by), v_text(r->triggering_user), v_text(r->partition_key), v_id(r->backfill_id), v_int(r->clear_number),
@@ -45,10 +45,7 @@ static int save_run(struct store *s, const struct dag_run *run, usec_t now, stru
 		int rc = insert_run(s, run, now, err);
 		return rc < 0 ? err_set(err, rc, "dag run %s of %s: %s", run->run_id, run->dag->dag_id, err_text(err)) : 0;
 	}
-	int rc = update_run(s, run, now, err);
-	if (rc == 0 && store_changes(s) == 0)
-		rc = err_set(err, E_NOT_FOUND, "dag run %s of %s is not in the store", run->run_id, run->dag->dag_id);
-	return rc;
+	return update_run(s, run, now, err);
 }
 
 int store_save_run(struct store *s, const struct dag_run *run, usec_t now, struct err *err)
@@ -62,25 +59,24 @@ static int insert_ti(struct store *s, const struct task_instance *t, usec_t now,
 {
 	const struct dag *dag = t->run->dag;
 	assert(t->task < dag->n_tasks);
-	int rc = store_run(s, SQL_ti_insert, err, v_uuid(&t->id), v_int(t->run->id), v_text(dag->tasks[t->task].task_id), v_int(t->map_index),
+	return store_run_one(s, SQL_ti_insert, E_EXISTS, err, v_uuid(&t->id), v_int(t->run->id), v_text(dag->tasks[t->task].task_id), v_int(t->map_index),
 		v_ti_state(t->state), v_int(t->try_number), v_int(t->max_tries), v_uuid_or_null(&dag->version_id), v_time(t->scheduled_at),
 		v_time(t->queued_at), v_time(t->start_date), v_time(t->end_date), v_time(t->not_before), v_time(t->first_start), v_text(t->pool),
 		v_int(t->pool_slots), v_int(t->priority_weight), v_text(t->hostname), v_text(t->unixname), v_id(t->pid),
 		v_text(t->rendered_map_index), v_text(t->next_method), v_text(t->next_kwargs), v_id(t->trigger_id), v_int(t->reschedules),
 		v_why(t->why), v_text(t->why_detail), v_text(t->queue), v_text(t->executor), v_text(t->run_as_user), v_int(now));
-	if (rc == 0 && store_changes(s) != 1)
-		rc = err_set(err, E_EXISTS, "task instance %s[%d] of dag run %s is in the store already", dag->tasks[t->task].task_id, t->map_index, t->run->run_id);
-	return rc;
 }
 
-static int update_ti(struct store *s, const struct task_instance *t, usec_t now, struct err *err)
+/* must: it is known to be there under this map index */
+static int update_ti(struct store *s, const struct task_instance *t, bool must, usec_t now, struct err *err)
 {
-	return store_run(s, SQL_ti_update, err, v_uuid(&t->id), v_int(t->map_index), v_ti_state(t->state), v_int(t->try_number),
+	const struct val v[] = { v_uuid(&t->id), v_int(t->map_index), v_ti_state(t->state), v_int(t->try_number),
 		v_int(t->max_tries), v_uuid_or_null(&t->run->dag->version_id), v_time(t->scheduled_at), v_time(t->queued_at),
 		v_time(t->start_date), v_time(t->end_date), v_time(t->not_before), v_time(t->first_start), v_text(t->pool), v_int(t->pool_slots),
 		v_int(t->priority_weight), v_text(t->hostname), v_text(t->unixname), v_id(t->pid), v_text(t->rendered_map_index),
 		v_text(t->next_method), v_text(t->next_kwargs), v_id(t->trigger_id), v_int(t->reschedules), v_why(t->why),
-		v_text(t->why_detail), v_text(t->queue), v_text(t->executor), v_text(t->run_as_user), v_int(now));
+		v_text(t->why_detail), v_text(t->queue), v_text(t->executor), v_text(t->run_as_user), v_int(now) };
+	return must ? store_run_one_values(s, SQL_ti_update, v, ARRAY_LEN(v), E_NOT_FOUND, err) : store_run_values(s, SQL_ti_update, v, ARRAY_LEN(v), err);
 }
 
 /* An unmapped instance becomes copy 0 when its task is expanded: the only time a map index changes. */
@@ -90,7 +86,7 @@ static int move_ti(struct store *s, const struct task_instance *t, usec_t now, s
 	if (rc == 0)
 		rc = store_run(s, SQL_ti_set_map_index, err, v_uuid(&t->id), v_int(t->map_index));
 	if (rc == 0 && store_changes(s) == 1)
-		return update_ti(s, t, now, err);
+		return update_ti(s, t, true, now, err);
 	char id[37];
 	uuid_format(&t->id, id);
 	return rc < 0 ? rc : err_set(err, E_NOT_FOUND, "task instance %s of dag run %s is not in the store", id, t->run->run_id);
@@ -101,7 +97,9 @@ int store_save_ti(struct store *s, const struct task_instance *ti, usec_t now, s
 	assert(ti->run && ti->run->dag);
 	if (ti->is_new)
 		return insert_ti(s, ti, now, err);
-	int rc = update_ti(s, ti, now, err);
+	if (ti->map_index > 0)                           /* never one that moves: it need not be waited for */
+		return update_ti(s, ti, true, now, err);
+	int rc = update_ti(s, ti, false, now, err);
 	return rc < 0 || store_changes(s) == 1 ? rc : move_ti(s, ti, now, err);
 }
 
@@ -127,10 +125,7 @@ int store_save_dag_next(struct store *s, const char *dag_id, bool paused, const 
 
 int store_save_token(struct store *s, const struct uuid *ti, int try_number, const char *boot_id, int64_t child, struct err *err)
 {
-	int rc = store_run(s, SQL_ti_token, err, v_uuid(ti), v_int(try_number), v_text(boot_id), v_int(child));
-	if (rc == 0 && store_changes(s) == 0)
-		rc = err_set(err, E_NOT_FOUND, "try %d, about to start, is not in the store", try_number);
-	return rc;
+	return store_run_one(s, SQL_ti_token, E_NOT_FOUND, err, v_uuid(ti), v_int(try_number), v_text(boot_id), v_int(child));
 }
 
 int store_save_process(struct store *s, const struct uuid *ti, int try_number, int pid, int64_t start_ticks, struct err *err)

@@ -224,11 +224,12 @@ static int start(struct store *s, enum sql_id id, const struct val *v, size_t n,
 }
 
 /* sent, and not waited for */
-static int run_later(struct store *s, enum sql_id id, const struct val *v, size_t n, struct err *err)
+static int run_later(struct store *s, enum sql_id id, const struct val *v, size_t n, int else_code, struct err *err)
 {
 	struct err local = {0};
 	int rc = may_start(s, id, n, false, &local);
-	const struct query q = named(s, id, v, n, false);
+	struct query q = named(s, id, v, n, false);
+	q.else_code = else_code;
 	if (rc == 0)
 		rc = s->be->run(s->db, &q, &local);
 	s->changes = rc == 0 ? CHANGES_UNKNOWN : 0;
@@ -240,7 +241,7 @@ int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_
 	struct rows r = {0};
 	struct err local = {0};
 	if (s->in_write && s->be->run)
-		return run_later(s, id, v, n, err);
+		return run_later(s, id, v, n, 0, err);
 	int rc = start(s, id, v, n, false, &r, &local);
 	if (rc == 0)
 		do
@@ -249,6 +250,19 @@ int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_
 	s->changes = rc == 0 ? s->be->changes(s->db) : 0;
 	rows_close(&r);
 	return result(s, rc, &local, err);
+}
+
+int store_not_one(int code, const char *name, struct err *err)
+{
+	return err_set(err, code, code == E_EXISTS ? "%s: the row is in the store already" : "%s: the row is not in the store", name);
+}
+
+int store_run_one_values(struct store *s, enum sql_id id, const struct val *v, size_t n, int code, struct err *err)
+{
+	if (s->in_write && s->be->run)
+		return run_later(s, id, v, n, code, err);
+	int rc = store_run_values(s, id, v, n, err);
+	return rc < 0 || store_changes(s) == 1 ? rc : store_not_one(code, sql_table[id].name, err);
 }
 
 int64_t store_changes(struct store *s)

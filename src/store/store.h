@@ -69,6 +69,9 @@ static inline struct val v_id(int64_t id) { return id ? v_int(id) : v_null(); } 
 #define store_query(s, id, ret_rows, err, ...) store_query_values(s, id, STORE_VALUES_(__VA_ARGS__), ret_rows, err)
 #define store_one(s, id, ret_rows, err, ...) store_one_values(s, id, STORE_VALUES_(__VA_ARGS__), ret_rows, err)
 int store_run_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct err *err);
+/* store_run that must change exactly one row, else code (E_NOT_FOUND or E_EXISTS). Like other errors, this one may come with a later call. */
+#define store_run_one(s, id, code, err, ...) store_run_one_values(s, id, STORE_VALUES_(__VA_ARGS__), code, err)
+int store_run_one_values(struct store *s, enum sql_id id, const struct val *v, size_t n, int code, struct err *err);
 int64_t store_changes(struct store *s);          /* rows changed by the last store_run; 0 when that turns out to have failed (store_failed) */
 /* a statement with RETURNING id (first column, integer). E_NOT_FOUND when it returned no row (ON CONFLICT DO NOTHING) */
 int store_insert_values(struct store *s, enum sql_id id, const struct val *v, size_t n, int64_t *ret_id, struct err *err);
