@@ -18,7 +18,7 @@ static int64_t index_of(double v, int scale)
   double half = frexp(v < DBL_MIN ? DBL_MIN : v, &exponent);      /* v = half * 2^exponent, half in [0.5, 1) */
   int64_t below = half == 0.5 ? (int64_t)exponent - 2 : exponent - 1;
   if (scale <= 0) return below >> -scale;
-  if (half == 0.5) return ((int64_t)(exponent - 1) << scale) - 1;
+  if (half == 0.5) return (int64_t)(exponent - 1) * ((int64_t)1 << scale) - 1;
   return (int64_t)floor(log(v) * ldexp(M_LOG2E, scale));
 }
 
