@@ -220,6 +220,7 @@ static void delete_placeholder(struct core *c, struct task_instance *ti)
 {
 	char id[37];
 	uuid_format(&ti->id, id);
+	mark_run(c, ti->run);               /* it may have been the last that had not ended */
 	if (!ti->is_new)
 		act_now(c, (struct action){ .kind = ACT_DELETE_TI, .run = ti->run, .text = act_text(c, id) });
 	ti_drop(c, ti);
