@@ -19,6 +19,7 @@ struct login {
 	usec_t lifetime;
 	const char *basic;              /* the Authorization header: the call goes on after it; else NULL */
 	bool page, good, gone;
+	char *fresh;                    /* the hash as it is made now, when the stored one is of an old kind */
 };
 
 static const char *cookie_path(const struct call *c)
@@ -66,6 +67,8 @@ static void login_good(struct login *l, enum role role, bool stored)
 	c->api->metrics.logins_good++;
 	if (auth_succeeded(c->api->db, l->user, c->r->remote, &err) < 0)
 		api_note(c->api, "forgetting failed logins", &err);
+	if (l->fresh && store_run(c->api->db, SQL_user_password_again, &err, v_text(l->user), v_text(l->account.hash), v_text(l->fresh)) < 0)
+		api_note(c->api, "hashing a password anew", &err);
 	if (stored && store_run(c->api->db, SQL_user_logged_in, &err, v_text(l->user), v_time(loop_now())) < 0)
 		api_note(c->api, "remembering a login", &err);
 	if (l->basic) {
@@ -108,6 +111,8 @@ static void hash_work(void *arg)
 	struct login *l = arg;
 	bool same = password_verify(l->account.known ? l->account.hash : nobody, l->password);
 	l->good = same && l->account.known;
+	if (l->good && !password_current(l->account.hash))
+		l->fresh = password_hash(l->password);
 }
 
 /* A burst of guesses arrives before the first of them has been found wrong: no more at a time than would be free. */
@@ -127,6 +132,7 @@ static void login_free(struct login *l)
 			break;
 		}
 	freep(&l->account.hash);
+	freep(&l->fresh);
 	if (l->password)
 		explicit_bzero(l->password, strlen(l->password));
 	freep(&l->password);

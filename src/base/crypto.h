@@ -41,5 +41,8 @@ char *jwt_sign(const char *alg, const void *key, size_t nkey, const char *kid, c
 int jwt_verify(const void *key, size_t nkey, const char *token, const char *const *algs, usec_t now, usec_t leeway,
                struct buf *ret_payload, struct err *err);
 char *password_hash(const char *password);                                   /* argon2id, malloc'd; slow on purpose */
+/* argon2's, and werkzeug's (pbkdf2:..., scrypt:...) that an import brought */
 bool password_verify(const char *hash, const char *password);
+bool password_known(const char *hash);                                       /* of a kind that can be verified */
+bool password_current(const char *hash);                                     /* as password_hash makes them */
 bool mem_eq_const_time(const void *a, const void *b, size_t n);

@@ -21,6 +21,8 @@ const struct cli_command *const cli_families[] = {
   cli_permissions,
   cli_rotate,
   cli_db,
+  cli_import,
+  cli_dump,
   cli_config_commands,
   cli_jobs,
   cli_providers,

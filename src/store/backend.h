@@ -12,7 +12,7 @@ extern const struct migration sqlite_migrations[], postgres_migrations[];
 extern const int sqlite_migration_count, postgres_migration_count;
 
 enum begin_mode { BEGIN_WRITE, BEGIN_READ, BEGIN_SOFT };   /* SOFT: a write whose commit does not wait for the disk */
-struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy; int else_code; };   /* slot -1: text from outside; copy: values may go before the last row; else_code: the error when not exactly one row changes, or 0 */
+struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy, writes; int else_code; };   /* slot -1: text from outside; copy: values may go before the last row; writes: a text from outside that may write; else_code: the error when not exactly one row changes, or 0 */
 
 struct backend {
   int (*open)(const char *path_or_url, const struct store_options *o, void **ret_db, struct err *err);

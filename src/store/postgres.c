@@ -57,7 +57,7 @@ static int start(void *p, const struct query *q, struct rows *ret, struct err *e
 {
 	struct pg_db *db = p;
 	PGresult *res = NULL;
-	if (q->slot < 0 && !only_reads(q->text))
+	if (q->slot < 0 && !q->writes && !only_reads(q->text))
 		return err_set(err, E_STORE, "a list query may only read: %.80s", q->text);
 	int rc = db->in_transaction ? 0 : pg_ready(db, err);
 	if (rc == 0)

@@ -100,7 +100,7 @@ static int start(void *p, const struct query *q, struct rows *ret, struct err *e
 	if (rc < 0)
 		return rc;
 	rc = bind_all(db, ret->stmt, q, err);
-	if (rc == 0 && q->slot < 0 && !sqlite3_stmt_readonly(ret->stmt))
+	if (rc == 0 && q->slot < 0 && !q->writes && !sqlite3_stmt_readonly(ret->stmt))
 		rc = err_set(err, E_STORE, "a list query may only read: %.80s", q->text);
 	if (rc < 0)
 		finish(ret);

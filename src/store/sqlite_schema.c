@@ -14,7 +14,7 @@ static int64_t table_named(struct sqlite_db *db, const char *condition)
 static int foreign(struct sqlite_db *db, struct err *err)
 {
 	if (table_named(db, "name = 'alembic_version'"))
-		return err_set(err, E_STORE, "%s is a metadata database that Airflow itself made: it is left alone; name another file in [database] sql_alchemy_conn", db->path);
+		return err_set(err, E_STORE, "%s is a metadata database that Airflow itself made: it is left alone; name another file in [database] sql_alchemy_conn, run `updraft db migrate`, then bring it over with `updraft db import sqlite:///%s`", db->path, db->path);
 	return err_set(err, E_STORE, "%s is a database of another program: it is left alone; name another file in [database] sql_alchemy_conn", db->path);
 }
 

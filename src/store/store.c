@@ -321,6 +321,25 @@ int store_query_text(struct store *s, const char *sql, const struct val *v, size
 	return result(s, rc, &local, err);
 }
 
+int store_run_text(struct store *s, const char *sql, const struct val *v, size_t n, struct err *err)
+{
+	if (!s->in_write)
+		return err_set(err, E_CONFLICT, "a text that writes takes an open transaction");
+	CLEANUP(rows_close) struct rows r = { .store = s };
+	struct err local = {0};
+	int rc = still_good(s, &local);
+	const struct query q = { .slot = -1, .name = "a copied row", .text = sql, .v = v, .n = n, .writes = true };
+	if (rc == 0)
+		rc = s->be->start(s->db, &q, &r, &local);
+	if (rc < 0)
+		r = (struct rows){0};
+	while (rc >= 0 && (rc = s->be->next(&r, &local)) > 0)
+		continue;
+	s->changes = rc == 0 ? s->be->changes(s->db) : 0;
+	rows_close(&r);
+	return result(s, rc, &local, err);
+}
+
 int rows_next(struct rows *r, struct err *err)
 {
 	struct err local = {0};

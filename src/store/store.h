@@ -83,6 +83,8 @@ int store_query_values(struct store *s, enum sql_id id, const struct val *v, siz
 int store_one_values(struct store *s, enum sql_id id, const struct val *v, size_t n, struct rows *ret, struct err *err); /* already on the only row: no rows_next; E_NOT_FOUND without one */
 /* SQL text put together from constant tables (list endpoints): values only ever by `?`. Read-only statements. */
 int store_query_text(struct store *s, const char *sql, const struct val *v, size_t n, struct rows *ret, struct err *err);
+/* likewise one that writes: for what copies whole tables. Inside a write transaction only (E_CONFLICT) */
+int store_run_text(struct store *s, const char *sql, const struct val *v, size_t n, struct err *err);
 int rows_next(struct rows *r, struct err *err);  /* 1: there is a row, 0: the end, <0: error */
 void rows_close(struct rows *r);                 /* zeroed or closed ones are fine */
 int rows_width(const struct rows *r);

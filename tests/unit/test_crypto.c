@@ -197,6 +197,32 @@ static void test_password(void **state)
 	assert_true(password_verify(hash, "geheim"));
 	assert_false(password_verify(hash, "Geheim"));
 	assert_false(password_verify("not a hash", "geheim"));
+	assert_true(password_known(hash) && password_current(hash));
+}
+
+/* as werkzeug 2.2 and hashlib write them */
+static void test_old_passwords(void **state)
+{
+	(void)state;
+	static const char *const hashes[] = {
+		"pbkdf2:sha256:1000$B5bJFb2FPuOkuDJZ$0052978f5515fbbf80efe489eeead880bd85b0df0c9e2fcf3ab981af2396f848",
+		"pbkdf2:sha512:1000$dx7hObMYrMv6Re2o$f7989ee4cd8072f29e4dacf9771eb03339ce631d59c9453d3c9825c5ea2cf1ff2166ec9c5fb9b0d847438e43bd6ca64ba7ce863771030d8d71056e187639f37b",
+		"scrypt:1024:8:1$salzsalz$d3642152c65418b148a8e24b9d518da8c90e52c883aeae797073f6d82f355597887ce4a9a42b72f380639b2e9bf8ef59a8c3d0b92fc0c8be1e2216e147a8aa66",
+		"pbkdf2:sha256$saltsalt$c5ace0e9fb682fb0a24b7b23f3da8783da8942c2718d67373a7a539e06094d39",
+		"pbkdf2:sha1:50$saltsalt$f5297a69c31682d2aa24f5f893e6fab92769b69b",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+		assert_true(password_known(hashes[i]) && !password_current(hashes[i]));
+		assert_true(password_verify(hashes[i], "old-password \xc3\xbc"));
+		assert_false(password_verify(hashes[i], "old-password"));
+	}
+	static const char *const refused[] = {
+		"", "plain", "md5$salt$00ff", "sha256$salt$00ff", "pbkdf2:md99:10$salt$00ff", "pbkdf2:sha256:0$salt$00ff", "pbkdf2:sha256:99999999$salt$00ff", "pbkdf2:sha256:10$$00ff",
+		"pbkdf2:sha256:10$salt$00f", "pbkdf2:sha256:10$salt$", "pbkdf2:sha256:10$salt$00FG", "scrypt:1000:8:1$salt$00ff", "scrypt:1073741824:8:1$salt$00ff", "scrypt:1024:8$salt$00ff",
+		"scrypt:1024:8:1:1$salt$00ff", "pbkdf2:sha256:10$salt", "scrypt:1024:99999999999999999999:1$salt$00ff",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+		assert_true(!password_known(refused[i]) && !password_verify(refused[i], "old-password"));
 }
 
 int main(void)
@@ -204,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_base64), cmocka_unit_test(test_sha256), cmocka_unit_test(test_random), cmocka_unit_test(test_fernet_recorded),
 		cmocka_unit_test(test_fernet_own), cmocka_unit_test(test_fernet_keys), cmocka_unit_test(test_jwt_recorded), cmocka_unit_test(test_jwt_own),
-		cmocka_unit_test(test_password),
+		cmocka_unit_test(test_password), cmocka_unit_test(test_old_passwords),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

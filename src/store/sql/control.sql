@@ -101,6 +101,9 @@ UPDATE users SET email = COALESCE(?2, email), first_name = COALESCE(?3, first_na
   active = COALESCE(?5, active), updated = ?6 WHERE username = ?1
 -- name: user_password
 UPDATE users SET password_hash = ?2, updated = ?3 WHERE username = ?1
+-- the same password with another hash: username, old hash, new hash
+-- name: user_password_again
+UPDATE users SET password_hash = ?3 WHERE username = ?1 AND password_hash = ?2
 -- name: user_logged_in
 UPDATE users SET last_login = ?2, login_count = login_count + 1, fail_login_count = 0 WHERE username = ?1
 -- name: user_login_failed
