@@ -3,9 +3,9 @@
 -- table, column, its place in the key that orders the rows (NULL: none), the column as it is ordered by
 -- name: export_columns
 -- sqlite
-SELECT t.name, c.name, CASE WHEN c.pk > 0 THEN c.pk ELSE (SELECT i.seqno + 1 FROM pragma_index_list(t.name) l, pragma_index_info(l.name) i
-    WHERE l.origin = 'u' AND i.cid = c.cid AND NOT EXISTS (SELECT 1 FROM pragma_table_info(t.name) p WHERE p.pk > 0)) END, '"' || c.name || '"'
-FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY t.name, c.name
+SELECT s.name, c.name, CASE WHEN c.pk > 0 THEN c.pk ELSE (SELECT i.seqno + 1 FROM pragma_index_list(s.name) l, pragma_index_info(l.name) i
+    WHERE l.origin = 'u' AND i.cid = c.cid AND NOT EXISTS (SELECT 1 FROM pragma_table_info(s.name) p WHERE p.pk > 0)) END, '"' || c.name || '"'
+FROM sqlite_schema s, pragma_table_info(s.name) c WHERE s.type = 'table' AND s.name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY s.name, c.name
 -- postgres
 SELECT t.relname::text, a.attname::text, (array_position(i.indkey::int2[], a.attnum) + 1)::bigint, '"' || a.attname || '"'
 FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'rowid'
