@@ -23,6 +23,7 @@ const struct cli_command *const cli_families[] = {
   cli_db,
   cli_import,
   cli_dump,
+  cli_clean,
   cli_config_commands,
   cli_jobs,
   cli_providers,

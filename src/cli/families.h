@@ -22,6 +22,7 @@ extern const struct cli_command cli_rotate[];
 extern const struct cli_command cli_db[];
 extern const struct cli_command cli_import[];
 extern const struct cli_command cli_dump[];
+extern const struct cli_command cli_clean[];
 extern const struct cli_command cli_config_commands[];
 extern const struct cli_command cli_jobs[];
 extern const struct cli_command cli_providers[];

@@ -298,6 +298,7 @@ static void on_beat(void *arg)
   remote_look(e);
   hosted_look(e);
   triggers_look(e);
+  if (!e->triggerer) retention_look(e);
 }
 
 /* ---- wakes from others ---- */

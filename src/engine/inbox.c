@@ -258,7 +258,7 @@ static const struct { const char *kind; command_fn fn; } commands[] = {
   {"try.run", remote_run}, {"try.request", remote_request}, {"try.refused", remote_refused},
   {"backfill.create", backfill_create}, {"backfill.dry_run", backfill_dry_run}, {"backfill.pause", backfill_pause}, {"backfill.cancel", backfill_stop},
   {"hitl.respond", on_hitl_respond}, {"trigger.event", on_trigger_event}, {"asset.event", on_asset_event}, {"asset.unqueue", on_asset_unqueue},
-  {"ti.delete", inbox_delete_tis}, {"ti.why", inbox_why}, {"xcom.set", inbox_set_xcom}, {"xcom.delete", inbox_delete_xcom}, {"dag_run.unpartition", inbox_unpartition},
+  {"ti.delete", inbox_delete_tis}, {"ti.why", inbox_why}, {"db.clean", inbox_clean}, {"xcom.set", inbox_set_xcom}, {"xcom.delete", inbox_delete_xcom}, {"dag_run.unpartition", inbox_unpartition},
 };
 
 /* ---- the walk ---- */

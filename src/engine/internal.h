@@ -70,6 +70,7 @@ struct engine {
   struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
   bool triggerer;                     /* no scheduler: a triggerer; headless, and the lease is its own */
+  usec_t retention_next;              /* clean.c: not before */
   int64_t job_id, trigger_job_id;
   struct source *deadlines;           /* the next one that may be missed; NULL in a headless engine */
   struct source *timer, *beat, *leave, *revive;
@@ -128,6 +129,8 @@ void inbox_names_clear(struct names *n);
 int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, struct err *err);   /* an ended run is fetched */
 
 /* inbox_data.c: what is changed of a run's data by hand */
+int inbox_clean(struct engine *e, const struct command *c, struct err *err);           /* clean.c */
+void retention_look(struct engine *e);
 int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err);
 int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
 int inbox_unpartition(struct engine *e, const struct command *c, struct err *err);

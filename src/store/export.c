@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "base/crypto.h"
 #include "base/json.h"
+#include "store/clean.h"
 #include "store/export.h"
 
 struct column { char *name, *order; int64_t place; };
@@ -21,6 +22,8 @@ struct exporting {
 bool store_export_skips(const char *table)
 {
 	static const char *const skipped[] = { "lease", "job", "login_failure" };
+	if (str_starts(table, STORE_ARCHIVE_PREFIX))
+		return true;
 	for (size_t i = 0; i < ARRAY_LEN(skipped); i++)
 		if (streq(table, skipped[i]))
 			return true;

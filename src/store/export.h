@@ -2,7 +2,7 @@
  *
  * JSON, one value a line: {"updraft_export":1,"schema":N}, then for each table, by name, {"table":T,"columns":[..]} and its rows as arrays
  * in the order of their key; bytes are {"b":BASE64URL}; {"sequence":T,"last":N}; at the end {"end":ROWS}. The same content gives the same
- * bytes. What only means something while processes run stays out: leases, jobs, failed logins. */
+ * bytes. What only means something while processes run stays out: leases, jobs, failed logins; archives of db clean too. */
 #pragma once
 #include "store/store.h"
 

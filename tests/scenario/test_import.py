@@ -56,6 +56,10 @@ class Moved:
         cls.old = restore(cls.dump, cls.home.path / "old.db")
         cls.before = cls.old.read_bytes()
         cls.url = f"sqlite:///{cls.old}"
+        cls.take()
+
+    @classmethod
+    def take(cls):
         cls.report = command(cls.home, "db", "import", cls.url, "--fernet-key", KEY, "--yes")
         cls.s = Server(cls.home)
         status, body = cls.s.ask("POST", "/auth/token", {"username": "ann", "password": "old-password"})

@@ -193,7 +193,7 @@ static void every_statement_can_be_prepared(void **state)
 static void statements_differ_only_where_they_must(void **state)
 {
 	(void)state;
-	static const char *const known[] = { "engine_consumed_events", "export_columns", "export_sequences", "lease_check", "restore_sequence_clear", "restore_sequence", "run_count_matching", "run_insert", "run_next_id", "ti_count_matching",
+	static const char *const known[] = { "clean_archives", "engine_consumed_events", "export_columns", "export_sequences", "lease_check", "restore_sequence_clear", "restore_sequence", "run_count_matching", "run_insert", "run_next_id", "ti_count_matching",
 		"ti_states_matching", "user_list" };
 	CLEANUP(buf_clear) struct buf got = {0}, expected = {0};
 	for (int i = 0; i < SQL_COUNT; i++)

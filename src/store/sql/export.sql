@@ -18,7 +18,7 @@ WHERE t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace AND t.
 SELECT name, seq FROM sqlite_sequence ORDER BY name
 -- postgres
 SELECT left(sequencename::text, -7), last_value FROM pg_sequences WHERE schemaname = current_schema() AND last_value IS NOT NULL AND right(sequencename::text, 7) = '_id_seq'
-ORDER BY sequencename::text COLLATE "C"
+ORDER BY left(sequencename::text, -7) COLLATE "C"
 -- name: restore_sequence_clear
 -- sqlite
 DELETE FROM sqlite_sequence WHERE name = ?1

@@ -358,6 +358,6 @@ SELECT id FROM dag_run WHERE dag_id = ? ORDER BY id
 -- Ended runs older than a time; the newest automatic run of each DAG stays, since schedules go on from it.
 -- name: run_old
 SELECT id FROM dag_run r WHERE run_after < ?1 AND state IN ('success', 'failed') AND COALESCE(end_date, run_after) < ?1
-  AND logical_date IS DISTINCT FROM (SELECT n.logical_date FROM dag_run n WHERE n.dag_id = r.dag_id AND n.logical_date IS NOT NULL
-    AND n.run_type IN ('scheduled', 'backfill') ORDER BY n.logical_date DESC LIMIT 1)
+  AND (logical_date IS NULL OR logical_date IS DISTINCT FROM (SELECT n.logical_date FROM dag_run n WHERE n.dag_id = r.dag_id AND n.logical_date IS NOT NULL
+    AND n.run_type IN ('scheduled', 'backfill') ORDER BY n.logical_date DESC LIMIT 1))
 ORDER BY run_after LIMIT ?2

@@ -128,7 +128,8 @@ class Old:
     def dump(self):
         if not self.url.startswith("sqlite"):
             plain = "postgresql://" + self.url.split("://", 1)[1]
-            return subprocess.run(["pg_dump", "--inserts", "--no-owner", "--no-privileges", plain], capture_output=True, text=True, check=True).stdout
+            text = subprocess.run(["pg_dump", "--inserts", "--no-owner", "--no-privileges", plain], capture_output=True, text=True, check=True).stdout
+            return "".join(line for line in text.splitlines(keepends=True) if not line.startswith(("\\restrict", "\\unrestrict")))
         db = sqlite3.connect(f"{self.home}/airflow.db")
         return "\n".join(db.iterdump()) + "\n"
 
