@@ -341,7 +341,7 @@ void log_flush(struct core *c);                                 /* the last acti
 
 /* ---- replay.c: what a log grants in this step ---- */
 struct granted { uint32_t task; int map_index; bool allows, marked; uint32_t round; };
-struct replaying { struct dag_run *run; VEC(struct granted) admitted, past; struct buf complaint; };   /* complaint: what was granted but not asked for */
+struct replaying { struct dag_run *run; VEC(struct granted) admitted, past; struct buf complaint; bool pauses; };   /* complaint: what was granted but not asked for */
 bool replay_past(const struct core *c, const struct task_instance *ti);
 bool replay_next_round(const struct core *c);                   /* the run before had something to say in the next one */
 void replay_round(struct core *c);                              /* one begins */

@@ -470,6 +470,7 @@ static void take_item(struct replay *r, int item)
 	case LOG_CLEAR: case LOG_MARK_TIS: case LOG_MARK_RUN: case LOG_DELETE_TIS: take_by_hand(r, item); return;
 	case LOG_BEGIN: take_begin(r); break;
 	case LOG_START: take_start(r); break;
+	case LOG_PAUSES: r->granted.pauses = true; break;
 	case LOG_TIMED_OUT: take_timeout(r); break;
 	case LOG_RESTART: take_restart(r); break;
 	case LOG_FAIL_UNSTARTED: take_unstarted(r); break;
@@ -542,6 +543,7 @@ static int step(struct replay *r)
 	r->now = (usec_t)get(r);
 	buf_reset(&r->words);
 	buf_reset(&r->granted.complaint);
+	r->granted.pauses = false;
 	r->granted.admitted.n = r->granted.past.n = 0;
 	actions_reset(&r->acts);
 	if (r->failed)

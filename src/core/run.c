@@ -222,8 +222,20 @@ static bool live_run_after(const struct dag_state *d, const struct ended_run *e)
 	return false;
 }
 
+static void pause_dag(struct core *c, struct dag_run *run)
+{
+	log_item(c, run, LOG_PAUSES);
+	act_decision(c, run, NULL, WHY_DAG_PAUSED, "paused: the last runs failed, as many as max_consecutive_failed_dag_runs allows");
+	save_dag(c, run->owner);
+}
+
 static void pause_after_failures(struct core *c, struct dag_run *run)
 {
+	if (c->replay) {                        /* other runs decide that; the pause itself is told when the run is next concerned */
+		if (c->replay->pauses)
+			pause_dag(c, run);
+		return;
+	}
 	struct dag_state *d = run->owner;
 	size_t limit = d->dag ? (size_t)d->dag->max_consecutive_failed_dag_runs : 0;
 	if (!limit || d->ended.n < limit || run->state != RUN_FAILED)
@@ -235,8 +247,7 @@ static void pause_after_failures(struct core *c, struct dag_run *run)
 		return;
 	d->pausing = true;                      /* within a step a DAG is paused for all its runs or for none */
 	vec_push(&c->pausing, d);
-	act_decision(c, run, NULL, WHY_DAG_PAUSED, "paused: the last runs failed, as many as max_consecutive_failed_dag_runs allows");
-	save_dag(c, d);
+	pause_dag(c, run);
 }
 
 void end_list(struct core *c, struct dag_run *run)
