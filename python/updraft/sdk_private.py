@@ -1157,25 +1157,22 @@ def fetch_log(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def params_from(serialized: list[Any]) -> Any:
-    """A ParamsDict of the `params` of a serialized DAG: [[name, {default, schema, description}], ...]."""
-    from airflow.sdk.definitions.param import Param, ParamsDict
+    """The params of a serialized DAG, as a server sees them: [[name, {default, schema, description}], ...]."""
+    from airflow.serialization.serialized_objects import BaseSerialization
 
-    made = {}
-    for name, value in serialized:
-        schema = value.get("schema") or {}
-        given = {"default": value["default"]} if "default" in value else {}
-        made[name] = Param(description=value.get("description"), **given, **schema)
-    return ParamsDict(made)
+    return BaseSerialization._deserialize_params_dict(serialized)
 
 
 def validated(params: Any, conf: dict[str, Any]) -> dict[str, Any]:
-    """The values of params with conf put over them; ValueError says which one is wrong."""
+    """The values of params (a task's or a server's) with conf put over them; ValueError says which one is wrong."""
     import copy
 
     from airflow.sdk.exceptions import ParamValidationError
 
-    merged = copy.deepcopy(params)
     try:
+        if hasattr(params, "deep_merge"):
+            return params.deep_merge(conf).validate()
+        merged = copy.deepcopy(params)
         merged.update(conf)
         return merged.validate()
     except ParamValidationError as e:
@@ -1211,6 +1208,7 @@ def tell_run_listeners(dag: Any, question: dict[str, Any]) -> None:
     from airflow.listeners.listener import get_listener_manager
 
     run = _run_for_listeners(dag, question["run"])
+    _no_database_but(question.get("instances") or [], question["run"])
     call = getattr(get_listener_manager().hook, f"on_dag_run_{run.state}")
     try:
         call(dag_run=run, msg=question.get("msg") or "")
@@ -1222,6 +1220,62 @@ def instance_hook_present() -> bool:
     from airflow.settings import get_policy_plugin_manager
 
     return bool(get_policy_plugin_manager().hook.task_instance_mutation_hook.get_hookimpls())
+
+
+class _ToldRuns:
+    """The instances of the runs that listeners were told of, where processes that a listener has forked see the newest too."""
+
+    MOST = 1 << 22  # bytes; begun anew beyond
+
+    def __init__(self) -> None:
+        self._fd = os.memfd_create("runs")
+
+    def add(self, run: dict[str, Any], instances: list[dict[str, Any]]) -> None:
+        if os.fstat(self._fd).st_size > self.MOST:
+            os.ftruncate(self._fd, 0)
+        line = json.dumps({"of": [run["dag_id"], run["run_id"]], "instances": instances}) + "\n"
+        os.pwrite(self._fd, line.encode(), os.fstat(self._fd).st_size)
+
+    def fetch(self, dag_id: Any = None, run_id: Any = None, task_ids: Any = None, state: Any = None, **_: Any) -> list[Any]:
+        """In place of DagRun.fetch_task_instances."""
+        size, found = os.fstat(self._fd).st_size, []
+        for line in os.pread(self._fd, size, 0).splitlines():
+            told = json.loads(line)
+            if told["of"] == [dag_id, run_id]:
+                found = [_instance_of(dag_id, run_id, given) for given in told["instances"]]
+        states = [state] if isinstance(state, str) else state
+        return [ti for ti in found if (not task_ids or ti.task_id in task_ids) and (not states or ti.state in states)]
+
+
+_told_runs: _ToldRuns | None = None
+
+
+def _no_database_but(instances: list[dict[str, Any]], run: dict[str, Any]) -> None:
+    """What listeners of a scheduler expect of its database: its ORM can be set up again (OpenLineage's processes do), and
+    the run's class knows the run's instances."""
+    global _told_runs
+    from airflow import settings
+    from airflow.models.dagrun import DagRun
+
+    if _told_runs is None:
+        _told_runs = _ToldRuns()
+        settings.configure_orm = _without_orm
+        DagRun.fetch_task_instances = staticmethod(_told_runs.fetch)
+    _told_runs.add(run, instances)
+
+
+def _without_orm(*_: Any, **__: Any) -> None:
+    """In place of settings.configure_orm; a function of a module, since it goes to processes of a pool."""
+
+
+def _instance_of(dag_id: str, run_id: str, given: dict[str, Any]) -> Any:
+    from types import SimpleNamespace
+
+    start, end = _moment(given["start_date"]), _moment(given["end_date"])
+    return SimpleNamespace(
+        dag_id=dag_id, run_id=run_id, task_id=given["task_id"], map_index=given["map_index"], state=given["state"],
+        try_number=given["try_number"], start_date=start, end_date=end, duration=(end - start).total_seconds() if start and end else None,
+    )  # fmt: skip
 
 
 def mutated_instances(dag: Any) -> dict[str, dict[str, Any]]:
@@ -1355,11 +1409,8 @@ def _dag_run(given: dict[str, Any]) -> Any:
 
 def _run_for_listeners(dag: Any, given: dict[str, Any]) -> Any:
     """The DagRun that Airflow's scheduler would pass."""
-    from airflow.utils.state import DagRunState
-
     run = _dag_run(given)
-    if run.state != DagRunState.RUNNING:  # a scheduler that starts a run has not loaded its DAG yet
-        run.dag = scheduler_dag(dag)
+    run.dag = scheduler_dag(dag)
     return run
 
 

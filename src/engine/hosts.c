@@ -149,6 +149,21 @@ void engine_run_callback(struct engine *e, struct dag_run *run, const struct tas
                 last ? ti_json(e, last) : NULL));
 }
 
+static void add_state(void *arg, struct task_instance *ti)
+{
+  json_array_append_new(arg, json_pack("{s:s,s:i,s:s?,s:i,s:o,s:o}", "task_id", ti->run->dag->tasks[ti->task].task_id, "map_index", ti->map_index, "state",
+                                       ti->state == TI_NONE ? NULL : ti_state_name(ti->state), "try_number", ti->try_number, "start_date", json_time(ti->start_date), "end_date",
+                                       json_time(ti->end_date)));
+}
+
+/* What became of the tasks, for those who ask the run for its instances when it ends. */
+static json_t *states_json(const struct dag_run *run, enum run_state state)
+{
+  json_t *list = json_array();
+  for (uint32_t t = 0; state != RUN_RUNNING && t < run->dag->n_tasks; t++) core_task_tis(run, t, add_state, list);
+  return list;
+}
+
 /* The run as it was when it happened: an event may have been followed by another within the same step. */
 void engine_run_event(struct engine *e, struct dag_run *run, enum run_state state, const char *msg)
 {
@@ -157,8 +172,8 @@ void engine_run_event(struct engine *e, struct dag_run *run, enum run_state stat
   json_object_set_new(then, "state", json_string(run_state_name(state)));
   if (state == RUN_RUNNING) json_object_set_new(then, "end_date", json_null());
   ask(e, run->dag->dag_id, false,
-      json_pack("{s:s,s:o,s:s,s:o,s:s}", "what", "run_event", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run", then,
-                "msg", msg && !streq(msg, "set by hand") ? msg : ""));
+      json_pack("{s:s,s:o,s:s,s:o,s:s,s:o}", "what", "run_event", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run", then,
+                "msg", msg && !streq(msg, "set by hand") ? msg : "", "instances", states_json(run, state)));
 }
 
 void engine_ti_callback(struct engine *e, struct task_instance *ti)
