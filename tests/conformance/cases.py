@@ -8,6 +8,7 @@ import os
 from collections import namedtuple
 
 import again_cases
+import more_cases
 import odd_cases
 import provider_cases
 from providers import servers
@@ -28,6 +29,7 @@ PROFILES = {
 PROFILES["airflow1"] = PROFILES["intervals"]
 PROFILES["examples"] = {"AIRFLOW__CORE__LOAD_EXAMPLES": "True"}
 ENVIRONMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "environment")
+PROFILES["more"] = {"PYTHONPATH": os.path.join(os.path.dirname(os.path.abspath(__file__)), "more_lib")}
 PROFILES["environment"] = {
     "PYTHONPATH": f"{ENVIRONMENT}/lib",
     "AIRFLOW__CORE__PLUGINS_FOLDER": f"{ENVIRONMENT}/plugins",
@@ -41,7 +43,7 @@ PROVIDERS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file
 # The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
 # and ours knows Airflow 1's data intervals by itself.
 DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none"), "environment": ("environment/dags", "environment/dags"),
-        "odd": ("dags_odd", "dags_odd"),
+        "odd": ("dags_odd", "dags_odd"), "more": ("dags_more", "dags_more"),
         "providers": ("providers/dags", "providers/dags")}
 OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
@@ -241,3 +243,4 @@ case("e_weights_tries", "e_weights_tries", [("unpause", "e_weights_tries"), ("tr
 again_cases.add(case)
 odd_cases.add(case)
 provider_cases.add(case)
+more_cases.add(case)

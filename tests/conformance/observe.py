@@ -13,8 +13,8 @@ TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(\.\d{1,6})?(Z|
 STARTUP = ("DAG bundles loaded", "Filling up the DagBag from", "Worker startup parse complete", "Tmp dir root location")
 STREAMS = ("task.stdout", "task.stderr")
 # Words of chance inside texts, and what stands for them.
-ODD = ((r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+", "<tmp>"), (r"/tmp/venv-call\w+", "<venv-call>"), (r"[\w./-]+/bin/python3?\b", "<python>"), (r"[\w./-]+/site-packages", "<packages>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
-       (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"), (r"\(ID \d+\) starting", "(ID <n>) starting"), (r"DateTime\([^()]*\(?[^()]*\)?\)", "<DateTime>"),
+ODD = ((r"unusual_prefix_[0-9a-f]{40}_", "<module of> "), (r"0x[0-9a-f]{6,}", "<address>"), (r"/tmp/airflowtmp\w+(/\w+)?", "<tmp>"), (r"/tmp/venv-call\w+", "<venv-call>"), (r"[\w./-]+/bin/python3?\b", "<python>"), (r"[\w./-]+/site-packages", "<packages>"), (r"PID: \d+", "PID: <pid>"), (r"look for ID \w+", "look for ID <id>"),
+       (r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [A-Z]{3} \d{4}", "<date>"), (r"http://127\.0\.0\.1:\d+", "<base>"), (r"\(ID \d+\)", "(ID <n>)"), (r"DateTime\([^()]*\(?[^()]*\)?\)", "<DateTime>"),
        (r"\d+ seconds remaining", "<n> seconds remaining"), (r"duration of [\d.]+ seconds", "duration of <n> seconds"))
 RUN_KEPT = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "run_type", "state", "triggered_by",
             "triggering_user_name", "conf", "note", "bundle_version", "partition_key", "partition_date")
@@ -176,6 +176,11 @@ def log_lines(server, path, n, map_index, norm):
     return seen
 
 
+def of_trigger(c):
+    """Real Airflow leaves trigger_id out of some of them."""
+    return str(c.get("logger")).startswith("airflow.providers.standard.triggers.") or (c.get("logger") is None and re.match("[Tt]rigger ", c.get("event", "")))
+
+
 def read_log(server, path, n, map_index, norm):
     """(level, logger, text) of a try's lines; those of the streams and of triggers stand apart, since their place among the others
     is not fixed."""
@@ -196,7 +201,7 @@ def read_log(server, path, n, map_index, norm):
         if c.get("logger") in streams:
             streams[c["logger"]].append(text)
         else:
-            (trigger if "trigger_id" in c else lines).append([c.get("level"), c.get("logger"), unordered(text), *errors(c, norm)])
+            (trigger if "trigger_id" in c or of_trigger(c) else lines).append([c.get("level"), c.get("logger") and norm(c["logger"]), unordered(text), *errors(c, norm)])
     return {"lines": collapse(lines) if norm.polls else lines, **{k: v for k, v in streams.items() if v}, **({"trigger": trigger} if trigger else {})}
 
 

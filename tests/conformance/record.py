@@ -45,6 +45,7 @@ def main():
     p.add_argument("--database")
     p.add_argument("--home")
     p.add_argument("--width", type=int, default=8)
+    p.add_argument("--parallelism", help="tasks at once; fewer than the cases' 32 keep a small machine's peer on its feet")
     p.add_argument("cases", nargs="*")
     a = p.parse_args()
     home, failed = a.home or tempfile.mkdtemp(prefix="conformance-"), 0
@@ -55,6 +56,8 @@ def main():
         folder, extra = world_of(profile, real=True)
         if a.database:
             extra = {**extra, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{a.database}_{profile}"}
+        if a.parallelism:
+            extra = {**extra, "AIRFLOW__CORE__PARALLELISM": a.parallelism}
         with Server(a.airflow, os.path.join(home, profile), os.path.join(HERE, folder), extra) as server:
             results = in_parallel([lambda c=c: play(server, c) for c in cases], a.width)
         for case, seen in zip(cases, results):

@@ -1,0 +1,2 @@
+select '{{ ds }}', {{ params.who | tojson }} -- {{ task.task_id }}
+{% include 'part.sql' %}
