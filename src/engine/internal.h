@@ -156,7 +156,6 @@ extern const struct exec_callbacks engine_exec_callbacks;
 
 /* spawn.c */
 int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, struct err *err);   /* E_CLOSED: not sent */
-void engine_warm(struct engine *e, const struct dag *dag);
 void engine_log_path(struct engine *e, const struct task_instance *ti, struct buf *ret);
 json_t *startup_context(struct engine *e, struct task_instance *ti);        /* ti_context of StartupDetails */
 json_t *json_time(usec_t t);                                       /* new reference: RFC 3339 or null */

@@ -232,14 +232,6 @@ static int file_of(struct engine *e, struct arena *a, const struct dag *dag, con
   return 0;
 }
 
-void engine_warm(struct engine *e, const struct dag *dag)
-{
-  struct arena a = {0};
-  struct exec_file f;
-  if (e->welcomed && file_of(e, &a, dag, dag_pins(dag), &f, NULL) == 0) exec_warm(e->exec, &f, (int)config_int(e->cfg, OPT_updraft_spares));
-  arena_clear(&a);
-}
-
 int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, struct err *err)
 {
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];

@@ -249,9 +249,6 @@ SELECT try_number, state, start_date, end_date, utime, stime, maxrss_kb, exit_st
 UNION ALL SELECT try_number, state, start_date, end_date, utime, stime, maxrss_kb, exit_status, oom FROM task_instance t
 WHERE dag_run = ?1 AND task_id = ?2 AND map_index = ?3 AND try_number > 0
   AND NOT EXISTS (SELECT 1 FROM task_try a WHERE a.dag_run = ?1 AND a.task_id = ?2 AND a.map_index = ?3 AND a.try_number = t.try_number) ORDER BY 1
--- keeps the newest so many
--- name: decision_trim
-DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?
 
 -- id, run, name, due, callback, now
 -- name: deadline_add
