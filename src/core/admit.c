@@ -145,6 +145,10 @@ void admit_free_class(struct core *c, struct ti_class *k)
 void admit_enter(struct core *c, struct task_instance *ti)
 {
 	struct ti_class *k = ti->p->class = class_of(c, ti);
+	if (ti->scheduled_at == USEC_NONE)
+		k->since = 0;
+	else if (!k->tis.n || (k->since && ti->scheduled_at < k->since))
+		k->since = ti->scheduled_at;
 	pheap_put(&k->tis, &ti_heap, ti);
 	if (!k->parked)
 		class_offer(c, k);
@@ -158,8 +162,23 @@ void admit_leave(struct core *c, struct task_instance *ti)
 	if (waiting)
 		pheap_remove(&k->pool->waiting, &class_heap, k);
 	pheap_remove(&k->tis, &ti_heap, ti);
+	if (ti->scheduled_at == k->since)
+		k->since = 0;
 	if (waiting)
 		class_offer(c, k);
+}
+
+static usec_t waits_since(struct ti_class *k)
+{
+	if (!k->since) {
+		k->since = USEC_NONE;
+		for (uint32_t i = 0; i < k->tis.n; i++) {
+			const struct task_instance *ti = k->tis.at[i];
+			if (ti->scheduled_at != USEC_NONE && (k->since == USEC_NONE || ti->scheduled_at < k->since))
+				k->since = ti->scheduled_at;
+		}
+	}
+	return k->since;
 }
 
 /* ---- what holds a class back ---- */
@@ -258,8 +277,7 @@ static struct ti_class *pool_best(struct core *c, struct pool *p)
 			park(c, k, WHY_POOL_TOO_SMALL);
 			continue;
 		}
-		const struct task_instance *first = k->tis.at[0];
-		if (first->scheduled_at != USEC_NONE && c->now - first->scheduled_at > PASSED_BY_AT_MOST) {
+		if (waits_since(k) != USEC_NONE && c->now - waits_since(k) > PASSED_BY_AT_MOST) {
 			p->reserved = k->slots;
 			return NULL;
 		}

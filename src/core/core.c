@@ -309,6 +309,14 @@ usec_t core_next_timer(const struct core *c)
 
 /* ---- the step ---- */
 
+/* Whose past is which run changes as runs leave the memory, and as ended ones are brought back to be marked or cleared. */
+static void look_at_past(struct core *c, struct dag_state *d)
+{
+	for (size_t i = 0; d && d->had_past && i < d->runs.n; i++)
+		if (d->runs.at[i]->dag->has_depends_on_past && d->runs.at[i]->state == RUN_RUNNING)
+			mark_all_tasks(c, d->runs.at[i]);
+}
+
 void dispatch(struct core *c, const struct event *ev)
 {
 	switch (ev->kind) {
@@ -328,8 +336,8 @@ void dispatch(struct core *c, const struct event *ev)
 	case EV_TI_DONE: outcome_done(c, ev); break;
 	case EV_SKIP_DOWNSTREAM: outcome_skip_downstream(c, ev, c->started); break;
 	case EV_TRIGGER_FIRED: outcome_fired(c, ev); break;
-	case EV_CLEAR: clear_selection(c, ev); break;
-	case EV_MARK: mark_selection(c, ev); break;
+	case EV_CLEAR: clear_selection(c, ev); look_at_past(c, dag_state_find(c, ev->clear.dag_id)); break;
+	case EV_MARK: mark_selection(c, ev); look_at_past(c, dag_state_find(c, ev->mark.sel.dag_id)); break;
 	case EV_BACKFILL: backfill_allows(c, ev); break;
 	case EV_BACKFILL_TAKE: backfill_take(c, ev); break;
 	case EV_BACKFILL_CANCEL: backfill_cancel(c, ev); break;
@@ -357,14 +365,6 @@ static void drain(struct core *c)
 	admit_drain(c);
 }
 
-/* A run of an older version may still depend on its past, and that was another one as long as the run that left was here. */
-static void look_at_past(struct core *c, struct dag_state *d)
-{
-	for (size_t i = 0; d->had_past && i < d->runs.n; i++)
-		if (d->runs.at[i]->dag->has_depends_on_past && d->runs.at[i]->state == RUN_RUNNING)
-			mark_all_tasks(c, d->runs.at[i]);
-}
-
 /* Runs that ended in the last step leave now that their actions were read, unless they were cleared or are still needed.
  * A run brought back for a request stays as long as the request is not answered: it is dropped at the next other event. */
 static void drop_ended(struct core *c, const struct event *ev)
@@ -385,12 +385,11 @@ static void drop_ended(struct core *c, const struct event *ev)
 			continue;
 		struct dag_state *d = run->owner;
 		run->p->kept = true;
-		if (!d->dag || !d->dag->has_depends_on_past) {
+		if (!d->dag || !d->dag->has_depends_on_past)
 			run_free(c, run);
-			look_at_past(c, d);
-		} else {
+		else
 			past_release(c, d);
-		}
+		look_at_past(c, d);
 	}
 }
 

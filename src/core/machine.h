@@ -33,6 +33,7 @@ struct ti_class {
 	uint32_t task;                       /* the task when it has a limit of its own; NO_INDEX otherwise */
 	struct pheap tis;
 	bool parked;                         /* held back by its run, DAG or task, or too big for the pool */
+	usec_t since;                        /* when the one that waits for longest was scheduled; 0: to be looked up again */
 };
 
 /* max_active_tis_per_dag of one task, over all runs */

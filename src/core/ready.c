@@ -301,10 +301,13 @@ static void look_at(struct core *c, struct task_instance *ti)
 		note_past(c, ti, &r, why);
 	if (!state_schedulable(ti->state) && r.verdict != VERDICT_SET)
 		return;                     /* scheduled stays scheduled, unless what is upstream now decides it otherwise */
-	if (r.verdict == VERDICT_WAIT)
+	if (r.verdict == VERDICT_WAIT) {
 		why_update(c, ti, why, NULL);
-	else
+		if ((why == WHY_RETRY_DELAY || why == WHY_RESCHEDULE) && ti->timer.pos == UINT32_MAX)
+			ti_timer(c, ti);        /* its time had come, but the DAG was paused; since then the clock was set back */
+	} else {
 		vec_push(&c->rulings, ((struct ruled){ ti, r, why, ti->map_index }));
+	}
 }
 
 static void apply(struct core *c, const struct ruled *x)

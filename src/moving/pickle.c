@@ -231,6 +231,10 @@ int pickle_read(const void *p, size_t n, bool tuples, json_t **ret, struct err *
     CLEANUP(freep) char *text = json_dumps(m.stack.at[0], JSON_ENCODE_ANY | JSON_COMPACT);   /* refuses what contains itself */
     if (text) *ret = json_incref(m.stack.at[0]);
     else x = bad(&m, "a value that contains itself");
+    for (size_t i = 0; !text && i < m.memo.n; i++) {     /* what is in a circle was remembered: opened, it can be let go */
+      json_array_clear(m.memo.at[i]);
+      json_object_clear(m.memo.at[i]);
+    }
   }
   for (size_t i = 0; i < m.stack.n; i++) json_decref(m.stack.at[i]);
   for (size_t i = 0; i < m.memo.n; i++) json_decref(m.memo.at[i]);

@@ -63,8 +63,10 @@ static int start(void *p, const struct query *q, struct rows *ret, struct err *e
 	if (rc == 0)
 		rc = ask(db, q, &res, err);
 	/* the server went away while nothing was asked: what only reads is asked once more */
-	if (rc == E_UNREACHABLE && q->copy && !db->in_transaction && (rc = pg_ready(db, err)) == 0)
+	if (rc == E_UNREACHABLE && q->copy && !db->in_transaction && (rc = pg_ready(db, err)) == 0) {
+		err_clear(err);
 		rc = ask(db, q, &res, err);
+	}
 	if (rc < 0)
 		return rc;
 	struct cursor *c = xcalloc(1, sizeof *c);

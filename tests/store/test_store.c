@@ -236,10 +236,10 @@ static void a_soft_transaction_leaves_no_trace(void **state)
 {
 	struct fixture *f = *state;
 	enum store_sync sync;
-	CLEANUP(store_closep) struct store *one = open_again(f, NULL);   /* the fixture's does not wait for the disk at all */
-	CLEANUP(store_closep) struct store *other = open_again(f, NULL);
 	if (!str_starts(f->url, "sqlite:"))
 		skip();
+	CLEANUP(store_closep) struct store *one = open_again(f, NULL);   /* the fixture's does not wait for the disk at all */
+	CLEANUP(store_closep) struct store *other = open_again(f, NULL);
 	for (int i = 0; i < 2; i++) {
 		bool commit = i == 0;
 		assert_ok(f, store_begin_soft(one, &f->err));
