@@ -9,7 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
 from world import World, wait_for
 
 DAGS = '''
-from datetime import datetime
+from datetime import datetime, timedelta
 from airflow.sdk import DAG, BaseOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.bash import BashOperator
@@ -24,7 +24,7 @@ class Ends(BaseOperator):
 with DAG("ends", schedule=None, start_date=datetime(2024, 1, 1)):
     Ends(task_id="success") >> EmptyOperator(task_id="after")
     Ends(task_id="skipped")
-    Ends(task_id="failed", retries=3)
+    Ends(task_id="failed", retries=1, retry_delay=timedelta(seconds=0.2))
 '''
 
 TRIGGER = '''
@@ -112,7 +112,7 @@ class Backfills(unittest.TestCase):
         world.trigger("ends", "r")
         wait_for("its end", lambda: world.runs()["ends", "r"] in ("success", "failed"))
         states = dict(world.rows("SELECT t.task_id, t.state || t.try_number FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE r.dag_id = 'ends'"))
-        self.assertEqual(states, {"success": "success1", "after": "success1", "skipped": "skipped1", "failed": "failed1"})
+        self.assertEqual(states, {"success": "success1", "after": "success1", "skipped": "skipped1", "failed": "failed2"})
         said = world.get("/api/v2/dags/ends/dagRuns/r/taskInstances/success/xcomEntries/said")["value"]
         self.assertEqual(json.loads(said) if isinstance(said, str) else said, ["by", "a", {"trigger": 1}])
 
