@@ -310,11 +310,13 @@ usec_t core_next_timer(const struct core *c)
 /* ---- the step ---- */
 
 /* Whose past is which run changes as runs leave the memory, and as ended ones are brought back to be marked or cleared. */
-static void look_at_past(struct core *c, struct dag_state *d)
+static void look_at_past(struct core *c, struct dag_state *d, const char *but_run_id)
 {
-	for (size_t i = 0; d && d->had_past && i < d->runs.n; i++)
-		if (d->runs.at[i]->dag->has_depends_on_past && d->runs.at[i]->state == RUN_RUNNING)
-			mark_all_tasks(c, d->runs.at[i]);
+	for (size_t i = 0; d && d->had_past && i < d->runs.n; i++) {
+		struct dag_run *run = d->runs.at[i];
+		if (run->dag->has_depends_on_past && run->state == RUN_RUNNING && !streq(run->run_id, but_run_id))
+			mark_all_tasks(c, run);
+	}
 }
 
 void dispatch(struct core *c, const struct event *ev)
@@ -336,8 +338,8 @@ void dispatch(struct core *c, const struct event *ev)
 	case EV_TI_DONE: outcome_done(c, ev); break;
 	case EV_SKIP_DOWNSTREAM: outcome_skip_downstream(c, ev, c->started); break;
 	case EV_TRIGGER_FIRED: outcome_fired(c, ev); break;
-	case EV_CLEAR: clear_selection(c, ev); look_at_past(c, dag_state_find(c, ev->clear.dag_id)); break;
-	case EV_MARK: mark_selection(c, ev); look_at_past(c, dag_state_find(c, ev->mark.sel.dag_id)); break;
+	case EV_CLEAR: clear_selection(c, ev); look_at_past(c, dag_state_find(c, ev->clear.dag_id), ev->clear.run_id); break;
+	case EV_MARK: mark_selection(c, ev); look_at_past(c, dag_state_find(c, ev->mark.sel.dag_id), ev->mark.sel.run_id); break;
 	case EV_BACKFILL: backfill_allows(c, ev); break;
 	case EV_BACKFILL_TAKE: backfill_take(c, ev); break;
 	case EV_BACKFILL_CANCEL: backfill_cancel(c, ev); break;
@@ -389,7 +391,7 @@ static void drop_ended(struct core *c, const struct event *ev)
 			run_free(c, run);
 		else
 			past_release(c, d);
-		look_at_past(c, d);
+		look_at_past(c, d, NULL);
 	}
 }
 
