@@ -3,7 +3,7 @@ ENDED = {
     "tt_asset_or_time": 2, "tt_berlin_delta": 3, "tt_berlin_interval": 3, "tt_delta_hours": 4, "tt_delta_interval_relative": 3, "tt_delta_minutes": 3,
     "tt_delta_trigger": 3, "tt_delta_trigger_interval": 3, "tt_end_before": 0, "tt_end_equal": 1, "tt_events": 2, "tt_events_late": 1,
     "tt_events_restricted": 2, "tt_every_15": 3, "tt_hourly": 3, "tt_howe": 3, "tt_leap": 2, "tt_lists": 3, "tt_multi_same": 3, "tt_multi_zone": 3,
-    "tt_nepal": 3, "tt_now_delta_trigger": 1, "tt_now_events": 0, "tt_now_hourly": 1, "tt_now_immediate": 1, "tt_now_multi": 1,
+    "tt_nepal": 3, "tt_now_delta_trigger": 1, "tt_now_events": 0, "tt_now_hourly": 1, "tt_now_immediate": 1,
     "tt_now_not_immediate": 1, "tt_now_weekly": 1, "tt_once_ended": 1, "tt_once_future": 0, "tt_quarterly": 3, "tt_relative": 4, "tt_relative_day": 3,
     "tt_start_aware": 2, "tt_sunday_7": 2, "tt_sydney_hours": 8, "tt_templates": 2, "tt_trigger_interval_delta": 3, "tt_trigger_interval_relative": 2,
     "tt_yearly": 3}

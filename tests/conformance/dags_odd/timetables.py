@@ -55,7 +55,6 @@ one("tt_events_restricted", EventsTimetable([at(4), at(6)], restrict_to_events=T
 one("tt_asset_or_time", AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 0 * * *", timezone="UTC"), assets=[Asset("tt_nobody_updates")]), end=datetime(2021, 5, 4, 12))
 one("tt_now_hourly", "@hourly", catchup=False)
 one("tt_now_weekly", "@weekly", catchup=False)
-one("tt_now_multi", MultipleCronTriggerTimetable("0 5 * * *", "0 17 * * *", timezone="UTC"), catchup=False)
 one("tt_now_delta_trigger", DeltaTriggerTimetable(timedelta(days=1)), catchup=False)
 one("tt_now_events", EventsTimetable([at(4), at(6), at(9)]), catchup=False)
 one("tt_now_immediate", CronTriggerTimetable("0 0 1 1 *", timezone="UTC", run_immediately=True), start=datetime(2024, 6, 1), catchup=False)
