@@ -40,16 +40,11 @@ static void clear_next_method(struct task_instance *ti)
 void outcome_started(struct core *c, const struct event *ev)
 {
 	struct task_instance *ti = find(c, &ev->started.ref);
-	bool ended = ti && ti_state_terminal(ti->state) && !ti->hostname;     /* a quick one may tell its end before it is told that it began */
-	if (!ti || (ti->state != TI_QUEUED && ti->state != TI_RUNNING && !ended))
+	if (!ti || (ti->state != TI_QUEUED && ti->state != TI_RUNNING))
 		return;
 	ti->pid = ev->started.pid;
 	text_set(&ti->hostname, ev->started.hostname);
 	text_set(&ti->unixname, ev->started.unixname);
-	if (ended) {
-		save_ti(c, ti);
-		return;
-	}
 	if (ti->state == TI_QUEUED) {
 		if (!ti->next_kwargs || ti->start_date == USEC_NONE)
 			ti->start_date = given(ev->started.when) ? ev->started.when : c->now;

@@ -20,6 +20,7 @@ static char *row_name(struct moving *m)
   return xasprintf("%s%s%s", one ? one : "-", two ? ", " : "", two ? two : "");
 }
 
+PRINTF_LIKE(2, 0)
 static void count_reason(struct moving *m, const char *fmt, va_list ap)
 {
   struct buf b = {0};
