@@ -16,7 +16,10 @@ static bool all_digits(const char *text, size_t n)
 {
 	if (n && *text == '-')
 		text++, n--;
-	return n >= DIGITS_FEWEST && strspn(text, "0123456789") == n;
+	for (size_t i = 0; i < n; i++)              /* no NUL ends it */
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+	return n >= DIGITS_FEWEST;
 }
 
 json_t *json_odd_number(const char *text, size_t n)
