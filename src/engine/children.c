@@ -266,9 +266,6 @@ void engine_take_started(struct engine *e)
     if (ti && ti->state == TI_RUNNING) figures_running(e, ti, e->started.at[i].at);
     if (!e->failed && (engine_write(e, &err) < 0 || store_save_process(e->db, &c->ti, c->try_number, c->pid, c->start_ticks, &err) < 0))
       engine_fail(e, &err, "writing down a process");
-    if (!e->failed && (!ti || ti->state != TI_RUNNING) &&        /* a quick one may tell its end before it is told that it began */
-        store_run(e->db, SQL_ti_host, &err, v_uuid(&c->ti), v_text(e->hostname), v_text(e->unixname), v_int(c->try_number)) < 0)
-      engine_fail(e, &err, "writing down a process");
   }
   e->started.n = 0;
 }

@@ -219,6 +219,7 @@ void child_started(struct child *c, int pid, usec_t at)
 	json_decrefp(&c->spec);
 	FAULT("child-started");
 	send_started(c);
+	relay_begin(c);
 	if (c->kill_at != USEC_NONE || c->killed_by_us)   /* asked for while it was being forked */
 		kill(c->killed_hard ? pid : -pid, c->killed_hard ? SIGKILL : SIGTERM);
 }

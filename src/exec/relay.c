@@ -16,10 +16,16 @@
 
 /* ---- to the child ---- */
 
+/* Not before its start was told: whoever asks for a child hears that it began before he hears what it says. */
+static bool reads(const struct child *c)
+{
+	return !c->paused && c->state >= CHILD_RUNNING;
+}
+
 static void watch_requests(struct child *c)
 {
 	if (c->requests_watch)
-		source_events(c->requests_watch, (c->paused ? 0 : EPOLLIN) | (c->out.len ? EPOLLOUT : 0));
+		source_events(c->requests_watch, (reads(c) ? EPOLLIN : 0) | (c->out.len ? EPOLLOUT : 0));
 }
 
 static void write_out(struct child *c)
@@ -187,6 +193,11 @@ static void pause_if_full(struct child *c)
 	watch_streams(c);
 }
 
+void relay_begin(struct child *c)
+{
+	watch_requests(c);
+}
+
 void relay_resume(struct child *c)
 {
 	if (!c->paused || c->state != CHILD_RUNNING)
@@ -260,13 +271,13 @@ static void on_requests(void *arg, int fd, uint32_t events)
 		write_out(c);
 		watch_requests(c);
 	}
-	if (c->paused && events & (EPOLLHUP | EPOLLERR)) {
+	if (!reads(c) && events & (EPOLLHUP | EPOLLERR)) {
 		/* hung up while we do not read: its end is near and relay_drain reads the rest; do not spin until then */
 		source_free(c->requests_watch);
 		c->requests_watch = NULL;
 		return;
 	}
-	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || c->paused)
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || !reads(c))
 		return;
 	if (read_requests(c) && take_requests(c, false))
 		pause_if_full(c);
@@ -376,7 +387,7 @@ void relay_open(struct child *c, int requests_fd, const int fds[STREAMS])
 	struct loop *l = c->s->loop;
 	c->requests_fd = requests_fd;
 	if (requests_fd >= 0)
-		c->requests_watch = loop_fd(l, requests_fd, EPOLLIN, on_requests, c);
+		c->requests_watch = loop_fd(l, requests_fd, reads(c) ? EPOLLIN : 0, on_requests, c);
 	for (int i = 0; i < STREAMS; i++) {
 		c->streams[i] = (struct stream){ .child = c, .fd = fds[i], .source = c->kind == EXEC_DIRECT ? LOG_BASH : sources[i] };
 		if (fds[i] >= 0) {

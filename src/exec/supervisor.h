@@ -135,6 +135,7 @@ enum owner owner_of_kind(enum exec_kind k);
 void relay_open(struct child *c, int requests_fd, const int fds[STREAMS]);   /* takes the descriptors; -1: none */
 void relay_send(struct child *c, const void *msgpack, size_t n);
 void relay_answer(struct child *c, const void *msgpack, size_t n);
+void relay_begin(struct child *c);                          /* its start was told: it may be heard */
 void relay_resume(struct child *c);                      /* after an answer, or when a client has caught up */
 void relay_drain(struct child *c);                       /* the process is gone: read what it left */
 bool relay_output_open(const struct child *c);

@@ -247,6 +247,30 @@ class Runs(WithForge):
         while alive(pid):
             self.client.status()
 
+    def test_a_start_is_told_before_what_the_child_says(self):
+        """However late the forge tells the pid: it is stopped time and again while it forks, its children are not."""
+        self.wait_forge()
+        forge = self.client.status()["forge"]["pid"]
+        first = {self.start("bash", "scen", "scen.py", log_path=f"{self.log}.{n}"): None for n in range(60)}
+        ended = stops = 0
+        while ended < len(first):
+            os.kill(forge, signal.SIGSTOP)
+            stops += 1
+            for _ in range(200):  # what its children say meanwhile is in the backlog
+                self.client.status()
+            os.kill(forge, signal.SIGCONT)
+            seen, self.client.backlog = self.client.backlog or [self.client.receive()], []
+            for kind, child, data in seen:
+                if child not in first:
+                    continue
+                first[child] = first[child] or kind
+                if kind == FRAME_FROM:
+                    self.client.answer(child, data, store())
+                elif kind == EXIT:
+                    self.client.send(ACK, child)
+                    ended += 1
+        self.assertEqual(set(first.values()), {STARTED}, f"{stops} stops")
+
     def test_log(self):
         self.client.serve(self.start("bash", "scen", "scen.py"), store())
         events = [line["event"] for line in read_log(self.log)]

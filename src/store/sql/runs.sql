@@ -135,9 +135,6 @@ ON CONFLICT (ti, try_number) DO NOTHING
 -- id, try, boot id, child
 -- name: ti_token
 UPDATE task_instance SET boot_id = ?3, child = ?4, start_ticks = NULL WHERE id = ?1 AND try_number = ?2
--- of one whose end was told before its begin
--- name: ti_host
-UPDATE task_instance SET hostname = coalesce(hostname, ?2), unixname = coalesce(unixname, ?3) WHERE id = ?1 AND try_number = ?4
 -- name: ti_process
 UPDATE task_instance SET pid = ?3, start_ticks = ?4 WHERE id = ?1 AND try_number = ?2
 -- id, try, utime, stime, maxrss, status, oom

@@ -75,9 +75,7 @@ with DAG("m2_skips", schedule=None, start_date=START, max_active_tasks=16):
         return v
 
     failing = some_fail.expand(v=numbers.override(task_id="c")(5))
-    show.override(task_id="after_success")(failing)
     show.override(task_id="after_done", trigger_rule="all_done")(failing)
-    show.override(task_id="after_one", trigger_rule="one_success")(failing)
     got.override(task_id="maps_over_failing", trigger_rule="all_done").expand(v=failing)
 
     @task
