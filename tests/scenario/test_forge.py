@@ -448,7 +448,7 @@ class Neighbours(unittest.TestCase):
 import sys; sys.path.insert(0, sys.argv[1])
 from updraft import sdk_private
 found = {'apache-airflow-core': sys.argv[2] or None, 'apache-airflow-task-sdk': sys.argv[3] or None}
-sdk_private._installed = found.get
+sdk_private.base._installed = found.get
 try: print('taken:', sdk_private.check_version()['warning'])
 except sdk_private.UnsupportedAirflow as e: print('refused:', e)
 """
