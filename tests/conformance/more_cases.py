@@ -1,5 +1,5 @@
 """The cases of dags_more/: what the documentation and the forums have, and what people do by mistake."""
-ONCE = """f_outputs f_exits f_raises f_reschedules f_xcoms f_variables f_async f_arguments
+ONCE = """f_returns f_outputs f_exits f_raises f_reschedules f_xcoms f_variables f_async f_arguments
     h_exits h_output h_surroundings h_decorated h_timeouts m2_sources m2_skips m2_wrong m2_groups m2_retries m2_limits
     j_native j_strict d_hooks d_callbacks d_logging d_defaults
     z_branches z_times z_circuits z_rules z_nested z_setups z_setups_fail""".split()
@@ -21,3 +21,6 @@ def add(case):
         ("trigger", "j_params", {"logical_date": None, "conf": right}), ("ended", "j_params", 2),
         *[("trigger", "j_params", {"logical_date": None, "conf": {k: v}}, f"wrong {k}") for k, v in wrong.items()], ("ended", "j_params", 3)], profile="more")
     case("x_watches", "x_watches", [("unpause", "x_watched"), ("ended", "x_watched", 2), ("unpause", "x_watches"), ("ended", "x_watches", 1)], profile="more", logs=False)
+    case("d_defers", "d_defers", [("unpause", "d_defers"), ("trigger", "d_defers"), ("ended", "d_defers", 1)], profile="more", logs=False)
+    case("x_triggers", "x_triggers", [("unpause", "x_child"), ("unpause", "x_triggers"), ("trigger", "x_triggers"), ("ended", "x_triggers", 1)], profile="more", logs=False)
+    case("x_sensors", "x_sensors", [("cli", None, "connections", "add", "x_fs", "--conn-type", "fs"), ("unpause", "x_sensors"), ("trigger", "x_sensors"), ("ended", "x_sensors", 1)], profile="more", logs=False)

@@ -6,29 +6,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from roles_kit import Roles, wait_for  # noqa: E402
+from test_host import PLUGIN  # noqa: E402
 
-PLUGIN = '''
-from datetime import timedelta
-from airflow.plugins_manager import AirflowPlugin
-from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
-
-class Every(Timetable):
-    """A run every `hours`, from the start on."""
-    def __init__(self, hours): self.hours = hours
-    def serialize(self): return {"hours": self.hours}
-    @classmethod
-    def deserialize(cls, data): return cls(**data)
-    def infer_manual_data_interval(self, *, run_after):
-        return DataInterval(run_after - timedelta(hours=self.hours), run_after)
-    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
-        start = last_automated_data_interval.end if last_automated_data_interval else restriction.earliest
-        if start is None or (restriction.latest and start > restriction.latest): return None
-        return DagRunInfo.interval(start, start + timedelta(hours=self.hours))
-
-class P(AirflowPlugin):
-    name = "p"
-    timetables = [Every]
-'''
 DAGS = '''
 from datetime import datetime
 from airflow.providers.standard.operators.empty import EmptyOperator

@@ -28,6 +28,7 @@ with DAG("h_output", schedule=None, start_date=START, max_active_tasks=16):
         BashOperator(task_id=name, bash_command=command, **more)
 
 with DAG("h_surroundings", schedule=None, start_date=START, params={"name": "wörld"}, max_active_tasks=16):
+    BashOperator(task_id="env_only", bash_command="env | grep -E '^(A|B|AIRFLOW_CTX_(DAG|TASK|TRY))' | sort", env={"A": "1", "B": "{{ params.name }}"})
     BashOperator(task_id="env_appended", bash_command="env | grep -E '^(A|B)=' | sort; test -n \"$PATH\" && echo path", env={"A": "1", "B": "{{ ds | default('none') }}"}, append_env=True)
     BashOperator(task_id="context", bash_command="env | grep -E '^AIRFLOW_CTX' | grep -v -E 'RUN_ID|DATE|EMAIL' | sort")
     BashOperator(task_id="cwd", bash_command="pwd; ls -d bash", cwd="/usr/share/doc/bash/..")
