@@ -24,8 +24,10 @@ with DAG("n_mail", schedule=None, start_date=START, params={"who": "world"}) as 
     plain = EmailOperator(task_id="plain", to="one@n.example", subject="plain {{ params.who }}", html_content="<b>{{ dag.dag_id }}</b> ä")
     many = EmailOperator(task_id="many", to=["one@n.example", "two@n.example"], cc="three@n.example", bcc="four@n.example", subject="many", html_content="x", from_email="me@n.example",
                          custom_headers={"X-Own": "yes", "Reply-To": "back@n.example"})
-    with open(f"{HOME}/attached.txt", "w") as f:
-        f.write("attached")
+    if not os.path.exists(f"{HOME}/attached.txt"):  # whole at once: tasks of this file read it while others parse the file
+        with open(f"{HOME}/attached.{os.getpid()}", "w") as f:
+            f.write("attached")
+        os.rename(f.name, f"{HOME}/attached.txt")
     attached = EmailOperator(task_id="attached", to="one@n.example", subject="attached", html_content="see file", files=[f"{HOME}/attached.txt"])
     no_file = EmailOperator(task_id="no_file", to="one@n.example", subject="missing", html_content="x", files=["/no/such/file"])
     fails = BashOperator(task_id="fails", bash_command="exit 3", on_failure_callback=[SmtpNotifier(to="one@n.example", subject="failed: {{ ti.task_id }}", html_content="{{ dag.dag_id }} {{ params.who }}")])
