@@ -1,6 +1,7 @@
 /* body: JSON bodies against a table, with pydantic's words for what is wrong. */
 #include "api/table.h"
 #include "base/time.h"
+#include <math.h>
 
 /* ---- reading ---- */
 
@@ -97,16 +98,17 @@ static void check_number(struct call *c, const struct body_field *f, const char 
 		wrong(c, loc, "int_parsing", "Input should be a valid integer, unable to parse string as an integer", v, NULL);
 		return;
 	}
-	if (json_is_real(v) && (d != (double)(int64_t)d)) {
-		wrong(c, loc, "int_from_float", "Input should be a valid integer, got a number with a fractional part", v, NULL);
+	if (json_is_real(v) && !double_to_int64(d, &n)) {
+		if (d == trunc(d))
+			wrong(c, loc, "int_parsing_size", "Unable to parse input string as an integer, exceeded maximum size", v, NULL);
+		else
+			wrong(c, loc, "int_from_float", "Input should be a valid integer, got a number with a fractional part", v, NULL);
 		return;
 	}
 	if (!s && !json_is_number(v) && !json_is_boolean(v)) {
 		wrong(c, loc, "int_type", "Input should be a valid integer", v, NULL);
 		return;
 	}
-	if (json_is_real(v))
-		n = (int64_t)d;
 	if (f->bounded && n < f->limit)
 		wrong(c, loc, "greater_than_equal", arena_printf(a, "Input should be greater than or equal to %lld", (long long)f->limit), v,
 		      arena_printf(a, "{\"ge\":%lld}", (long long)f->limit));
@@ -157,14 +159,26 @@ const char *date_fault(const char *s)
 	return "unexpected extra characters at the end of the input";
 }
 
+/* the time that a number stands for: seconds, large ones milliseconds; NULL, or why it stands for none */
+static const char *time_of_number(double number, usec_t *ret)
+{
+	double seconds = number > 2e10 || number < -2e10 ? number / 1e3 : number;
+	if (isnan(number))
+		return "NaN values not permitted";
+	if (seconds < -62135596800.0)
+		return "dates before 0000 are not supported as unix timestamps";
+	if (seconds >= 253402300800.0)
+		return "dates after 9999 are not supported as unix timestamps";
+	*ret = usec_from_seconds(seconds);
+	return NULL;
+}
+
 bool time_or_problem(struct call *c, const char *loc, const char *s, usec_t *ret)
 {
 	struct arena *a = &c->r->arena;
-	double seconds;
-	if (str_to_double(s, &seconds) == 0 && seconds > -2e14 && seconds < 2e14) {
-		*ret = (usec_t)(seconds * (seconds > 2e10 || seconds < -2e10 ? 1e3 : 1e6));   /* large numbers are milliseconds */
+	double number;
+	if (str_to_double(s, &number) == 0 && !time_of_number(number, ret))
 		return true;
-	}
 	if (time_parse(s, ret) == 0)
 		return true;
 	const char *why = date_fault(s);
@@ -177,6 +191,10 @@ static void check_time(struct call *c, const struct body_field *f, const char *l
 {
 	const char *s = json_string_value(v);
 	usec_t t;
+	const char *why = json_is_number(v) ? time_of_number(json_number_value(v), &t) : NULL;
+	if (why)
+		wrong(c, loc, "datetime_parsing", arena_printf(&c->r->arena, "Input should be a valid datetime, %s", why), v,
+		      arena_printf(&c->r->arena, "{\"error\":\"%s\"}", why));
 	if (json_is_number(v))
 		return;
 	if (!s)
@@ -191,12 +209,15 @@ static void numbers_to_times(const struct body_spec *s, json_t *body)
 	for (const struct body_field *f = s->fields; f->kind != BODY_END; f++) {
 		json_t *v = json_object_get(body, f->name);
 		char text[40];
-		double seconds = json_number_value(v);
+		double number = json_number_value(v);
+		usec_t t;
 		if (f->kind != BODY_TIME && f->kind != BODY_AWARE_TIME)
 			continue;
-		if (!json_is_number(v) && (!json_is_string(v) || str_to_double(json_string_value(v), &seconds) < 0))
+		if (!json_is_number(v) && (!json_is_string(v) || str_to_double(json_string_value(v), &number) < 0))
 			continue;
-		time_format((usec_t)(seconds * (seconds > 2e10 || seconds < -2e10 ? 1e3 : 1e6)), TIME_ISO_Z, text);
+		if (time_of_number(number, &t))
+			continue;
+		time_format(t, TIME_ISO_Z, text);
 		json_object_set_new(body, f->name, json_string(text));
 	}
 }

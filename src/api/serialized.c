@@ -48,7 +48,7 @@ static bool span_of(const json_t *v, usec_t *ret)
 	if (!json_is_number(v))
 		return false;
 	double seconds = json_number_value(v);
-	*ret = (usec_t)(seconds * 1e6 + (seconds < 0 ? -0.5 : 0.5));
+	*ret = usec_from_seconds(seconds + (seconds < 0 ? -0.5e-6 : 0.5e-6));
 	return true;
 }
 

@@ -106,6 +106,8 @@ bool utf8_valid(const char *s, size_t n);
 char *str_replace_all(const char *s, const char *what, const char *with);  /* malloc'd */
 size_t str_edit_distance(const char *a, const char *b); /* Damerau-Levenshtein, for "did you mean" */
 uint64_t hash64(const void *p, size_t n);               /* stable across runs and machines */
+bool double_to_int64(double v, int64_t *ret);           /* false, *ret untouched: a fraction, beyond 64 bits, NaN */
+usec_t usec_from_seconds(double seconds);              /* towards zero; NaN is 0; no further than some 146,000 years either way, so that sums still fit */
 /* `double` shortest round trip, as Python's repr writes it ("1.0", "1e-07"); n >= 32 */
 void double_format(double v, char *ret, size_t n);
 

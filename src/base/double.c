@@ -136,6 +136,21 @@ static void write_plain(char *p, const struct digits *g)
 	*p = '\0';
 }
 
+bool double_to_int64(double v, int64_t *ret)
+{
+	if (!(v >= -9223372036854775808.0 && v < 9223372036854775808.0) || v != trunc(v))
+		return false;
+	*ret = (int64_t)v;
+	return true;
+}
+
+usec_t usec_from_seconds(double seconds)
+{
+	const double most = 4.6e18;
+	double usec = seconds * 1e6;
+	return isnan(usec) ? 0 : (usec_t)(usec > most ? most : usec < -most ? -most : usec);
+}
+
 void double_format(double v, char *ret, size_t n)
 {
 	assert(n >= 32);   /* 24 characters are the most */

@@ -43,9 +43,8 @@ int64_t jg_int(const json_t *o, const char *key, int64_t dflt)
 		return json_integer_value(v);
 	if (!json_is_real(v))
 		return dflt;
-	double d = json_real_value(v);
-	bool fits = d >= -9223372036854775808.0 && d < 9223372036854775808.0;
-	return fits && d == trunc(d) ? (int64_t)d : dflt;
+	int64_t n;
+	return double_to_int64(json_real_value(v), &n) ? n : dflt;
 }
 
 double jg_double(const json_t *o, const char *key, double dflt)

@@ -248,7 +248,7 @@ static usec_t start_timeout(const struct dag_task *k, usec_t now)
 	const json_t *given_timeout = jg(k->start_trigger, "timeout");
 	usec_t at = k->execution_timeout == USEC_NONE ? USEC_NONE : now + k->execution_timeout;
 	if (json_is_number(given_timeout)) {
-		usec_t own = now + (usec_t)(json_number_value(given_timeout) * 1e6);
+		usec_t own = now + usec_from_seconds(json_number_value(given_timeout));
 		at = at == USEC_NONE || own < at ? own : at;
 	}
 	return at;

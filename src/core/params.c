@@ -1,11 +1,12 @@
 #include "core/params.h"
 #include "core/dag_build.h"
+#include <math.h>
 #include <string.h>
 
 static bool is_type(const json_t *v, const char *type)
 {
   if (streq(type, "string")) return json_is_string(v);
-  if (streq(type, "integer")) return json_is_integer(v) || (json_is_real(v) && json_real_value(v) == (double)(int64_t)json_real_value(v));
+  if (streq(type, "integer")) return json_is_integer(v) || (json_is_real(v) && json_real_value(v) == trunc(json_real_value(v)));
   if (streq(type, "number")) return json_is_number(v);
   if (streq(type, "boolean")) return json_is_boolean(v);
   if (streq(type, "array")) return json_is_array(v);

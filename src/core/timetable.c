@@ -68,7 +68,7 @@ static void read_run_immediately(struct timetable *t, const json_t *v)
 		t->immediately = RUN_AT_ONCE;
 	if (json_is_number(v)) {
 		t->immediately = RUN_WITHIN;
-		t->immediately_within = (usec_t)(json_number_value(v) * 1e6);
+		t->immediately_within = usec_from_seconds(json_number_value(v));
 	}
 }
 

@@ -59,7 +59,7 @@ static int add(struct engine *e, const struct dag_run *run, const json_t *alert,
   struct uuid id;
   uuid_new(&id);
   CLEANUP(freep) char *callback = json_dumps(jg(alert, "callback"), JSON_COMPACT);
-  return store_run(e->db, SQL_deadline_add, err, v_uuid(&id), v_int(run->id), v_text(jg_str(alert, "name", NULL)), v_time(base + (usec_t)(json_number_value(length) * 1e6)),
+  return store_run(e->db, SQL_deadline_add, err, v_uuid(&id), v_int(run->id), v_text(jg_str(alert, "name", NULL)), v_time(base + usec_from_seconds(json_number_value(length))),
                    v_text(callback), v_time(now));
 }
 

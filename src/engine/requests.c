@@ -71,7 +71,7 @@ static char *compact(const json_t *v) { return v ? json_dumps(v, JSON_COMPACT | 
 /* "P1DT2H" or seconds: how pydantic writes a timedelta. */
 static usec_t duration_of(const json_t *v)
 {
-  if (json_is_number(v)) return (usec_t)(json_number_value(v) * USEC_SEC);
+  if (json_is_number(v)) return usec_from_seconds(json_number_value(v));
   const char *p = json_string_value(v);
   if (!p) return USEC_NONE;
   bool negative = *p == '-', time = false;

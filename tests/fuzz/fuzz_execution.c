@@ -13,8 +13,8 @@ static void validate(const struct body_spec *s, json_t *body)
 	if (c.problems.len) {
 		CLEANUP(freep) char *list = xasprintf("[%s]", c.problems.data);
 		CLEANUP(json_decrefp) json_t *parsed = NULL;
-		int r = json_read(list, strlen(list), &parsed, NULL);	/* a value out of the body is shown, its integers of any size */
-		assert(r == 0 && json_array_size(parsed) > 0);
+		int bad = json_read(list, strlen(list), &parsed, NULL);	/* a value out of the body is shown, its integers of any size */
+		assert(bad == 0 && json_array_size(parsed) > 0);
 	}
 	call_release(&c);
 	arena_clear(&r.arena);

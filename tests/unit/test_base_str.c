@@ -1,5 +1,6 @@
 /* base: strings, numbers, hashes, ids. Doubles against Python's repr (data/make_base_cases.py). */
 #include "base/base.h"
+#include <math.h>
 #include "recorded.h"
 #include <locale.h>
 
@@ -136,6 +137,21 @@ static void test_hash(void **state)
 		assert_in_range(low[i], 50, 150);
 }
 
+static void test_double_ranges(void **state)
+{
+	(void)state;
+	int64_t n = 7;
+	static const double not[] = { 0.5, 4444e44, -1e19, 9223372036854775808.0, NAN, INFINITY };
+	for (size_t i = 0; i < ARRAY_LEN(not); i++)
+		assert_false(double_to_int64(not[i], &n));
+	assert_int_equal(n, 7);
+	assert_true(double_to_int64(-9223372036854775808.0, &n) && n == INT64_MIN);
+	assert_true(double_to_int64(3e3, &n) && n == 3000);
+	assert_int_equal(usec_from_seconds(-1.5), -1500000);
+	assert_int_equal(usec_from_seconds(NAN), 0);
+	assert_true(usec_from_seconds(INFINITY) > 4000000000000 * USEC_SEC && usec_from_seconds(-1e300) == -usec_from_seconds(1e300));
+}
+
 static void test_uuid(void **state)
 {
 	(void)state;
@@ -160,7 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_compare), cmocka_unit_test(test_int64), cmocka_unit_test(test_to_double), cmocka_unit_test(test_doubles),
 		cmocka_unit_test(test_utf8), cmocka_unit_test(test_replace), cmocka_unit_test(test_edit_distance), cmocka_unit_test(test_hash),
-		cmocka_unit_test(test_uuid),
+		cmocka_unit_test(test_double_ranges), cmocka_unit_test(test_uuid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
