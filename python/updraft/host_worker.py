@@ -104,6 +104,10 @@ def _fetch_log(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.fetch_log(question)
 
 
+def _deserialize(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.deserialized(question["text"])
+
+
 def _providers(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
     return {"providers": sdk_private.providers()}
 
@@ -167,6 +171,7 @@ QUESTIONS = {
     "run_event": _run_event,
     "upload_log": _upload_log,
     "fetch_log": _fetch_log,
+    "deserialize": _deserialize,
     "providers": _providers,
     "plugins": _plugins,
     "openapi_api": _openapi_api,

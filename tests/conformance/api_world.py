@@ -6,12 +6,13 @@ import os
 from api_requests import AUTH, PASSWORD, REQUESTS, USER_ENV, USERS
 from api_requests_more import MORE
 from api_requests_ui import UI
+from api_requests_values import VALUES
 from harness import Api, Server, Steps, quote
 from observe import STARTUP, STREAMS, Normaliser, name_runs, settle
 
 FIRST, SECOND = (f"scheduled__2015-06-0{n}T00:00:00+00:00" for n in (1, 2))
 HERE = os.path.dirname(os.path.abspath(__file__))
-DAGS, DAGS_MORE, DAGS_UI = (os.path.join(HERE, name) for name in ("api_dags", "api_dags_more", "api_dags_ui"))
+DAGS, DAGS_MORE, DAGS_UI, DAGS_VALUES = (os.path.join(HERE, name) for name in ("api_dags", "api_dags_more", "api_dags_ui", "api_dags_values"))
 UI_DAGS = ("ui", "ui_either", "ui_idle", "ui_waits")
 ALL = ("api_assets", "api_manual", "api_outcomes", "api_paused", "api_required")
 KEPT_HEADERS = ("content-type", "allow", "location", "www-authenticate")
@@ -118,10 +119,11 @@ def token(body):
     return {**body, "access_token": {"header": head, "claims": claims}}
 
 
-def world(program, home, extra=None, kinds=("open", "more", "users", "ui")):
-    """Everything the API test compares: the answers of an open server, of one that is changed a lot, of one with users, and of the UI's own API."""
+def world(program, home, extra=None, kinds=("open", "more", "users", "ui", "values")):
+    """Everything the API test compares: the answers of an open server, of one that is changed a lot, of one with users, of the UI's own API, and
+    about XComs of every kind."""
     extra = extra or {}
-    ask = {"open": ask_open, "more": ask_more, "users": ask_users, "ui": ask_ui}
+    ask = {"open": ask_open, "more": ask_more, "users": ask_users, "ui": ask_ui, "values": ask_values}
     return {kind: ask[kind](program, os.path.join(home, kind), extra.get(kind)) for kind in kinds}
 
 
@@ -141,6 +143,12 @@ def ask_ui(program, home, extra):
     with Server(program, home, DAGS_UI, extra) as server:
         prepare_ui(server)
         return {k: {**v, "answer": ui_answer(v["answer"])} for k, v in ask_all(server, UI, {}, server.api.token, UI_DAGS).items()}
+
+
+def ask_values(program, home, extra):
+    with Server(program, home, DAGS_VALUES, extra) as server:
+        Steps(server).run([("unpause", "values"), ("trigger", "values", {"dag_run_id": "r1", "logical_date": None}), ("ended", "values", 1)])
+        return ask_all(server, VALUES, {}, server.api.token, ("values",))
 
 
 def ui_answer(value, key=None):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Ask real Airflow the requests of api_requests.py and keep the answers under recordings/api/.
 
-    record_api.py --airflow VENV/bin/airflow [--database URL] [--home DIR] [--only open|more|users|ui]
+    record_api.py --airflow VENV/bin/airflow [--database URL] [--home DIR] [--only open|more|users|ui|values]
 
-The databases URL_open, URL_more, URL_users and URL_ui must exist."""
+The databases URL_open, URL_more, URL_users, URL_ui and URL_values must exist."""
 import argparse
 import json
 import os
@@ -12,7 +12,7 @@ import tempfile
 
 from api_world import HERE, world
 
-KINDS = ("open", "more", "users", "ui")
+KINDS = ("open", "more", "users", "ui", "values")
 RECORDINGS = os.path.join(HERE, "recordings", "api")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our REST API and login against the recorded answers of real Airflow, field by field.
 
-    python3 tests/conformance/test_api.py [-k words]        CONFORMANCE_AIRFLOW: as in test_conformance.py"""
+    python3 tests/conformance/test_api.py [-k words]        CONFORMANCE_AIRFLOW: as in test_conformance.py; CONFORMANCE_KINDS: "values"..."""
 import json
 import os
 import re
@@ -14,11 +14,13 @@ sys.path.insert(0, HERE)
 from api_requests import AUTH, REQUESTS  # noqa: E402
 from api_requests_more import MORE  # noqa: E402
 from api_requests_ui import UI  # noqa: E402
+from api_requests_values import VALUES  # noqa: E402
 from api_world import world  # noqa: E402
 from compare import differences  # noqa: E402
 from record_api import KINDS, RECORDINGS  # noqa: E402
 
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(HERE, "..", "..", "build", "bin", "airflow"))
+ASKED = os.environ.get("CONFORMANCE_KINDS", " ".join(KINDS)).split()
 SEEN = {}
 # answers in which ours does not follow Airflow, and why
 DIFFERENT = {
@@ -36,7 +38,7 @@ def setUpModule():
     database = os.environ.get("CONFORMANCE_DATABASE")
     extra = {k: {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"{database}_{k}"} for k in KINDS} if database else {}
     with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as home:
-        SEEN.update(json.loads(json.dumps(world(PROGRAM, home, extra, KINDS))))
+        SEEN.update(json.loads(json.dumps(world(PROGRAM, home, extra, ASKED))))
 
 
 def recorded(kind):
@@ -49,6 +51,9 @@ class Api(unittest.TestCase):
 
     def compare(self, kind, name):
         expected, seen = recorded(kind)[name], SEEN[kind][name]
+        if expected["answer"]["status"] >= 500 and kind == "values":     # Airflow trips over it; ours shows what is stored
+            self.assertEqual(seen["answer"]["status"], 200)
+            return
         if expected["answer"]["status"] >= 500:     # Airflow trips over it; ours says what is wrong
             self.assertIn(seen["answer"]["status"], range(400, 500))
             return
@@ -61,8 +66,8 @@ class Api(unittest.TestCase):
             self.fail(f"{asked['method']} {asked['path']} {asked['body'] or ''}\n" + "\n".join(found[:40]))
 
 
-for kind, requests in (("open", REQUESTS), ("more", MORE), ("users", AUTH), ("ui", UI)):
-    for n, request in enumerate(requests):
+for kind, requests in (("open", REQUESTS), ("more", MORE), ("users", AUTH), ("ui", UI), ("values", VALUES)):
+    for n, request in enumerate(requests if kind in ASKED else ()):
         method = f"test_{kind}_{n:03}_" + re.sub(r"\W+", "_", request[0])
         setattr(Api, method, lambda self, kind=kind, name=request[0]: self.compare(kind, name))
 

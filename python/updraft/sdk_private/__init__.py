@@ -16,7 +16,7 @@ from updraft.sdk_private.parsing import (  # noqa: F401
     task_channel,
 )
 from updraft.sdk_private.questions import (  # noqa: F401
-    connection_forms, dag_callback_request, deadline_callback, fetch_log, manual_interval, next_run, openapi,
+    connection_forms, dag_callback_request, deadline_callback, deserialized, fetch_log, manual_interval, next_run, openapi,
     params_from, partition_keys, partition_ready, plugins, providers, receive_raw, run_callbacks,
     task_callback_request, test_connection, ui_alerts, upload_log, validated,
 )

@@ -54,6 +54,25 @@ def next_run(timetable: Any, question: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _jsonable(value: Any) -> Any:
+    """As Airflow's API shows what JSON does not know: by its str()."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, dict):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(v) for v in value]
+    return str(value)
+
+
+def deserialized(text: str) -> dict[str, Any]:
+    """An XCom that was stored as JSON text, its objects brought back: as JSON can show it, and its str()."""
+    from airflow.utils.json import XComDecoder
+
+    value = json.loads(text, cls=XComDecoder)
+    return {"value": _jsonable(value), "text": None if value is None else str(value)}
+
+
 def deadline_callback(question: dict[str, Any], bundle_path: str | None) -> tuple[bool, str | None]:
     """Call what a missed deadline calls: a function, a notifier, or a coroutine function. (did it work, why not)"""
     import asyncio
