@@ -20,11 +20,11 @@ struct expand_source { const char *param;      /* argument name; NULL for list-o
   int64_t literal_length;                      /* >= 0 when known from the file; -1 when it comes from an XCom */
   uint32_t task; const char *key;              /* the (first) XCom's task (index) and key, when literal_length is -1 */
   const struct map_arg *arg; };                /* the whole of it */
-struct expand { bool is_list_of_dicts; const struct expand_source *sources; uint32_t n; const json_t *raw;
+struct expand { bool is_list_of_dicts; const struct expand_source *sources; uint32_t n;
   const uint32_t *deps; uint32_t n_deps;       /* tasks whose XComs decide the length */ };
 
 struct dag_group { const char *group_id, *display_name, *tooltip; uint32_t parent;      /* parent NO_INDEX at the root; the root group itself is not listed */
-  const struct expand *expand;                                  /* NULL: not mapped */ const json_t *raw; };
+  const struct expand *expand;                                  /* NULL: not mapped */ const json_t *raw; /* NULL after dag_slim */ };
 
 struct dag_task {
   const char *task_id, *operator_name, *task_type, *task_module, *display_name;
@@ -50,17 +50,18 @@ struct dag_task {
   const uint32_t *scope; uint32_t n_scope;     /* teardown: the tasks between its setups and itself, indirect ones */
   const uint32_t *map_deps; uint32_t n_map_deps;   /* tasks whose XComs decide how often it is mapped (its own, or of the closest group) */
   const uint32_t *watchers; uint32_t n_watchers;   /* tasks to look at again, beside the direct downstream ones, when this one ends */
-  const json_t *raw;                           /* the task's own serialized object, borrowed from dag.data */
-  const json_t *mapped_raw;                    /* its serialized expand input; NULL if not mapped itself */
+  const json_t *raw;                           /* the task's own serialized object, borrowed from dag.data; after dag_slim its email, inlets and outlets, NULL without any */
+  const json_t *mapped_raw;                    /* its serialized expand input; NULL if not mapped itself, and after dag_slim */
   bool needs_process;                          /* false: an EmptyOperator that succeeds where it stands */
   bool has_failure_callback, has_retry_callback, has_success_callback;
-  const json_t *direct;                        /* side record for a bash task that needs no Python; NULL otherwise */
+  const char *direct;                          /* JSON: side record for a bash task that needs no Python; NULL otherwise */
 };
 
 struct dag {
   uint32_t refs;
   struct arena arena;
-  json_t *data, *side;                         /* owned */
+  json_t *data, *side;                         /* owned; after dag_slim data is without tasks and groups, side is NULL */
+  json_t *kept;                                /* owned: what tasks borrow after dag_slim; NULL before */
   const char *dag_id, *display_name, *description, *fileloc, *relative_fileloc, *bundle_name, *owners, *timezone;
   struct uuid version_id; int version_number; const char *bundle_version;
   struct dag_task *tasks; uint32_t n_tasks; uint32_t *edges_up, *edges_down;
@@ -82,6 +83,8 @@ struct dag {
 struct dag_meta { const char *fileloc, *relative_fileloc, *bundle_name, *bundle_version; struct uuid version_id; int version_number; };
 /* data: {"__version":3,"dag":{...}}; both references are taken over on success only. Errors name the task and field. */
 int dag_compile(json_t *data, json_t *side, const struct dag_meta *meta, struct dag **ret, struct err *err);
+/* Drops what only compiling needed: of a task some 5 KiB of JSON. For who keeps many DAGs; only before others refer to it. */
+void dag_slim(struct dag *d);
 struct dag *dag_ref(struct dag *d);
 void dag_unref(struct dag *d);
 const char *dag_pins(const struct dag *d);   /* the version of its bundle that a run made now keeps; NULL: none */

@@ -8,11 +8,14 @@ struct dag_builder {
 	struct err *err;
 	const json_t *task_defaults;         /* client_defaults.tasks; NULL if none */
 	VEC(struct dag_group) groups;
+	struct map kept;                     /* text -> the arena's copy of it */
 	uint32_t *task_group;                /* innermost group of each task while the tree is read */
 };
 
 /* one task's JSON as Airflow reads it: partial_kwargs first when mapped, then the task, then the client's defaults */
 struct task_json { const json_t *op, *partial, *defaults; };
+/* the DAG's own copy of a text, one of equal ones; NULL gives NULL */
+const char *dag_keep(struct dag_builder *b, const char *s);
 json_t *task_field(const struct task_json *t, const char *key);          /* NULL: absent or null */
 json_t *json_unwrap(const json_t *v);                                    /* {"__type":..,"__var":x} -> x */
 const char *json_encoded_type(const json_t *v);                          /* its "__type"; NULL */

@@ -21,6 +21,7 @@ void dag_unref(struct dag *d)
 	map_clear(&d->by_id);
 	json_decref(d->data);
 	json_decref(d->side);
+	json_decref(d->kept);
 	arena_clear(&d->arena);
 	free(d);
 }
@@ -28,6 +29,17 @@ void dag_unref(struct dag *d)
 const char *dag_pins(const struct dag *d)
 {
 	return d->disable_bundle_versioning ? NULL : d->bundle_version;
+}
+
+const char *dag_keep(struct dag_builder *b, const char *s)
+{
+	const char *kept = s ? map_get(&b->kept, s) : NULL;
+	if (s && !kept) {
+		char *copy = arena_strdup(&b->d->arena, s);
+		map_put(&b->kept, s, copy);
+		kept = copy;
+	}
+	return kept;
 }
 
 static usec_t seconds(const json_t *o, const char *key)
@@ -100,20 +112,32 @@ static void read_options(struct dag *d, const json_t *o, const struct dag_meta *
 }
 
 /* what the cluster's task_instance_mutation_hook makes of a task's instances as such; where it looks at the run, weights.c asks */
-static void mutate(struct dag_task *k, const json_t *to)
+static void mutate(struct dag_builder *b, struct dag_task *k, const json_t *to)
 {
-	k->queue = jg_str(to, "queue", k->queue);
-	k->pool = jg_str(to, "pool", k->pool);
-	k->executor = jg_str(to, "executor", k->executor);
-	k->run_as_user = jg_str(to, "run_as_user", k->run_as_user);
+	k->queue = dag_keep(b, jg_str(to, "queue", k->queue));
+	k->pool = dag_keep(b, jg_str(to, "pool", k->pool));
+	k->executor = dag_keep(b, jg_str(to, "executor", k->executor));
+	k->run_as_user = dag_keep(b, jg_str(to, "run_as_user", k->run_as_user));
 	k->pool_slots = (int)jg_int(to, "pool_slots", k->pool_slots);
 	k->retries = (int)jg_int(to, "max_tries", k->retries);
 	k->effective_weight = jg_int(to, "priority_weight", k->effective_weight);
 }
 
-/* the side record of the parse child: either the whole record or this DAG's part of it */
-static void read_side(struct dag *d)
+static const char *kept_json(struct dag *d, const json_t *v)
 {
+	CLEANUP(buf_clear) struct buf text = {0};
+	struct json_writer w;
+	if (!v)
+		return NULL;
+	jw_init(&w, &text);
+	jw_json(&w, v);
+	return arena_strdup(&d->arena, text.data);
+}
+
+/* the side record of the parse child: either the whole record or this DAG's part of it */
+static void read_side(struct dag_builder *b)
+{
+	struct dag *d = b->d;
 	const json_t *mine = jg(jg(d->side, "dags"), d->dag_id);
 	if (!mine)
 		mine = d->side;
@@ -123,8 +147,8 @@ static void read_side(struct dag *d)
 	d->has_instance_hook = jg_bool(mine, "instance_hook", false);
 	const json_t *direct = jg(mine, "direct"), *instances = jg(mine, "instances");
 	for (uint32_t i = 0; i < d->n_tasks; i++) {
-		d->tasks[i].direct = jg(direct, d->tasks[i].task_id);
-		mutate(&d->tasks[i], jg(instances, d->tasks[i].task_id));
+		d->tasks[i].direct = kept_json(d, jg(direct, d->tasks[i].task_id));
+		mutate(b, &d->tasks[i], jg(instances, d->tasks[i].task_id));
 	}
 }
 
@@ -244,15 +268,18 @@ int dag_compile(json_t *data, json_t *side, const struct dag_meta *meta, struct 
 	d->dag_id = dag_id;
 	struct dag_builder b = { .d = d, .err = err, .task_defaults = jg(jg(data, "client_defaults"), "tasks") };
 	int r = read_dag(&b, o, meta);
+	if (r == 0) {
+		d->owners = owners(d);
+		read_side(&b);
+	}
 	vec_clear(&b.groups);
+	map_clear(&b.kept);
 	if (r < 0) {
 		err_context(err, "DAG '%s'", dag_id);
 		d->data = d->side = NULL;       /* taken over on success only */
 		dag_unref(d);
 		return r;
 	}
-	d->owners = owners(d);
-	read_side(d);
 	*ret = d;
 	return 0;
 }

@@ -22,7 +22,7 @@ static int read_xcom(struct dag_builder *b, const json_t *ref, const char *where
 	const char *task_id = jg_str(ref, "task_id", "");
 	a->kind = MAP_ARG_XCOM;
 	a->task = dag_task_index(b->d, task_id);
-	a->key = jg_str(ref, "key", "return_value");
+	a->key = dag_keep(b, jg_str(ref, "key", "return_value"));
 	if (a->task == NO_INDEX)
 		return err_set(b->err, E_INVALID, "'%s' is mapped over the XCom of '%s', which is not in the DAG", where, task_id);
 	return 0;
@@ -101,7 +101,7 @@ static int read_source(struct dag_builder *b, const char *param, const json_t *v
 	if (r < 0)
 		return r;
 	const struct map_arg *x = first_xcom(s->arg);
-	s->param = param;
+	s->param = dag_keep(b, param);
 	s->literal_length = s->arg->kind == MAP_ARG_LITERAL ? s->arg->length : -1;
 	s->task = x ? x->task : NO_INDEX;
 	s->key = x ? x->key : NULL;
@@ -133,7 +133,6 @@ int dag_read_expand(struct dag_builder *b, const json_t *input, const char *wher
 {
 	struct expand *e = arena_alloc(&b->d->arena, sizeof *e);
 	const char *type = jg_str(input, "type", "");
-	e->raw = input;
 	e->is_list_of_dicts = streq(type, "list-of-dicts");
 	if (!e->is_list_of_dicts && !streq(type, "dict-of-lists"))
 		return err_set(b->err, E_INVALID, "'%s' is mapped in a way that is not known: '%s'", where, type);

@@ -5,11 +5,12 @@ static int read_children(struct dag_builder *b, const json_t *children, uint32_t
 
 static int read_group(struct dag_builder *b, const char *id, const json_t *raw, uint32_t parent, int depth)
 {
-	struct dag_group g = { .group_id = id, .parent = parent, .raw = raw };
+	struct dag_group g = { .group_id = dag_keep(b, id), .parent = parent, .raw = raw };
 	g.display_name = jg_str(raw, "group_display_name", NULL);
 	if (!g.display_name || !*g.display_name)
 		g.display_name = id;
-	g.tooltip = jg_str(raw, "tooltip", "");
+	g.display_name = dag_keep(b, g.display_name);
+	g.tooltip = dag_keep(b, jg_str(raw, "tooltip", ""));
 	uint32_t index = (uint32_t)b->groups.n;
 	vec_push(&b->groups, g);
 	return read_children(b, json_unwrap(jg(raw, "children")), index, depth + 1);

@@ -78,7 +78,7 @@ static bool has_callback(const struct task_json *t, const char *name)
 	return field_bool(t, key, false) || task_field(t, old_key);
 }
 
-static void read_names(struct dag_task *k, const struct task_json *t)
+static void read_names(struct dag_builder *b, struct dag_task *k, const struct task_json *t)
 {
 	k->task_type = field_text(t, "task_type", field_text(t, "_task_type", "BaseOperator"));
 	k->task_module = field_text(t, "_task_module", "");
@@ -89,6 +89,9 @@ static void read_names(struct dag_task *k, const struct task_json *t)
 	k->executor = field_text(t, "executor", NULL);
 	k->owner = field_text(t, "owner", "airflow");
 	k->run_as_user = field_text(t, "run_as_user", NULL);
+	const char **const texts[] = { &k->task_type, &k->task_module, &k->operator_name, &k->display_name, &k->pool, &k->queue, &k->executor, &k->owner, &k->run_as_user };
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		*texts[i] = dag_keep(b, *texts[i]);
 }
 
 static void read_numbers(struct dag_task *k, const struct task_json *t)
@@ -142,7 +145,7 @@ static int read_rules(struct dag_builder *b, struct dag_task *k, const struct ta
 		{ "absolute", "airflow.task.priority_strategy._AbsolutePriorityWeightStrategy", WEIGHT_ABSOLUTE },
 	};
 	k->weight_rule = WEIGHT_CUSTOM;
-	k->weight_rule_class = weight;
+	k->weight_rule_class = dag_keep(b, weight);
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)
 		if (streq(weight, known[i].name) || streq(weight, known[i].class_name)) {
 			k->weight_rule = known[i].rule;
@@ -172,7 +175,7 @@ static int read_task(struct dag_builder *b, struct dag_task *k, const json_t *se
 		t.partial = jg(op, "partial_kwargs");
 	k->raw = op;
 	k->group = k->mapped_group = NO_INDEX;
-	read_names(k, &t);
+	read_names(b, k, &t);
 	read_numbers(k, &t);
 	read_flags(k, &t);
 	int r = read_rules(b, k, &t);
@@ -194,7 +197,7 @@ int dag_read_tasks(struct dag_builder *b, const json_t *tasks)
 			return err_set(b->err, E_INVALID, "the %u. task has no task_id", i + 1);
 		if (map_put(&d->by_id, id, (void *)(uintptr_t)(i + 1)))
 			return err_set(b->err, E_INVALID, "task_id '%s' is there twice", id);
-		d->tasks[i].task_id = id;
+		d->tasks[i].task_id = dag_keep(b, id);
 		int r = read_task(b, &d->tasks[i], serialized);
 		if (r < 0)
 			return r;

@@ -24,7 +24,9 @@ static int compile(struct engine *e, const struct uuid *version, struct dag **re
   if (meta.bundle_version) meta.relative_fileloc = jg_str(jg(data, "dag"), "relative_fileloc", meta.relative_fileloc);   /* there, not where it is now */
   if (side && !config_bool(e->cfg, OPT_updraft_bash_direct)) json_object_del(side, "direct");
   x = dag_compile(data, side, &meta, ret, err);
-  if (x == 0) data = side = NULL;                      /* dag_compile took both */
+  if (x < 0) return x;
+  data = side = NULL;                                  /* dag_compile took both */
+  dag_slim(*ret);
   return x;
 }
 

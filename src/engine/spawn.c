@@ -175,10 +175,17 @@ static const char *const *json_strings(struct arena *a, const json_t *list, size
   return v;
 }
 
-static void direct_spawn(struct arena *a, struct child *c, const struct task_instance *ti, struct exec_spawn *s)
+/* new reference */
+static json_t *direct_record(const struct dag_task *t)
+{
+  json_t *v = NULL;
+  return t->direct && json_read(t->direct, strlen(t->direct), &v, NULL) == 0 ? v : NULL;
+}
+
+static void direct_spawn(struct arena *a, struct child *c, const struct task_instance *ti, const json_t *direct, struct exec_spawn *s)
 {
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];
-  const json_t *own = jg(t->direct, "env"), *codes = jg(t->direct, "skip_exit_codes");
+  const json_t *own = jg(direct, "env"), *codes = jg(direct, "skip_exit_codes");
   size_t n = 0, argc;
   const char **env = arena_alloc(a, (json_object_size(own) + 12) * sizeof *env);
   const char *key;
@@ -186,22 +193,23 @@ static void direct_spawn(struct arena *a, struct child *c, const struct task_ins
   json_object_foreach((json_t *)(uintptr_t)own, key, value) env[n++] = arena_printf(a, "%s=%s", key, json_string_value(value));
   n += context_env(a, ti, env + n);
   s->env = env;
-  s->env_clean = own && !jg_bool(t->direct, "append_env", false);
-  s->argv = json_strings(a, jg(t->direct, "argv"), &argc);
-  s->cwd = jg_str(t->direct, "cwd", NULL);
+  s->env_clean = own && !jg_bool(direct, "append_env", false);
+  s->argv = json_strings(a, jg(direct, "argv"), &argc);
+  s->cwd = jg_str(direct, "cwd", NULL);
   s->timeout = t->execution_timeout == USEC_NONE ? 0 : t->execution_timeout;
   for (size_t i = 0; i < json_array_size(codes) && c->n_skip_codes < ARRAY_LEN(c->skip_codes); i++)
     c->skip_codes[c->n_skip_codes++] = (int)json_integer_value(json_array_get(codes, i));
   s->skip_exit_codes = c->skip_codes;
   s->nskip_exit_codes = c->n_skip_codes;
-  s->pushes_xcom = c->direct_push = jg_bool(t->direct, "push", true);
+  s->pushes_xcom = c->direct_push = jg_bool(direct, "push", true);
 }
 
 /* The rendered fields that the official runner would have sent: nothing in them is a template. */
 int engine_direct_rendered(struct engine *e, const struct task_instance *ti, struct err *err)
 {
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];
-  const json_t *rendered = jg(t->direct, "rendered");
+  CLEANUP(json_decrefp) json_t *direct = direct_record(t);
+  const json_t *rendered = jg(direct, "rendered");
   if (!rendered) return 0;
   struct buf b = {0};
   struct json_writer w;
@@ -237,6 +245,7 @@ int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, st
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];
   struct arena a = {0};
   struct buf path = {0}, first = {0}, fields = {0};
+  CLEANUP(json_decrefp) json_t *direct = NULL;         /* lends its texts to s */
   log_path_of(e, ti, &path, err);
   log_fields(ti, &fields);
   struct exec_spawn s = {.kind = c->kind, .token = c->token, .log_path = path.data, .umask = -1, .log_fields = fields.data,
@@ -245,7 +254,7 @@ int engine_spawn(struct engine *e, struct child *c, struct task_instance *ti, st
   if (s.user && !*s.user) s.user = NULL;
   int r = 0;
   if (c->kind == EXEC_DIRECT) {
-    direct_spawn(&a, c, ti, &s);
+    direct_spawn(&a, c, ti, direct = direct_record(t), &s);
   } else {
     r = file_of(e, &a, ti->run->dag, ti->run->bundle_version, &s.file, err);
     startup_frame(e, ti, &first);

@@ -95,6 +95,8 @@ static void examples_agree_with_airflow(void **state)
 		if (dag_compile(data, NULL, NULL, &d, &err) < 0)
 			fail_msg("%s", err_text(&err));
 		wrong += compare_dag(d, e);
+		dag_slim(d);                    /* and nothing of it hung on the JSON that is gone now */
+		wrong += compare_dag(d, e);
 		dag_unref(d);
 	}
 	json_decref(all);
@@ -147,6 +149,28 @@ static void client_defaults_apply(void **state)
 	dag_unref(d);
 }
 
+static void slim_keeps_what_runs_ask_for(void **state)
+{
+	(void)state;
+	struct dag *d;
+	json_t *side = json_loads("{\"direct\":{\"a\":{\"argv\":[\"bash\"]}},\"instances\":{\"b\":{\"queue\":\"hooked\"}}}", 0, NULL);
+	json_t *data = json_loads("{\"__version\":3,\"dag\":{\"dag_id\":\"d\",\"params\":[],\"timetable\":{\"__type\":\"airflow.timetables.simple.NullTimetable\",\"__var\":{}},"
+		"\"tasks\":[{\"__var\":{\"task_id\":\"a\",\"email\":\"x@y\",\"outlets\":[{\"name\":\"n\"}],\"doc_md\":\"long\"}},"
+		"{\"__var\":{\"task_id\":\"b\",\"start_from_trigger\":true,\"start_trigger_args\":{\"trigger_cls\":\"t.T\"}}}]}}", 0, NULL);
+	assert_int_equal(dag_compile(data, side, NULL, &d, NULL), 0);
+	dag_slim(d);
+	assert_string_equal(jg_str(d->tasks[0].raw, "email", ""), "x@y");
+	assert_string_equal(jg_str(json_array_get(jg(d->tasks[0].raw, "outlets"), 0), "name", ""), "n");
+	assert_null(jg(d->tasks[0].raw, "doc_md"));
+	assert_string_equal(d->tasks[0].direct, "{\"argv\":[\"bash\"]}");
+	assert_null(d->tasks[1].raw);
+	assert_string_equal(jg_str(d->tasks[1].start_trigger, "trigger_cls", ""), "t.T");
+	assert_string_equal(d->tasks[1].queue, "hooked");
+	assert_non_null(d->params);
+	assert_null(d->side);
+	dag_unref(d);
+}
+
 /* ten thousand tasks in a hundred layers */
 static void large_dags_compile(void **state)
 {
@@ -169,6 +193,6 @@ static void large_dags_compile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(examples_agree_with_airflow), cmocka_unit_test(what_is_refused),
-		cmocka_unit_test(client_defaults_apply), cmocka_unit_test(large_dags_compile) };
+		cmocka_unit_test(client_defaults_apply), cmocka_unit_test(slim_keeps_what_runs_ask_for), cmocka_unit_test(large_dags_compile) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
