@@ -34,7 +34,7 @@ SANITIZER = re.compile(r"^(__asan_|__ubsan_|__sanitizer_|__tsan_|__gcov|__llvm_)
 OURS = re.compile(r"^(x(malloc|calloc|realloc_array|strdup|strndup|asprintf)|freep|arena_|buf_|vec_grow_|map_|heap_|str_|streq|utf8_|hash64|"
                   r"double_format|uuid_|err_|error_|civil_|usec_to_civil|usec_from_seconds|days_in_month|time_(format|parse|strftime|strptime)|tz_|cron_|jg|jg_|json_(object|array)_"
                   r"(get|size|iter|iter_next|iter_key|iter_value|iter_at|key_to_iter|foreach.*)|json_(string_value|integer_value|number_value|real_value|delete|decrefp)|"
-                  r"json_object_iter.*|json_object_key_to_iter|json_equal|json_python|jw_(init|json)|"
+                  r"json_object_iter.*|json_object_key_to_iter|json_equal|json_array|json_object|json_array_append_new|json_object_(del|set_new)|json_python|jw_(init|json)|"
                   r"ti_state_|run_state_|run_type_|trigger_rule_|reason_)")
 
 
