@@ -269,8 +269,9 @@ void drop_run(struct core *c, struct dag_run *run, const char *why)
 	map_del(&run->owner->by_run_id, run->run_id);
 	end_list(c, run);
 	mark_dag(c, run->owner);
-	for (size_t i = run_place_of(run) + 1; run->dag->has_depends_on_past && i < run->owner->runs.n; i++)
-		mark_all_tasks(c, run->owner->runs.at[i]);      /* their past is another one now */
+	for (size_t i = run_place_of(run) + 1; i < run->owner->runs.n; i++)
+		if (run->owner->runs.at[i]->dag->has_depends_on_past)
+			mark_all_tasks(c, run->owner->runs.at[i]);      /* their past is another one now */
 }
 
 void delete_run(struct core *c, const struct event *ev)

@@ -84,6 +84,7 @@ static void on_dag(struct core *c, struct dag *dag)
 		return;
 	d->dag = dag_ref(dag);
 	d->gone = d->stale = d->asked = false;
+	log_outside(c, d);
 	if (c->started) {
 		for (size_t i = 0; i < d->runs.n; i++)
 			if (!run_state_terminal(d->runs.at[i]->state) && !d->runs.at[i]->bundle_version)
@@ -111,6 +112,7 @@ static void on_dag_state(struct core *c, const struct event *ev)
 	bool changed = d->paused != ev->dag_state.paused || d->stale != ev->dag_state.stale;
 	d->paused = ev->dag_state.paused;
 	d->stale = ev->dag_state.stale;
+	log_outside(c, d);
 	if (ev->dag_state.has_last && (!d->has_last || d->last.logical_date <= ev->dag_state.last.logical_date)) {
 		d->has_last = true;
 		d->last = ev->dag_state.last;

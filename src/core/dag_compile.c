@@ -204,6 +204,23 @@ static int read_mapped_tasks(struct dag_builder *b)
 	return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct dag_task *const *x = a, *const *y = b;
+	return strcmp((*x)->task_id, (*y)->task_id);
+}
+
+static void order_names(struct dag *d)
+{
+	struct dag_task **names = xcalloc(d->n_tasks, sizeof *names);
+	for (uint32_t i = 0; i < d->n_tasks; i++)
+		names[i] = &d->tasks[i];
+	qsort(names, d->n_tasks, sizeof *names, by_name);
+	for (uint32_t i = 0; i < d->n_tasks; i++)
+		names[i]->name_place = i;
+	free(names);
+}
+
 static int link_tasks(struct dag_builder *b)
 {
 	struct dag *d = b->d;
@@ -213,6 +230,7 @@ static int link_tasks(struct dag_builder *b)
 		r = err_set(b->err, E_INVALID, "the tasks depend on each other in a circle, through task '%s'", d->tasks[stuck].task_id);
 	if (r == 0) {
 		read_flags_of_tasks(d);
+		order_names(d);
 		dag_link_setups(b);
 		dag_compute_weights(b, order);
 	}

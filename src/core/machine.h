@@ -327,6 +327,7 @@ void restore_done(struct core *c);
 /* ---- runlog.c: nothing unless log_runs ---- */
 void log_event(struct core *c, const struct event *ev);         /* before it is acted on */
 void log_touch(struct core *c, struct dag_run *run);            /* the step concerns the run, with the outside as it is now */
+void log_outside(struct core *c, const struct dag_state *d);    /* the DAG is another one now: for runs that the step concerned already, by their timers */
 void log_begin(struct core *c, struct dag_run *run);
 void log_restart(struct core *c, struct dag_run *run);
 void log_item(struct core *c, struct dag_run *run, int item);

@@ -324,6 +324,9 @@ void ti_drop(struct core *c, struct task_instance *ti)
 	ti->p->gone = true;
 	log_forget(ti);
 	ti_count(c, ti, -1);
+	run_task_of(ti)->no_value -= ti->p->no_value;
+	if (ti->map_index < 0)
+		run_task_of(ti)->map_length = -1;       /* what it pushed goes with it */
 	take_from_task(run_task_of(ti), ti);
 	free_ti_texts(c, ti);
 	for (size_t i = 0; i < c->saves.n; i++)

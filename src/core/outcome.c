@@ -280,6 +280,7 @@ static void resume(struct core *c, struct task_instance *ti)
 	ti->not_before = USEC_NONE;
 	ti->scheduled_at = c->now;
 	ti_set_state(c, ti, TI_SCHEDULED);
+	mark_ti(c, ti);                     /* what is upstream may have decided otherwise while it was deferred */
 }
 
 void outcome_fired(struct core *c, const struct event *ev)

@@ -357,6 +357,27 @@ static void look_at_task(struct core *c, struct dag_run *run, uint32_t task)
 		look_at(c, ti);
 }
 
+static int by_place(const void *a, const void *b)
+{
+	const struct ruled *x = a, *y = b;
+	if (x->ti->run != y->ti->run)
+		return x->ti->run->p->order < y->ti->run->p->order ? -1 : 1;
+	if (x->ti->task != y->ti->task)
+		return dag_task_of(x->ti)->name_place < dag_task_of(y->ti)->name_place ? -1 : 1;
+	return (x->map_index > y->map_index) - (x->map_index < y->map_index);
+}
+
+/* What one ruling does may matter to the next (apply): their order is that of the names, in which Airflow's table gives the instances
+ * of a run, whatever was marked for which reason. */
+static void put_in_order(struct core *c)
+{
+	for (size_t i = 1; i < c->rulings.n; i++)
+		if (by_place(&c->rulings.at[i - 1], &c->rulings.at[i]) > 0) {
+			qsort(c->rulings.at, c->rulings.n, sizeof *c->rulings.at, by_place);
+			return;
+		}
+}
+
 /* One round: everything that is marked is decided on the same states, then it happens; what that marks is for the next
  * round. So skips and failures travel downstream level by level, as they do with Airflow's passes over a run: a task
  * that learns of both at once decides on both. */
@@ -376,6 +397,7 @@ static void one_round(struct core *c)
 			look_at(c, ti);
 	}
 	c->work.n = c->ti_work.n = 0;       /* looking marks nothing */
+	put_in_order(c);
 	for (size_t i = 0; i < c->rulings.n; i++)
 		apply(c, &c->rulings.at[i]);
 }

@@ -147,6 +147,15 @@ void log_touch(struct core *c, struct dag_run *run)
 	step_of(c, run);
 }
 
+void log_outside(struct core *c, const struct dag_state *d)
+{
+	for (size_t i = 0; c->logged.n && i < d->runs.n; i++) {
+		struct dag_run *run = d->runs.at[i];
+		if (run->p->logged_step == c->step && !run->p->dead)
+			put_outside(&run->p->log, run);
+	}
+}
+
 static void put_limits(struct core *c, struct buf *b)
 {
 	put(b, zigzag(c->cfg.task_queued_timeout));

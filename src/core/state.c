@@ -173,7 +173,7 @@ void mark_after(struct core *c, struct task_instance *ti)
 	}
 	for (uint32_t i = 0; i < k->n_watchers; i++)
 		mark_task(c, ti->run, k->watchers[i]);
-	if (d->has_depends_on_past)
+	if (ti->run->owner->had_past)       /* a later version may have tasks that depend on their past, this one none */
 		past_mark_followers(c, ti);
 }
 

@@ -76,7 +76,7 @@ static void check_ready(struct checker *v, const struct task_instance *ti)
 	if (run->state != RUN_RUNNING || run->logical_date > v->c->now || !v->c->started)
 		return;
 	struct ruling r = ready_ruling(v->c, ti, &why);
-	if (r.verdict == VERDICT_SET || (r.verdict == VERDICT_RUN && !run->owner->paused && !ti->p->weight_asked))
+	if (r.verdict == VERDICT_SET || (state_schedulable(ti->state) && r.verdict == VERDICT_RUN && !run->owner->paused && !ti->p->weight_asked))
 		complain(v, run, "forgotten:", dag_task_of(ti)->task_id, ti->map_index, -9);
 }
 
@@ -93,7 +93,7 @@ static void check_ti(struct checker *v, const struct task_instance *ti, struct r
 		check_waiting(v, ti);
 	else
 		expect(v, ti->run, "queue position of", dag_task_of(ti)->task_id, ti->p->queue_pos, UINT32_MAX);
-	if (state_schedulable(ti->state))
+	if (state_schedulable(ti->state) || ti->state == TI_SCHEDULED || ti->state == TI_QUEUED)
 		check_ready(v, ti);
 	expect(v, ti->run, "found by id:", dag_task_of(ti)->task_id, core_find_ti(v->c, &ti->id) == ti, true);
 }

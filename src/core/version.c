@@ -113,6 +113,7 @@ void run_follow_version(struct core *c, struct dag_run *run, struct dag *dag)
 				forget_instance(c, run, ti);
 	detach(c, run);
 	run->dag = dag_ref(dag);
+	run->owner->had_past = run->owner->had_past || dag->has_depends_on_past;
 	run->p->tasks = xcalloc(dag->n_tasks, sizeof *run->p->tasks);
 	run_prepare_counts(run);
 	for (uint32_t i = 0; i < old->n_tasks; i++) {

@@ -94,8 +94,11 @@ char *write_dag(struct world *w, int number)
 	bool usable[16], is_map[16] = {0}, in_group[16] = {0};
 	memset(usable, true, sizeof usable);
 	buf_printf(&out, "dag d%d", number);
-	if (chance(r, 60))
+	w->n.dags++;
+	if (chance(r, 60)) {
+		w->n.schedules++;
 		write_schedule(w, &out);
+	}
 	buf_printf(&out, " max_active_runs=%d max_active_tasks=%d", 1 + below(r, 4), 1 + below(r, 5));
 	if (chance(r, 10))
 		buf_printf(&out, " dagrun_timeout=%d", 3600 * (1 + below(r, 4)));

@@ -5,9 +5,11 @@
  * the same world.
  *
  *   sim [--seed N] [--runs K] [--steps S] [--seconds T] [--verbose]      T: worlds until so much CPU time is used, instead of K
+ *   sim --seeds FILE                                                     the worlds that a file lists: seed and steps, a line each
  *
  * A failure prints its seed and exits 1. */
 #include "sim.h"
+#include <errno.h>
 #include <time.h>
 
 uint64_t rnd(struct random *r)
@@ -261,11 +263,49 @@ static bool simulate(uint64_t seed, int steps, bool verbose, struct totals *t)
 
 static void report(int64_t worlds, const struct totals *t)
 {
-	printf("%lld worlds, %lld days of theirs: %lld steps, %lld runs, %lld replayed, %lld starts; %lld crashes, %lld doubled messages, %lld lost tries, %lld jumps of the clock, "
-	       "%lld late commits, %lld refused ones; %lld backfills, %lld updated assets, %lld acts by hand\n", (long long)worlds, (long long)t->days, (long long)t->steps,
+	printf("%lld worlds with %lld DAGs and %lld schedules, %lld days of theirs: %lld steps, %lld runs, %lld replayed, %lld starts; %lld crashes, %lld doubled messages, %lld lost tries, %lld jumps of the clock, "
+	       "%lld late commits, %lld refused ones; %lld backfills, %lld updated assets, %lld acts by hand\n", (long long)worlds, (long long)t->dags, (long long)t->schedules,
+	       (long long)t->days, (long long)t->steps,
 	       (long long)t->runs, (long long)t->replays, (long long)t->spawns, (long long)t->crashes, (long long)t->doubled, (long long)t->lost, (long long)t->jumps,
 	       (long long)t->late, (long long)t->refused, (long long)t->backfills, (long long)t->assets, (long long)t->by_hand);
 	fflush(stdout);
+}
+
+static bool simulate_or_say(int64_t seed, int64_t steps, bool verbose, struct totals *t)
+{
+	if (simulate((uint64_t)seed, (int)steps, verbose, t))
+		return true;
+	fprintf(stderr, "failed; again with: sim --seed %lld --runs 1 --steps %lld --verbose\n", (long long)seed, (long long)steps);
+	return false;
+}
+
+/* all of them, also when one fails */
+static int simulate_listed(const char *path)
+{
+	char line[256];
+	struct totals t = {0};
+	int64_t done = 0;
+	bool ok = true;
+	FILE *f = fopen(path, "r");
+	if (!f) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return 2;
+	}
+	while (fgets(line, sizeof line, f)) {
+		long long seed, steps;
+		if (line[0] == '#')
+			continue;
+		if (sscanf(line, "%lld %lld", &seed, &steps) != 2) {
+			fprintf(stderr, "%s: a line begins with a seed and a number of steps, not as this one: %s", path, line);
+			ok = false;
+			break;
+		}
+		ok = simulate_or_say(seed, steps, false, &t) && ok;
+		done++;
+	}
+	fclose(f);
+	report(done, &t);
+	return ok ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -273,23 +313,24 @@ int main(int argc, char **argv)
 	int64_t seed = 1, runs = 100, steps = 150, seconds = 0, done = 0;
 	bool verbose = false;
 	struct totals t = {0};
+	if (argc == 3 && streq(argv[1], "--seeds"))
+		return simulate_listed(argv[2]);
 	for (int i = 1; i < argc; i++) {
 		int64_t *to = streq(argv[i], "--seed") ? &seed : streq(argv[i], "--runs") ? &runs : streq(argv[i], "--steps") ? &steps : streq(argv[i], "--seconds") ? &seconds : NULL;
 		if (streq(argv[i], "--verbose")) {
 			verbose = true;
 		} else if (!to || i + 1 >= argc || str_to_int64(argv[++i], to) < 0) {
-			fprintf(stderr, "usage: sim [--seed N] [--runs K] [--steps S] [--seconds T] [--verbose]\n");
+			fprintf(stderr, "usage: sim [--seed N] [--runs K] [--steps S] [--seconds T] [--verbose] | --seeds FILE\n");
 			return 2;
 		}
 	}
 	for (int64_t s = seed; seconds ? clock() / CLOCKS_PER_SEC < seconds : s < seed + runs; s++) {
-		if (!simulate((uint64_t)s, (int)steps, verbose, &t)) {
-			fprintf(stderr, "failed; again with: sim --seed %lld --runs 1 --steps %lld --verbose\n", (long long)s, (long long)steps);
+		if (!simulate_or_say(s, steps, verbose, &t))
 			return 1;
-		}
 		if (++done % 10000 == 0)
 			report(done, &t);
 	}
-	report(done, &t);
+	if (done % 10000)
+		report(done, &t);
 	return 0;
 }

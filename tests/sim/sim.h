@@ -12,7 +12,7 @@ int below(struct random *r, int n);
 bool chance(struct random *r, int percent);
 
 struct process { struct uuid id; int try_number; usec_t ends; bool started, dead; };
-struct totals { int64_t steps, spawns, runs, crashes, doubled, lost, refused, late, backfills, assets, by_hand, jumps, replays, days; };
+struct totals { int64_t dags, schedules, steps, spawns, runs, crashes, doubled, lost, refused, late, backfills, assets, by_hand, jumps, replays, days; };
 
 struct world {
 	struct random r;

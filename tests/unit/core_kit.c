@@ -419,6 +419,25 @@ static void perform(struct kit *k, const struct action *a)
 	}
 }
 
+static void trace_ti(void *arg, struct task_instance *ti)
+{
+	struct buf *out = arg;
+	buf_printf(out, "  %s[%d] ", ti->run->dag->tasks[ti->task].task_id, ti->map_index);
+	kit_put_times(out, ti);
+	buf_addc(out, '\n');
+}
+
+/* what the digest of its log is of */
+void kit_trace_run(const struct dag_run *run)
+{
+	struct buf out = {0};
+	for (uint32_t t = 0; t < run->dag->n_tasks; t++)
+		core_task_tis(run, t, trace_ti, &out);
+	printf("%s is %s, cleared %d times, from %lld to %lld, queued %lld\n%s", run->run_id, run_state_name(run->state), run->clear_number, (long long)run->start_date,
+	       (long long)run->end_date, (long long)run->queued_at, out.data ? out.data : "");
+	buf_clear(&out);
+}
+
 void kit_trace(const struct actions *acts, usec_t at, int64_t step)
 {
 	for (size_t i = 0; i < acts->n; i++) {
@@ -429,7 +448,9 @@ void kit_trace(const struct actions *acts, usec_t at, int64_t step)
 			printf("%s #%lld %d %s %s[%d] %s try %d %s\n", now, (long long)step, a->kind, a->ti->run->run_id, a->ti->run->dag->tasks[a->ti->task].task_id,
 			       a->ti->map_index, ti_state_name(a->ti->state), a->ti->try_number, a->text ? a->text : "");
 		else
-			printf(a->kind == ACT_LOG_RUN ? "%s #%lld %d %s\n" : "%s #%lld %d %s %s\n", now, (long long)step, a->kind, a->run ? a->run->run_id : "", a->text ? a->text : "");
+			printf("%s #%lld %d %s %s\n", now, (long long)step, a->kind, a->run ? a->run->run_id : "", a->text && a->kind != ACT_LOG_RUN ? a->text : "");
+		if (a->kind == ACT_LOG_RUN)
+			kit_trace_run(a->run);
 	}
 }
 

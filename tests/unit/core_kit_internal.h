@@ -13,6 +13,8 @@ struct kit_before {
 };
 struct dag *kit_version(void *arg, const struct uuid *id, struct err *err);       /* arg: the kit; borrowed */
 void kit_trace(const struct actions *acts, usec_t at, int64_t step);
+void kit_trace_run(const struct dag_run *run);
+void kit_put_times(struct buf *out, const struct task_instance *ti);
 void kit_copy_text(const char **slot);
 void kit_copy_ti(struct task_instance *to, const struct task_instance *from);
 void kit_free_ti(struct task_instance *ti);

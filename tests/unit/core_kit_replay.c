@@ -5,7 +5,7 @@
 
 struct replayed { const struct kit *k; const struct kit_run *run; const struct dag_run *again; struct buf *out; size_t n; };
 
-static void put_times(struct buf *out, const struct task_instance *ti)
+void kit_put_times(struct buf *out, const struct task_instance *ti)
 {
 	const usec_t at[] = { ti->scheduled_at, ti->queued_at, ti->start_date, ti->end_date, ti->not_before };
 	buf_printf(out, "%s, try %d of %d", ti_state_name(ti->state), ti->try_number, ti->max_tries);
@@ -16,9 +16,9 @@ static void put_times(struct buf *out, const struct task_instance *ti)
 static void put_difference(struct buf *out, const char *name, const struct task_instance *row, const struct task_instance *again)
 {
 	buf_printf(out, "%s[%d] is ", name, row->map_index);
-	put_times(out, row);
+	kit_put_times(out, row);
 	buf_printf(out, "; replayed: ");
-	put_times(out, again);
+	kit_put_times(out, again);
 	buf_addc(out, '\n');
 }
 
@@ -56,6 +56,8 @@ static void trace_replay(void *arg, const struct replay *r, const struct actions
 		return;
 	printf("replay step %llu: %s\n", (unsigned long long)replay_steps(r), replay_words(r));
 	kit_trace(acts, replay_now(r), (int64_t)replay_steps(r));
+	if (replay_run(r))
+		kit_trace_run(replay_run(r));
 }
 
 bool kit_replay(struct kit *k, const struct kit_run *run, struct buf *out)
