@@ -41,10 +41,14 @@ static void write_task(struct world *w, struct buf *out, int i, int groups, cons
 		buf_printf(out, " mapalso=%d", 1 + below(r, 2));
 	if (chance(r, 35))
 		buf_printf(out, " rule=%s", rules[below(r, (int)ARRAY_LEN(rules))]);
-	if (chance(r, 30))
-		buf_printf(out, " retries=%d retry_delay=%d", below(r, 3), below(r, 3) * 60);
-	if (chance(r, 30))
-		buf_printf(out, " pool=p%d slots=%d", below(r, 2), 1 + below(r, 2));
+	if (chance(r, 30)) {
+		int delay = below(r, 3) * 60, retries = below(r, 3);
+		buf_printf(out, " retries=%d retry_delay=%d", retries, delay);
+	}
+	if (chance(r, 30)) {
+		int slots = 1 + below(r, 2), pool = below(r, 2);
+		buf_printf(out, " pool=p%d slots=%d", pool, slots);
+	}
 	if (chance(r, 30))
 		buf_printf(out, " weight=%d", below(r, 10));
 	if (chance(r, 4))
@@ -82,7 +86,9 @@ static void write_schedule(struct world *w, struct buf *out)
 		buf_printf(out, " timetable=somebody.Own");
 		return;
 	}
-	buf_printf(out, " catchup=%d %s=%s", below(r, 2), chance(r, 50) ? "cron" : "interval", w->years ? rare[below(r, (int)ARRAY_LEN(rare))] : crons[below(r, (int)ARRAY_LEN(crons))]);
+	const char *when = w->years ? rare[below(r, (int)ARRAY_LEN(rare))] : crons[below(r, (int)ARRAY_LEN(crons))];
+	const char *kind = chance(r, 50) ? "cron" : "interval";
+	buf_printf(out, " catchup=%d %s=%s", below(r, 2), kind, when);
 	buf_printf(out, " tz=%s start=", zones[below(r, (int)ARRAY_LEN(zones))]);
 	buf_printf(out, "%s%d:00:00", beginnings[w->beginning].before, below(r, 4));
 }
@@ -99,7 +105,8 @@ char *write_dag(struct world *w, int number)
 		w->n.schedules++;
 		write_schedule(w, &out);
 	}
-	buf_printf(&out, " max_active_runs=%d max_active_tasks=%d", 1 + below(r, 4), 1 + below(r, 5));
+	int max_tasks = 1 + below(r, 5), max_runs = 1 + below(r, 4);
+	buf_printf(&out, " max_active_runs=%d max_active_tasks=%d", max_runs, max_tasks);
 	if (chance(r, 10))
 		buf_printf(&out, " dagrun_timeout=%d", 3600 * (1 + below(r, 4)));
 	if (chance(r, 8))

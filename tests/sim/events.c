@@ -259,8 +259,10 @@ void python_answers(struct world *w)
 		return;
 	struct weight_answer all[8];
 	struct event ev = { .kind = EV_WEIGHTS, .weights = { all, 0 } };
-	while (w->k.weighed.n && ev.weights.n < ARRAY_LEN(all))
-		all[ev.weights.n++] = (struct weight_answer){ w->k.weighed.at[--w->k.weighed.n], chance(&w->r, 80), below(&w->r, 20), "it failed" };
+	while (w->k.weighed.n && ev.weights.n < ARRAY_LEN(all)) {
+		bool known = chance(&w->r, 80);
+		all[ev.weights.n++] = (struct weight_answer){ w->k.weighed.at[--w->k.weighed.n], known, below(&w->r, 20), "it failed" };
+	}
 	step(w, &ev);
 }
 

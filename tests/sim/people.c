@@ -7,7 +7,8 @@ void trigger_run(struct world *w)
 	if (w->manual >= 12)
 		return;
 	snprintf(run_id, sizeof run_id, "manual__%d", ++w->manual);
-	struct event ev = { .kind = EV_TRIGGER, .trigger = { .dag_id = w->k.dags.at[below(&w->r, (int)w->k.dags.n)]->dag_id, .run_id = run_id, .type = RUN_MANUAL,
+	const char *dag_id = w->k.dags.at[below(&w->r, (int)w->k.dags.n)]->dag_id;
+	struct event ev = { .kind = EV_TRIGGER, .trigger = { .dag_id = dag_id, .run_id = run_id, .type = RUN_MANUAL,
 		.logical_date = chance(&w->r, 70) ? w->k.now + w->manual : USEC_NONE, .interval_start = USEC_NONE, .interval_end = USEC_NONE, .run_after = USEC_NONE } };
 	step(w, &ev);
 }
@@ -39,8 +40,11 @@ static void act_on(struct world *w, const struct dag *d, const char *dag_id, con
 	const char *task = task_id;
 	int any = -2;
 	snprintf(task_id, sizeof task_id, "%s", d->tasks[below(&w->r, (int)d->n_tasks)].task_id);
-	struct selection sel = { .dag_id = dag_id, .run_id = run_id, .task_ids = &task, .n = chance(&w->r, 80), .downstream = chance(&w->r, 50),
-		.upstream = chance(&w->r, 20), .only_failed = chance(&w->r, 20), .reset_run_queued = true };
+	struct selection sel = { .dag_id = dag_id, .run_id = run_id, .task_ids = &task, .reset_run_queued = true };
+	sel.n = chance(&w->r, 80);
+	sel.upstream = chance(&w->r, 20);
+	sel.downstream = chance(&w->r, 50);
+	sel.only_failed = chance(&w->r, 20);
 	struct event ev = { .kind = EV_CLEAR, .clear = sel };
 	int what = below(&w->r, 20);
 	if (what >= 12 && what < 17) {
@@ -127,7 +131,8 @@ void make_backfill(struct world *w)
 	if (id > 6)
 		return;
 	w->n.backfills++;
-	kit_backfill(&w->k, id, dag_id, chance(&w->r, 30) ? -1 : 1 + below(&w->r, 3), chance(&w->r, 10));
+	bool paused = chance(&w->r, 10);
+	kit_backfill(&w->k, id, dag_id, chance(&w->r, 30) ? -1 : 1 + below(&w->r, 3), paused);
 	did(w);
 	for (int i = 1; i <= n && !w->failed; i++) {
 		if (chance(&w->r, 30)) {
@@ -188,6 +193,7 @@ void new_version(struct world *w)
 void resize_pool(struct world *w)
 {
 	w->overtaken = true;
-	kit_pool(&w->k, chance(&w->r, 50) ? "p0" : "p1", 1 + below(&w->r, 4));
+	int slots = 1 + below(&w->r, 4);
+	kit_pool(&w->k, chance(&w->r, 50) ? "p0" : "p1", slots);
 	did(w);
 }

@@ -7,7 +7,7 @@
 #define DAY (24 * HOUR)
 
 struct random { uint64_t s; };
-uint64_t rnd(struct random *r);
+uint64_t rnd(struct random *r);                 /* one a statement: the order of two in one is the compiler's, and a seed means the same world with each */
 int below(struct random *r, int n);
 bool chance(struct random *r, int percent);
 
