@@ -7,7 +7,6 @@
 #define DAY (24 * 3600 * USEC_SEC)
 #define RUNS_AT_ONCE 50                   /* a transaction of a few milliseconds */
 #define ENTRIES_AT_ONCE 1000
-#define LOOK_AGAIN (60 * USEC_SEC)        /* when nothing was left to do */
 
 /* {table, before, dags?, except?, limit, archive?}: at most `limit` rows; the asker comes again until there are none */
 static int read_request(const json_t *args, struct clean_request *rq, const char ***ret_dags, struct err *err)
@@ -42,18 +41,17 @@ int inbox_clean(struct engine *e, const struct command *c, struct err *err)
   return engine_reply(e, c->id, 0, NULL, result, err);
 }
 
-/* At each beat, after the open batch was committed: a small piece at a time, until nothing is older. */
-void retention_look(struct engine *e)
+/* Own transactions; the open batch was committed. True: there is more. */
+bool retention_piece(struct engine *e, usec_t now)
 {
   int64_t days = config_int(e->cfg, OPT_updraft_retention_days);
-  usec_t now = loop_now();
   CLEANUP(err_clear) struct err err = {0};
   int runs = 0;
-  if (!days || now < e->retention_next) return;
+  if (!days) return false;
   int r = store_retention(e->db, &e->lease, now - days * DAY, RUNS_AT_ONCE, &runs, &err);
   if (r == 0) r = store_run(e->db, SQL_log_trim, &err, v_time(now - days * DAY), v_int(ENTRIES_AT_ONCE));
   bool more = r == 0 && (runs == RUNS_AT_ONCE || store_changes(e->db) == ENTRIES_AT_ONCE);
   if (r < 0) log_warning("history older than %lld days could not be deleted, trying again: %s", (long long)days, err_text(&err));
   if (runs) log_info("%d runs older than %lld days are gone", runs, (long long)days);
-  e->retention_next = more ? now : now + LOOK_AGAIN;
+  return more;
 }

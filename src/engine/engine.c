@@ -298,7 +298,6 @@ static void on_beat(void *arg)
   remote_look(e);
   hosted_look(e);
   triggers_look(e);
-  if (!e->triggerer) retention_look(e);
 }
 
 /* ---- wakes from others ---- */
@@ -505,6 +504,7 @@ static int serve(struct engine *e, const struct engine_options *o, struct err *e
   loop_signal(e->loop, SIGINT, on_stop, e);
   int r = prepare(e, err);
   if (r < 0 || (r = connect_all(e, err)) < 0 || (r = job_begin(e, err)) < 0) return r;
+  upkeep_start(e);
   e->hosts_processor = o->hosts_processor;
   hosted_watch(e);
   on_wake(e);

@@ -70,9 +70,10 @@ struct engine {
   struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
   bool triggerer;                     /* no scheduler: a triggerer; headless, and the lease is its own */
-  usec_t retention_next;              /* clean.c: not before */
+  usec_t code_trim_next;              /* upkeep.c: not before */
   int64_t job_id, trigger_job_id;
   struct source *deadlines;           /* the next one that may be missed; NULL in a headless engine */
+  struct source *upkeep;              /* upkeep.c */
   struct source *timer, *beat, *leave, *revive;
   char hostname[256];
   char *log_root, *unixname;
@@ -130,7 +131,8 @@ int inbox_have_run(struct engine *e, const char *dag_id, const char *run_id, str
 
 /* inbox_data.c: what is changed of a run's data by hand */
 int inbox_clean(struct engine *e, const struct command *c, struct err *err);           /* clean.c */
-void retention_look(struct engine *e);
+bool retention_piece(struct engine *e, usec_t now);
+void upkeep_start(struct engine *e);                                                   /* upkeep.c */
 int inbox_delete_tis(struct engine *e, const struct command *c, struct err *err);
 int inbox_set_xcom(struct engine *e, const struct command *c, struct err *err);
 int inbox_unpartition(struct engine *e, const struct command *c, struct err *err);

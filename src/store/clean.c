@@ -151,6 +151,8 @@ static int drop_orphans(struct store *s, const struct clean_request *rq, struct 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(orphans); i++)
 		if (streq(orphans[i].of, rq->what->table))
 			rc = store_run_text(s, orphans[i].sql, NULL, 0, err);
+	if (rc == 0 && streq(rq->what->table, "dag_version"))
+		rc = store_run(s, SQL_dag_code_trim, err);
 	return rc;
 }
 

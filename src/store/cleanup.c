@@ -100,7 +100,7 @@ static int delete_old(struct store *s, usec_t before, int limit, int *ret_delete
 int store_retention(struct store *s, const struct lease *lease, usec_t before, int limit, int *ret_deleted, struct err *err)
 {
 	int deleted = 0;
-	int rc = lease ? store_begin_fenced(s, lease, err) : store_begin(s, err);
+	int rc = lease ? store_begin_fenced_soft(s, lease, err) : store_begin_soft(s, err);
 	if (rc < 0)
 		return rc;
 	rc = delete_old(s, before, limit, &deleted, err);

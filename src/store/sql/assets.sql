@@ -15,10 +15,6 @@ SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset WH
 SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset WHERE uri = ? ORDER BY active DESC, id LIMIT 1
 -- name: asset_by_name_uri
 SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset WHERE name = ? AND uri = ?
--- name: asset_list
-SELECT id, name, uri, asset_group, extra, active, created, updated FROM asset ORDER BY id
--- name: asset_set_active
-UPDATE asset SET active = ?2, updated = ?3 WHERE id = ?1
 -- assets that no DAG mentions any more
 -- name: asset_deactivate_orphans
 UPDATE asset SET active = 0, updated = ?1 WHERE active = 1 AND id NOT IN (SELECT asset FROM dag_schedule_asset)
@@ -41,8 +37,6 @@ SELECT id FROM "trigger" WHERE ti IS NULL AND classpath = ? AND kwargs = ?
 SELECT name FROM asset_watcher WHERE asset = ?
 -- name: asset_watcher_delete
 DELETE FROM asset_watcher WHERE asset = ? AND name = ?
--- name: asset_watchers_clear
-DELETE FROM asset_watcher WHERE asset = ?
 
 -- name: schedule_asset_add
 INSERT INTO dag_schedule_asset (dag_id, asset, created, updated) VALUES (?1, ?2, ?3, ?3) ON CONFLICT (asset, dag_id) DO UPDATE SET updated = excluded.updated
@@ -81,13 +75,6 @@ SELECT d.dag_id, d.timetable_partitioned FROM dag d WHERE d.is_stale = 0 AND d.i
 -- name: asset_queue_matching
 SELECT q.dag_id, q.asset, a.name, a.uri FROM asset_dag_queue q JOIN asset a ON a.id = q.asset
 WHERE q.dag_id = COALESCE(?1, q.dag_id) AND q.asset = COALESCE(?2, q.asset) AND q.created < COALESCE(?3, q.created + 1) ORDER BY q.dag_id, q.asset
--- DAGs that an event of an asset concerns, not stale ones
--- name: schedule_dags_of_asset
-SELECT s.dag_id, d.is_paused FROM dag_schedule_asset s JOIN dag d ON d.dag_id = s.dag_id WHERE s.asset = ? AND d.is_stale = 0 ORDER BY s.dag_id
--- name: schedule_dags_of_alias
-SELECT s.dag_id, d.is_paused FROM dag_schedule_alias s JOIN dag d ON d.dag_id = s.dag_id WHERE s.alias = ? AND d.is_stale = 0 ORDER BY s.dag_id
--- name: schedule_assets_of_dag
-SELECT a.id, a.name, a.uri FROM dag_schedule_asset s JOIN asset a ON a.id = s.asset WHERE s.dag_id = ? ORDER BY a.id
 
 -- asset, now, dag_id, task_id, run_id, map index, partition key, extra
 -- name: asset_event_add
@@ -95,9 +82,6 @@ INSERT INTO asset_event (asset, timestamp, source_dag_id, source_task_id, source
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
 -- name: asset_event_alias
 INSERT INTO asset_alias_event (alias, event) VALUES (?, ?) ON CONFLICT DO NOTHING
--- name: asset_event_get
-SELECT e.id, e.timestamp, a.id, a.name, a.uri, a.asset_group, e.source_dag_id, e.source_task_id, e.source_run_id, e.source_map_index, e.partition_key,
-  e.extra FROM asset_event e JOIN asset a ON a.id = e.asset WHERE e.id = ?
 -- asset, after or NULL, before or NULL, limit: newest last
 -- name: asset_events_of_asset
 SELECT e.id, e.timestamp, a.id, a.name, a.uri, a.asset_group, e.source_dag_id, e.source_task_id, e.source_run_id, e.source_map_index, e.partition_key,
@@ -107,11 +91,6 @@ SELECT e.id, e.timestamp, a.id, a.name, a.uri, a.asset_group, e.source_dag_id, e
 SELECT e.id, e.timestamp, a.id, a.name, a.uri, a.asset_group, e.source_dag_id, e.source_task_id, e.source_run_id, e.source_map_index, e.partition_key,
   e.extra FROM asset_alias_event l JOIN asset_event e ON e.id = l.event JOIN asset a ON a.id = e.asset WHERE l.alias = ?1
   AND e.timestamp >= COALESCE(?2, e.timestamp) AND e.timestamp <= COALESCE(?3, e.timestamp) ORDER BY e.timestamp, e.id LIMIT ?4
--- name: asset_events_of_run
-SELECT e.id, e.timestamp, a.id, a.name, a.uri, a.asset_group, e.source_dag_id, e.source_task_id, e.source_run_id, e.source_map_index, e.partition_key,
-  e.extra FROM dag_run_asset_event l JOIN asset_event e ON e.id = l.event JOIN asset a ON a.id = e.asset WHERE l.dag_run = ? ORDER BY e.timestamp, e.id
--- name: run_asset_event_add
-INSERT INTO dag_run_asset_event (dag_run, event) VALUES (?, ?) ON CONFLICT DO NOTHING
 -- A run takes the events of the assets queued for its DAG, since its DAG's last asset-triggered run: run id, dag_id, after, up to.
 -- name: run_asset_events_take
 INSERT INTO dag_run_asset_event (dag_run, event) SELECT ?1, e.id FROM asset_event e
@@ -120,15 +99,9 @@ WHERE (e.asset IN (SELECT asset FROM dag_schedule_asset WHERE dag_id = ?2)
     OR e.asset IN (SELECT a.id FROM asset a JOIN dag_schedule_uri s ON s.uri = a.uri WHERE s.dag_id = ?2)
     OR e.id IN (SELECT l.event FROM asset_alias_event l JOIN dag_schedule_alias s ON s.alias = l.alias WHERE s.dag_id = ?2))
   AND e.timestamp > ?3 AND e.timestamp <= ?4 ON CONFLICT DO NOTHING
--- name: run_last_asset_triggered
-SELECT id, run_after FROM dag_run WHERE dag_id = ? AND run_type = 'asset_triggered' ORDER BY run_after DESC LIMIT 1
 
 -- name: asset_queue_add
 INSERT INTO asset_dag_queue (dag_id, asset, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
--- name: asset_queue_of_dag
-SELECT q.asset, a.name, a.uri, q.created FROM asset_dag_queue q JOIN asset a ON a.id = q.asset WHERE q.dag_id = ? ORDER BY q.asset
--- name: asset_queue_dags
-SELECT DISTINCT dag_id FROM asset_dag_queue ORDER BY dag_id
 -- what came up to a time was consumed: dag_id, time
 -- name: asset_queue_consume
 DELETE FROM asset_dag_queue WHERE dag_id = ? AND created <= ?
@@ -142,8 +115,6 @@ ON CONFLICT (asset, key) DO UPDATE SET updated = excluded.updated, by_kind = exc
   by_run_id = excluded.by_run_id, by_task_id = excluded.by_task_id, by_map_index = excluded.by_map_index, value = excluded.value
 -- name: asset_state_get
 SELECT value, updated, by_kind, by_dag_id, by_run_id, by_task_id, by_map_index FROM asset_state WHERE asset = ? AND key = ?
--- name: asset_state_list
-SELECT key, value, updated, by_kind, by_dag_id, by_run_id, by_task_id, by_map_index FROM asset_state WHERE asset = ? ORDER BY key
 -- name: asset_state_delete
 DELETE FROM asset_state WHERE asset = ? AND key = ?
 -- name: asset_state_clear
@@ -156,9 +127,6 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9) RETURNING id
 -- name: backfill_get
 SELECT id, dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavior, max_active_runs, run_backwards, triggering_user, created, updated,
   completed FROM backfill WHERE id = ?
--- name: backfill_open
-SELECT id, dag_id, from_date, to_date, dag_run_conf, is_paused, reprocess_behavior, max_active_runs, run_backwards, triggering_user, created, updated,
-  completed FROM backfill WHERE completed IS NULL ORDER BY id
 -- how many of a DAG are not completed
 -- name: backfill_count_open
 SELECT count(*) FROM backfill WHERE dag_id = ? AND completed IS NULL
@@ -174,8 +142,6 @@ SELECT id, run_id, state FROM dag_run WHERE dag_id = ? AND logical_date = ?
 -- backfill, run or NULL, reason or NULL, logical date, partition key, ordinal
 -- name: backfill_run_add
 INSERT INTO backfill_run (backfill, dag_run, exception_reason, logical_date, partition_key, sort_ordinal) VALUES (?, ?, ?, ?, ?, ?)
--- name: backfill_runs
-SELECT dag_run, exception_reason, logical_date, partition_key, sort_ordinal FROM backfill_run WHERE backfill = ? ORDER BY sort_ordinal
 
 -- all that mentions a DAG beside its runs: store_delete_dag runs every one of them
 -- name: dag_delete_schedule_assets

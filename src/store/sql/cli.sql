@@ -52,8 +52,6 @@ FROM dag_file f LEFT JOIN bundle b ON b.name = f.bundle ORDER BY f.parse_duratio
 -- name: cli_jobs
 SELECT id, job_type, state, hostname, pid, start_date, end_date, latest_heartbeat FROM job
 WHERE (CAST(?1 AS TEXT) IS NULL OR job_type = ?1) AND (CAST(?2 AS TEXT) IS NULL OR hostname = ?2) ORDER BY latest_heartbeat DESC, id DESC
--- name: cli_versions_of_run
-SELECT created_version, version FROM dag_run WHERE id = ?
 -- for a private copy: a run's XComs
 -- name: cli_xcoms
 SELECT task_id, key, map_index, timestamp, dag_result, value FROM xcom WHERE dag_run = ?

@@ -14,8 +14,6 @@ DELETE FROM meta WHERE key = ?
 
 -- name: lease_get
 SELECT owner, fence, expires, taken, host, pid, info FROM lease WHERE name = ?
--- name: lease_list
-SELECT name, owner, fence, expires, taken, host, pid, info FROM lease ORDER BY name
 -- name, owner, expires, now, host, pid, info: returns the fence when it was free, expired or ours
 -- name: lease_take
 INSERT INTO lease (name, owner, fence, expires, taken, host, pid, info) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7)
@@ -37,12 +35,12 @@ SELECT 1 FROM lease WHERE name = ? AND fence = ? FOR SHARE
 -- name: job_start
 INSERT INTO job (job_type, state, hostname, unixname, pid, executor_class, start_date, latest_heartbeat, info)
 VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?6, ?7) RETURNING id
--- id, now
+-- id, now. One that was taken for dead (job_reap) and was only stopped for a while runs again.
 -- name: job_beat
-UPDATE job SET latest_heartbeat = ?2 WHERE id = ?1
+UPDATE job SET latest_heartbeat = ?2, state = 'running', end_date = NULL WHERE id = ?1
 -- id, now, what it says about itself (JSON)
 -- name: job_beat_info
-UPDATE job SET latest_heartbeat = ?2, info = ?3 WHERE id = ?1
+UPDATE job SET latest_heartbeat = ?2, info = ?3, state = 'running', end_date = NULL WHERE id = ?1
 -- id, now, state
 -- name: job_end
 UPDATE job SET state = ?3, end_date = ?2, latest_heartbeat = ?2 WHERE id = ?1
@@ -50,32 +48,27 @@ UPDATE job SET state = ?3, end_date = ?2, latest_heartbeat = ?2 WHERE id = ?1
 -- name: job_newest
 SELECT id, state, hostname, pid, start_date, end_date, latest_heartbeat, info FROM job WHERE job_type = ?
 ORDER BY (state = 'running') DESC, latest_heartbeat DESC LIMIT 1
--- name: job_running
-SELECT id, hostname, pid, start_date, latest_heartbeat, info FROM job WHERE job_type = ? AND state = 'running' AND latest_heartbeat >= ?
-ORDER BY id
 -- running ones that stopped beating: died
 -- name: job_reap
 UPDATE job SET state = 'failed', end_date = latest_heartbeat WHERE state = 'running' AND latest_heartbeat < ?
+-- ended before, how many of the newest stay at most. The newest of each type stays: health answers from it.
 -- name: job_trim
-DELETE FROM job WHERE state <> 'running' AND latest_heartbeat < ?
+DELETE FROM job WHERE state <> 'running' AND (latest_heartbeat < ?1 OR id NOT IN (SELECT j.id FROM job j ORDER BY j.id DESC LIMIT ?2))
+  AND id NOT IN (SELECT max(j.id) FROM job j GROUP BY j.job_type)
 
 -- target, kind, args, reply_to, requested_by, now
 -- name: command_add
 INSERT INTO command (target, kind, args, reply_to, requested_by, created) VALUES (?, ?, ?, ?, ?, ?) RETURNING id
 -- name: command_open
 SELECT id, kind, args, reply_to, requested_by, created FROM command WHERE target = ? AND done IS NULL ORDER BY id LIMIT ?
--- name: command_open_count
-SELECT count(*) FROM command WHERE target = ? AND done IS NULL
 -- id, now, code, result
 -- name: command_finish
 UPDATE command SET done = ?2, code = ?3, result = ?4 WHERE id = ?1 AND done IS NULL
 -- name: command_get
 SELECT kind, args, created, done, code, result FROM command WHERE id = ?
--- the asker gave up before it was looked at
--- name: command_withdraw
-DELETE FROM command WHERE id = ? AND done IS NULL
+-- done before, how many
 -- name: command_trim
-DELETE FROM command WHERE done IS NOT NULL AND done < ?
+DELETE FROM command WHERE id IN (SELECT c.id FROM command c WHERE c.done IS NOT NULL AND c.done < ? ORDER BY c.done LIMIT ?)
 
 -- username, email, first, last, hash, now, origin
 -- name: user_add
@@ -135,8 +128,6 @@ DELETE FROM revoked_token WHERE expires < ?
 -- name: log_add
 INSERT INTO log (dttm, event, owner, owner_display_name, source, dag_id, task_id, run_id, map_index, try_number, logical_date, extra)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
--- name: log_get
-SELECT id, dttm, event, owner, owner_display_name, source, dag_id, task_id, run_id, map_index, try_number, logical_date, extra FROM log WHERE id = ?
 -- before, how many
 -- name: log_trim
 DELETE FROM log WHERE id IN (SELECT id FROM log WHERE dttm < ? ORDER BY dttm LIMIT ?)

@@ -15,11 +15,6 @@ INSERT INTO dag_file (bundle, rel, mtime, size, stamp, last_parsed, parse_durati
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (bundle, rel) DO UPDATE SET mtime = excluded.mtime, size = excluded.size,
   stamp = excluded.stamp, last_parsed = excluded.last_parsed, parse_duration = excluded.parse_duration, clean = excluded.clean,
   why_not = excluded.why_not, depends = excluded.depends, dags = excluded.dags, errors = excluded.errors
--- name: dag_file_get
-SELECT mtime, size, stamp, last_parsed, parse_duration, clean, why_not, depends, dags, errors FROM dag_file WHERE bundle = ? AND rel = ?
--- name: dag_file_list
-SELECT bundle, rel, mtime, size, stamp, last_parsed, parse_duration, clean, why_not, depends, dags, errors FROM dag_file
-WHERE bundle = COALESCE(?1, bundle) ORDER BY bundle, rel
 -- name: dag_file_delete
 DELETE FROM dag_file WHERE bundle = ? AND rel = ?
 
@@ -40,16 +35,9 @@ ON CONFLICT (dag_id) DO UPDATE SET display_name = excluded.display_name, bundle_
   is_backfillable = excluded.is_backfillable, allowed_run_types = excluded.allowed_run_types, asset_expression = excluded.asset_expression,
   last_parsed_time = excluded.last_parsed_time, last_parse_duration = excluded.last_parse_duration, fail_fast = excluded.fail_fast,
   is_legacy = excluded.is_legacy, legacy_reasons = excluded.legacy_reasons, owner_links = excluded.owner_links
--- parsed again and nothing new: dag_id, now, seconds
--- name: dag_parsed
-UPDATE dag SET last_parsed_time = ?2, last_parse_duration = ?3, is_stale = 0, has_import_errors = 0 WHERE dag_id = ?1
 -- name: dag_brief
 SELECT dag_id, is_paused, is_stale, version, bundle_name, relative_fileloc, fileloc, next_logical_date, next_interval_start,
   next_interval_end, next_run_after, bundle_version FROM dag WHERE dag_id = ?
--- what the scheduler starts with
--- name: dag_brief_list
-SELECT dag_id, is_paused, is_stale, version, bundle_name, relative_fileloc, fileloc, next_logical_date, next_interval_start,
-  next_interval_end, next_run_after, bundle_version FROM dag ORDER BY dag_id
 -- name: dag_of_file
 SELECT dag_id, is_paused, is_stale, version FROM dag WHERE bundle_name = ? AND relative_fileloc = ? ORDER BY dag_id
 -- name: dag_pause
@@ -63,8 +51,6 @@ UPDATE dag SET has_import_errors = ?3 WHERE bundle_name = ?1 AND relative_filelo
 UPDATE dag SET is_paused = ?2, next_logical_date = ?3, next_interval_start = ?4, next_interval_end = ?5, next_run_after = ?6 WHERE dag_id = ?1
 -- name: dag_delete
 DELETE FROM dag WHERE dag_id = ?
--- name: dag_count
-SELECT count(*) FROM dag WHERE is_stale = 0
 -- name: dag_tag_add
 INSERT INTO dag_tag (dag_id, name) VALUES (?, ?) ON CONFLICT DO NOTHING
 -- name: dag_tags
@@ -81,8 +67,6 @@ DELETE FROM dag_favorite WHERE username = ? AND dag_id = ?
 -- name: dag_version_add
 INSERT INTO dag_version (id, dag_id, version_number, bundle_name, bundle_version, hash, source_hash, created, updated, side, data)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10)
--- name: dag_version_get
-SELECT id, dag_id, version_number, bundle_name, bundle_version, hash, source_hash, created, updated, data, side FROM dag_version WHERE id = ?
 -- name: dag_version_newest
 SELECT id, dag_id, version_number, bundle_name, bundle_version, hash, source_hash, created, updated, data, side FROM dag_version
 WHERE dag_id = ? ORDER BY version_number DESC LIMIT 1
@@ -92,8 +76,6 @@ SELECT id, version_number, hash, source_hash, bundle_version FROM dag_version WH
 -- name: dag_version_numbered
 SELECT id, dag_id, version_number, bundle_name, bundle_version, hash, source_hash, created, updated, data, side FROM dag_version
 WHERE dag_id = ? AND version_number = ?
--- name: dag_version_list
-SELECT id, version_number, bundle_name, bundle_version, created FROM dag_version WHERE dag_id = ? ORDER BY version_number
 -- same hash, new texts: id, data, side, source hash, bundle version, now
 -- name: dag_version_refresh
 UPDATE dag_version SET data = ?2, side = ?3, source_hash = ?4, bundle_version = ?5, updated = ?6 WHERE id = ?1
@@ -126,31 +108,21 @@ DELETE FROM dag_version_task WHERE version IN (SELECT id FROM dag_version WHERE 
 INSERT INTO dag_code (hash, source) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING
 -- name: dag_code_of_version
 SELECT c.source FROM dag_version v JOIN dag_code c ON c.hash = v.source_hash WHERE v.id = ?
+-- texts that no version has any more
 -- name: dag_code_trim
-DELETE FROM dag_code WHERE hash NOT IN (SELECT source_hash FROM dag_version WHERE source_hash IS NOT NULL)
+DELETE FROM dag_code WHERE hash NOT IN (SELECT v.source_hash FROM dag_version v WHERE v.source_hash IS NOT NULL)
 
 -- bundle, file, now, stacktrace
 -- name: import_error_put
 INSERT INTO import_error (bundle_name, filename, timestamp, stacktrace) VALUES (?, ?, ?, ?)
 ON CONFLICT (bundle_name, filename) DO UPDATE SET timestamp = excluded.timestamp, stacktrace = excluded.stacktrace
--- name: import_error_get
-SELECT id, bundle_name, filename, timestamp, stacktrace FROM import_error WHERE id = ?
 -- name: import_error_list
 SELECT id, bundle_name, filename, timestamp, stacktrace FROM import_error ORDER BY id
--- name: import_error_of_file
-SELECT id, timestamp, stacktrace FROM import_error WHERE bundle_name = ? AND filename = ?
 -- name: import_error_delete
 DELETE FROM import_error WHERE bundle_name = ? AND filename = ?
--- name: dag_warning_put
-INSERT INTO dag_warning (dag_id, warning_type, message, timestamp) VALUES (?, ?, ?, ?)
-ON CONFLICT (dag_id, warning_type) DO UPDATE SET message = excluded.message, timestamp = excluded.timestamp
--- name: dag_warning_delete
-DELETE FROM dag_warning WHERE dag_id = ? AND warning_type = ?
 -- name: dag_warnings_clear
 DELETE FROM dag_warning WHERE dag_id = ?
 -- name: import_warning_add
 INSERT INTO import_warning (bundle_name, filename, category, message, line, timestamp) VALUES (?, ?, ?, ?, ?, ?)
 -- name: import_warnings_clear
 DELETE FROM import_warning WHERE bundle_name = ? AND filename = ?
--- name: import_warnings_of_file
-SELECT category, message, line, timestamp FROM import_warning WHERE bundle_name = ? AND filename = ? ORDER BY id

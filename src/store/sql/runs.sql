@@ -48,9 +48,6 @@ WHERE dag_id = ? AND run_type IN ('scheduled', 'backfill') AND partition_key IS 
 SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, partition_key,
   queued_at, clear_number, triggered_by, triggering_user FROM dag_run
 WHERE dag_id = ?1 AND logical_date < ?2 AND state = COALESCE(?3, state) ORDER BY logical_date DESC LIMIT 1
--- name: run_newest
-SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, start_date, end_date, conf, partition_key,
-  queued_at, clear_number, triggered_by, triggering_user FROM dag_run WHERE dag_id = ? ORDER BY run_after DESC, id DESC LIMIT 1
 -- dag_id, run ids, logical dates, states: JSON arrays or NULL for all
 -- name: run_count_matching
 -- sqlite
@@ -63,11 +60,6 @@ SELECT count(*) FROM dag_run WHERE dag_id = ?1
   AND (?2::text IS NULL OR run_id IN (SELECT json_array_elements_text(?2::json)))
   AND (?3::text IS NULL OR logical_date IN (SELECT json_array_elements_text(?3::json)::bigint))
   AND (?4::text IS NULL OR state IN (SELECT json_array_elements_text(?4::json)))
--- name: run_state_counts
-SELECT state, count(*) FROM dag_run WHERE dag_id = ? GROUP BY state
--- consecutive failures at the end, newest first: dag_id, how many to look at
--- name: run_last_states
-SELECT state FROM dag_run WHERE dag_id = ? AND state IN ('success', 'failed') ORDER BY run_after DESC, id DESC LIMIT ?
 -- name: run_note_put
 INSERT INTO run_note (dag_run, content, username, created, updated) VALUES (?1, ?2, ?3, ?4, ?4)
 ON CONFLICT (dag_run) DO UPDATE SET content = excluded.content, username = excluded.username, updated = excluded.updated
@@ -142,21 +134,12 @@ UPDATE task_instance SET pid = ?3, start_ticks = ?4 WHERE id = ?1 AND try_number
 UPDATE task_instance SET utime = ?3, stime = ?4, maxrss_kb = ?5, exit_status = ?6, oom = ?7 WHERE id = ?1 AND try_number = ?2
 -- name: try_usage
 UPDATE task_try SET utime = ?3, stime = ?4, maxrss_kb = ?5, exit_status = ?6, oom = ?7 WHERE ti = ?1 AND try_number = ?2
--- name: ti_heartbeat
-UPDATE task_instance SET last_heartbeat = ?3 WHERE id = ?1 AND try_number = ?2
--- name: ti_retry_reason
-UPDATE task_instance SET retry_reason = ?3 WHERE id = ?1 AND try_number = ?2
--- name: ti_key
-SELECT r.dag_id, r.run_id, t.task_id, t.map_index, t.try_number, t.state, t.dag_run FROM task_instance t JOIN dag_run r ON r.id = t.dag_run WHERE t.id = ?
 -- name: ti_run_of
 SELECT dag_run FROM task_instance WHERE id = ?
 
 -- name: ti_id_of
 SELECT t.id, t.state, t.try_number FROM task_instance t JOIN dag_run r ON r.id = t.dag_run
 WHERE r.dag_id = ? AND r.run_id = ? AND t.task_id = ? AND t.map_index = ?
--- state counts of a run
--- name: ti_state_counts
-SELECT state, count(*) FROM task_instance WHERE dag_run = ? GROUP BY state
 -- name: ti_breadcrumbs
 SELECT t.task_id, t.map_index, t.state, v.operator, (t.end_date - t.start_date) / 1e6 FROM task_instance t
 LEFT JOIN dag_version_task v ON v.version = t.version AND v.task_id = t.task_id
@@ -196,25 +179,12 @@ ORDER BY r.id, t.task_id, t.map_index
 SELECT t.id, r.run_id, r.logical_date, t.state, t.try_number, t.start_date, t.end_date, t.map_index, t.dag_run
 FROM dag_run r JOIN task_instance t ON t.dag_run = r.id AND t.task_id = ?2 AND t.map_index = ?3
 WHERE r.dag_id = ?1 AND r.logical_date < ?4 AND (CAST(?5 AS TEXT) IS NULL OR t.state = ?5) ORDER BY r.logical_date DESC LIMIT 1
--- states of one task in the run, all its copies
--- name: ti_states_of_task
-SELECT map_index, state FROM task_instance WHERE dag_run = ? AND task_id = ? ORDER BY map_index
--- name: try_list
-SELECT try_number, state, start_date, end_date, hostname, pid, version FROM task_try WHERE dag_run = ? AND task_id = ? AND map_index = ? ORDER BY try_number
--- live ones, for the executor's and the health pages
--- name: ti_live_counts
-SELECT state, count(*) FROM task_instance
-WHERE state IN ('scheduled', 'queued', 'running', 'restarting', 'deferred', 'awaiting_input', 'up_for_retry', 'up_for_reschedule') GROUP BY state
 
 -- ti, try, start, end, reschedule date
 -- name: reschedule_add
 INSERT INTO task_reschedule (ti, try_number, start_date, end_date, reschedule_date) VALUES (?, ?, ?, ?, ?)
 -- name: reschedule_first_start
 SELECT start_date FROM task_reschedule WHERE ti = ? AND try_number = ? ORDER BY id LIMIT 1
--- name: reschedule_count
-SELECT count(*) FROM task_reschedule WHERE ti = ? AND try_number = ?
--- name: reschedule_clear
-DELETE FROM task_reschedule WHERE ti = ?
 
 -- classpath, kwargs, now, timeout, ti, queue
 -- name: trigger_add
@@ -224,8 +194,6 @@ SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "tr
 -- those of tasks
 -- name: trigger_list
 SELECT id, classpath, kwargs, created, timeout, ti, triggerer_id, queue FROM "trigger" WHERE ti IS NOT NULL ORDER BY id
--- name: trigger_assign
-UPDATE "trigger" SET triggerer_id = ?2 WHERE id = ?1
 -- name: trigger_delete
 DELETE FROM "trigger" WHERE id = ?
 -- name: trigger_delete_of_ti

@@ -6,9 +6,6 @@ INSERT INTO xcom (dag_run, task_id, key, map_index, timestamp, dag_result, value
 ON CONFLICT (dag_run, task_id, key, map_index) DO UPDATE SET timestamp = excluded.timestamp, dag_result = excluded.dag_result, value = excluded.value
 -- name: xcom_get
 SELECT value, timestamp FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? AND map_index = ?
--- the map index is not known: the first there is
--- name: xcom_first
-SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index LIMIT 1
 -- Runs up to this one, newest first (include_prior_dates): dag_id, task, key, map index or NULL, this run's logical date, limit, offset
 -- name: xcom_prior
 SELECT x.value, x.map_index, x.dag_run FROM dag_run r JOIN xcom x ON x.dag_run = r.id AND x.task_id = ?2 AND x.key = ?3
@@ -19,11 +16,6 @@ SELECT count(*) FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ?
 -- in map index order: run, task, key, limit (-1 all), offset
 -- name: xcom_slice
 SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index LIMIT ? OFFSET ?
--- the same from the end: negative indexes and steps
--- name: xcom_slice_backwards
-SELECT value, map_index FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? ORDER BY map_index DESC LIMIT ? OFFSET ?
--- name: xcom_keys
-SELECT key FROM xcom WHERE dag_run = ? AND task_id = ? AND map_index = ? ORDER BY key
 -- name: xcom_delete
 DELETE FROM xcom WHERE dag_run = ? AND task_id = ? AND key = ? AND map_index = ?
 -- All keys of one copy, found by stepping from key to key in the index: ten thousand copies are not walked for one.
@@ -58,8 +50,6 @@ ON CONFLICT (dag_run, task_id, map_index, key) DO UPDATE SET updated = excluded.
 -- run, task, map index, key, now
 -- name: task_state_get
 SELECT value, updated, expires FROM task_state WHERE dag_run = ? AND task_id = ? AND map_index = ? AND key = ? AND (expires IS NULL OR expires > ?)
--- name: task_state_list
-SELECT key, value, updated, expires FROM task_state WHERE dag_run = ? AND task_id = ? AND map_index = ? AND (expires IS NULL OR expires > ?) ORDER BY key
 -- name: task_state_delete
 DELETE FROM task_state WHERE dag_run = ? AND task_id = ? AND map_index = ? AND key = ?
 -- name: task_state_clear
@@ -67,5 +57,7 @@ DELETE FROM task_state WHERE dag_run = ? AND task_id = ? AND map_index = ?
 -- all copies of a task
 -- name: task_state_clear_all
 DELETE FROM task_state WHERE dag_run = ? AND task_id = ?
+-- expired at, how many
 -- name: task_state_trim
-DELETE FROM task_state WHERE expires <= ?
+DELETE FROM task_state WHERE (dag_run, task_id, map_index, key) IN
+  (SELECT s.dag_run, s.task_id, s.map_index, s.key FROM task_state s WHERE s.expires <= ? ORDER BY s.expires LIMIT ?)
