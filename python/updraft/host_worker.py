@@ -104,6 +104,14 @@ def _fetch_log(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.fetch_log(question)
 
 
+def _log_links(_: Loaded, __: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.log_links()
+
+
+def _log_link(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return {"url": sdk_private.log_link(question)}
+
+
 def _deserialize(_: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.deserialized(question["text"])
 
@@ -171,6 +179,8 @@ QUESTIONS = {
     "run_event": _run_event,
     "upload_log": _upload_log,
     "fetch_log": _fetch_log,
+    "log_links": _log_links,
+    "log_link": _log_link,
     "deserialize": _deserialize,
     "providers": _providers,
     "plugins": _plugins,

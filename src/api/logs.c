@@ -494,13 +494,3 @@ void get_log(struct call *c)
 	else
 		send_log(c, map_index, try_number, &s, lines);
 }
-
-void get_external_log_url(struct call *c)
-{
-	int64_t number = -1;
-	query_int(c, "map_index", INT64_MIN, &number);
-	path_int(c, "try_number", INT64_MIN, &number);
-	if (call_problems(c))
-		return;
-	call_fail(c, 400, "Task log handler does not support external logs.");
-}

@@ -1,6 +1,6 @@
 /* ui: what the web UI asks for beside the REST API, its small answers: who asks, settings, the dashboard, statistics of runs. */
 #include "api/auth.h"
-#include "api/ask.h"
+#include "api/log_links.h"
 #include "api/handlers.h"
 #include "api/web_apps.h"
 #include "api/permit.h"
@@ -77,6 +77,8 @@ static void key_option(struct json_writer *w, const char *key, const struct conf
 }
 
 /* alerts: [{"text", "category"}] */
+struct links { bool supported; const char *name; };     /* what the log handler says of itself */
+
 static void reply_configs(struct call *c, const json_t *alerts)
 {
 	const struct config *cfg = c->api->cfg;
@@ -96,8 +98,9 @@ static void reply_configs(struct call *c, const json_t *alerts)
 		jw_json(w, alerts);
 	else
 		jw_raw(w, "[]", 2);
-	jw_kbool(w, "show_external_log_redirect", false);
-	jw_knull(w, "external_log_name");
+	const struct links *links = c->state;
+	jw_kbool(w, "show_external_log_redirect", links->supported);
+	jw_kstr(w, "external_log_name", links->name);
 	jw_key(w, "theme");
 	if (*theme && !streq(theme, "{}"))
 		jw_raw(w, theme, strlen(theme));
@@ -120,12 +123,23 @@ static void got_alerts(struct call *c, const json_t *result, const char *error)
 }
 
 /* the alerts of airflow_local_settings.py are Python's; whoever has no such file is not asked */
-void get_ui_configs(struct call *c)
+static void got_links(struct call *c, const json_t *result, const char *error)
 {
+	const char *name = jg_str(result, "name", NULL);
+	struct links *links = arena_alloc(&c->r->arena, sizeof *links);
+	*links = (struct links){ jg_bool(result, "supported", false), name ? arena_strdup(&c->r->arena, name) : NULL };
+	c->state = links;
+	if (error)
+		log_line(LOG_WARNING, "whether logs are to be seen elsewhere is not known: %s", error);
 	if (local_settings_look(c->api->cfg))
 		call_ask(c, json_pack("{s:s}", "what", "ui_alerts"), true, got_alerts);
 	else
 		reply_configs(c, NULL);
+}
+
+void get_ui_configs(struct call *c)
+{
+	ask_log_links(c, got_links);
 }
 
 /* ---- the dashboard ---- */

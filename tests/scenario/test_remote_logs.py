@@ -57,6 +57,68 @@ with DAG("logged", schedule=None, start_date=datetime(2024, 1, 1)):
     BashOperator(task_id="unlucky", bash_command="echo stays here")
 """
 
+LINKED = """
+import os
+from airflow.utils.log.file_task_handler import FileTaskHandler
+from airflow.utils.log.logging_mixin import ExternalLoggingMixin
+
+
+class Linked(FileTaskHandler, ExternalLoggingMixin):
+    log_name = "Far Away"
+    supports_external_link = True
+
+    def get_external_log_url(self, ti, n):
+        return f"https://far.example/{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{n} {ti.state} {ti.operator} {ti.logical_date} {ti.key.try_number} {ti.dag_run.run_type}"
+
+
+LOGGING_CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"task": {"class": "linked_logging.Linked", "base_log_folder": os.environ["AIRFLOW_HOME"] + "/logs"}},
+    "loggers": {"airflow.task": {"handlers": ["task"], "level": "INFO", "propagate": True}},
+}
+"""
+LINKED_DAG = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.bash import BashOperator
+
+with DAG("linked", schedule=None):
+    BashOperator(task_id="one", bash_command="true")
+"""
+
+
+class Links(unittest.TestCase):
+    """A handler that knows where logs are to be seen; the answers are those of real Airflow 3.3.2 with the same handler."""
+
+    def setUp(self):
+        self.world = Roles(AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS="linked_logging.LOGGING_CONFIG")
+        self.addCleanup(self.world.close)
+        lib = self.world.path / "lib"
+        lib.mkdir()
+        (lib / "linked_logging.py").write_text(LINKED)
+        self.world.env.update(PYTHONPATH=str(lib))
+
+    def link(self, task, words):
+        status, answer = self.world.ask("GET", f"/api/v2/dags/linked/dagRuns/r/taskInstances/{task}/externalLogUrl/{words}")
+        return status, answer.get("detail") or answer["url"]
+
+    def test_where_logs_are_to_be_seen(self):
+        w = self.world
+        w.put("linked.py", LINKED_DAG)
+        w.scheduler()
+        w.begin("api-server")
+        w.has_dag("linked")
+        wait_for("the API", w.answers)
+        w.command("dags", "trigger", "linked", "--run-id", "r", "--logical-date", "2024-02-03T00:00:00Z")
+        w.run_state("linked", "r")
+        config = w.get("/ui/config")
+        self.assertEqual((config["show_external_log_redirect"], config["external_log_name"]), (True, "Far Away"))
+        self.assertEqual(self.link("one", "7"), (200, "https://far.example/linked/r/one/-1/7 success BashOperator 2024-02-03 00:00:00+00:00 1 manual"))
+        self.assertEqual(self.link("one", "1?map_index=0"), (404, "TaskInstance not found"))
+        self.assertEqual(self.link("none", "1"), (404, "TaskInstance not found"))
+        self.assertEqual(self.link("one", "0"), (422, [{"type": "greater_than", "loc": ["path", "try_number"], "msg": "Input should be greater than 0",
+                                                        "input": "0", "ctx": {"gt": 0}}]))
+
 
 class RemoteLogs(unittest.TestCase):
     def setUp(self):
