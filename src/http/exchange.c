@@ -1,6 +1,7 @@
 /* exchange: one request from its first line to the end of its answer. */
 #include "http/internal.h"
 
+#define TOO_LARGE "the request's body is larger than this server takes"
 #define DISCARD_FACTOR 4   /* a body this many times the limit is not even read to its end */
 
 struct exchange *exchange_new(struct http_server *s, struct MHD_Connection *mhd)
@@ -163,6 +164,29 @@ static void read_proxy_headers(struct exchange *x)
 		r->remote = forwarded_for(x, from);
 }
 
+static void run_handler(struct exchange *x)
+{
+	struct http_server *s = x->r.server;
+	x->dispatched = true;
+	if (x->conn && !x->streamed)
+		x->conn->phase = CONN_ANSWER;
+	if (x->discarded) {
+		exchange_refuse(x, 413, TOO_LARGE);
+		return;
+	}
+	x->in_handler = true;
+	s->fn(s->arg, &x->r);
+	x->in_handler = false;
+}
+
+/* An answer that is there before the body is given at once: microhttpd then hangs up instead of reading what follows */
+static enum MHD_Result admit_streamed(struct exchange *x)
+{
+	x->streamed = true;
+	run_handler(x);
+	return x->r.status ? exchange_queue(x) : MHD_YES;
+}
+
 static enum MHD_Result admit(struct exchange *x, const char *method, const char *version)
 {
 	struct http_request *r = &x->r;
@@ -187,7 +211,12 @@ static enum MHD_Result admit(struct exchange *x, const char *method, const char 
 	const char *host = http_header(r, "Host");
 	r->host = host ? host : "";
 	read_proxy_headers(x);
-	return MHD_YES;
+	if (r->server->o.streams && r->server->o.streams(r->server->arg, r))
+		return admit_streamed(x);
+	if (x->announced <= r->server->o.max_body)
+		return MHD_YES;
+	exchange_refuse(x, 413, TOO_LARGE);
+	return exchange_queue(x);
 }
 
 /* ---- the body ---- */
@@ -204,19 +233,62 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *n
 	return x->discarded > DISCARD_FACTOR * limit ? MHD_NO : MHD_YES;
 }
 
-static void run_handler(struct exchange *x)
+static void suspend(struct exchange *x)
 {
-	struct http_server *s = x->r.server;
-	x->dispatched = true;
+	x->suspended = true;
+	MHD_suspend_connection(x->mhd);
+}
+
+/* our own slowness is not the client's: while it is not read its time stands still */
+static enum MHD_Result stream_body(struct exchange *x, const char *data, size_t *n)
+{
+	size_t taken = *n;
+	if (x->conn)
+		x->conn->deadline = loop_monotonic() + x->r.server->o.body_timeout;
+	if (!x->r.status && x->take)
+		taken = x->take(x->take_arg, data, *n);
+	assert(taken <= *n);
+	*n -= taken;
+	if (!*n || x->r.status)
+		return MHD_YES;
+	if (x->r.server->stopping)
+		return MHD_NO;
+	x->body_waits = true;
 	if (x->conn)
 		x->conn->phase = CONN_ANSWER;
-	if (x->discarded) {
-		exchange_refuse(x, 413, "the request's body is larger than this server takes");
+	suspend(x);
+	return MHD_YES;
+}
+
+static void stream_ended(struct exchange *x)
+{
+	x->body_ended = true;
+	if (x->conn)
+		x->conn->phase = CONN_ANSWER;
+	if (!x->r.status && x->take)
+		x->take(x->take_arg, NULL, 0);
+}
+
+void http_body(struct http_request *r, http_take_fn take, void *arg)
+{
+	struct exchange *x = (struct exchange *)r;
+	assert(x->streamed && !x->take);
+	x->take = take;
+	x->take_arg = arg;
+}
+
+void http_body_wake(struct http_request *r)
+{
+	struct exchange *x = (struct exchange *)r;
+	if (!x->body_waits)
 		return;
+	x->body_waits = x->suspended = false;
+	if (x->conn) {
+		x->conn->phase = CONN_BODY;
+		x->conn->deadline = loop_monotonic() + r->server->o.body_timeout;
 	}
-	x->in_handler = true;
-	s->fn(s->arg, &x->r);
-	x->in_handler = false;
+	MHD_resume_connection(x->mhd);
+	server_kick(r->server);
 }
 
 enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *url, const char *method, const char *version,
@@ -231,15 +303,16 @@ enum MHD_Result on_access(void *cls, struct MHD_Connection *c, const char *url, 
 	if (!x->admitted)
 		return admit(x, method, version);
 	if (*upload_size)
-		return take_body(x, upload, upload_size);
+		return x->streamed ? stream_body(x, upload, upload_size) : take_body(x, upload, upload_size);
+	if (x->streamed && !x->body_ended)
+		stream_ended(x);
 	if (!x->dispatched)
 		run_handler(x);
 	if (x->r.status)
 		return x->queued ? MHD_YES : exchange_queue(x);
 	if (x->r.server->stopping)
 		return MHD_NO;
-	x->suspended = true;
-	MHD_suspend_connection(x->mhd);
+	suspend(x);
 	return MHD_YES;
 }
 

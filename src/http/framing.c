@@ -103,8 +103,8 @@ static void judge_limits(struct head *h)
 	if (h->bytes > o->max_head)
 		head_fail(h, 431, "the request's headers are larger than this server takes");
 	int64_t length = 0;
-	if (h->length && str_to_int64(h->length, &length) == 0 && (uint64_t)length > o->max_body)
-		head_fail(h, 413, "the request's body is larger than this server takes");
+	if (h->length && str_to_int64(h->length, &length) == 0)
+		h->x->announced = (uint64_t)length;   /* whether that is too much depends on who takes it */
 }
 
 /* only blanks lie between a name's NUL (once the colon) and its value */

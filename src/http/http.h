@@ -56,6 +56,7 @@ struct http_options {
 	usec_t body_timeout;            /* for a whole body; 0: 60 s */
 	usec_t idle_timeout;            /* between requests, and for a client that does not read; 0: 75 s. Whole seconds */
 	http_access_fn access;  http_note_fn note;  void *log_arg;
+	bool (*streams)(void *arg, const struct http_request *r);   /* whose bodies go by http_body; NULL: nobody's. arg is the handler's */
 };
 
 int http_server_new(struct loop *l, const struct http_options *o, http_handler_fn fn, void *arg,
@@ -96,6 +97,15 @@ enum http_more { HTTP_MORE, HTTP_WAIT, HTTP_END, HTTP_BREAK /* hang up: the body
 typedef enum http_more (*http_pull_fn)(void *arg, struct buf *out);
 void http_stream(struct http_request *r, int status, const char *type, http_pull_fn pull, void (*done)(void *arg), void *arg);
 void http_wake(struct http_request *r);
+
+/* ---- a body that is taken as it comes, for one that is larger than memory ----
+ * Of a request that `http_options.streams` picked the handler runs when the head has arrived; it may answer at once (what follows of the
+ * body is then dropped) or call http_body. take gets what came and returns how much of it was taken: with less than n the client is not
+ * read any more until http_body_wake. (NULL, 0) is the end of the body, said once. max_body is not looked at: the taker counts.
+ * body_timeout is how long the client may say nothing. Bodies of others are read into `body` as ever */
+typedef size_t (*http_take_fn)(void *arg, const char *data, size_t n);
+void http_body(struct http_request *r, http_take_fn take, void *arg);
+void http_body_wake(struct http_request *r);
 
 /* ---- pure helpers (query.c) ---- */
 /* "a=1&b=%20" -> pairs in the arena. '+' is a space; bad escapes stay as they are, bad UTF-8 becomes U+FFFD. E_LIMIT over 250 pairs */

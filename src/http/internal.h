@@ -25,6 +25,7 @@ struct exchange {
 	struct MHD_Connection *mhd;     /* NULL in the free list */
 	struct conn *conn;
 	usec_t began;
+	uint64_t announced;             /* Content-Length; 0 without one */
 	size_t discarded;               /* body bytes over the limit, read and dropped */
 	bool admitted, dispatched, in_handler, suspended, queued, close_after;
 	VEC(struct http_pair) reply_headers;
@@ -42,6 +43,9 @@ struct exchange {
 	struct buf packed;              /* a body that was */
 	void (*cancel)(void *arg);
 	void *cancel_arg;
+	bool streamed, body_ended, body_waits;   /* its body goes to `take`; the end was said; the taker is full */
+	http_take_fn take;
+	void *take_arg;
 };
 
 struct http_server {

@@ -107,7 +107,7 @@ static void answered(struct exchange *x, int status, const char *type)
 	x->type = type;
 	if (x->in_handler || !x->suspended)
 		return;
-	x->suspended = false;
+	x->suspended = x->body_waits = false;
 	MHD_resume_connection(x->mhd);
 	server_kick(x->r.server);
 }

@@ -1,5 +1,5 @@
 """The HTTP front against requests that RFC 9112 forbids, limits and slow clients. UPDRAFT_BUILD names the build directory."""
-import json, os, pathlib, socket, subprocess, unittest
+import json, os, pathlib, socket, subprocess, threading, unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UPDRAFT_BUILD", ROOT / "build"))
@@ -207,6 +207,69 @@ class Hostile(unittest.TestCase):
         self.assertTrue(all(status(read_one(s)) == 200 for s in held))
         for s in held:
             s.close()
+
+
+class Taken(unittest.TestCase):
+    """Bodies that are taken as they come."""
+
+    def setUp(self):
+        self.probe = Probe(BODY_MS=60000, MAX_BODY=1024)
+        self.addCleanup(self.probe.close)
+
+    def ask(self, path, body, chunked=False, head=b""):
+        how = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+        if chunked:
+            body = b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 7000]), body[i:i + 7000]) for i in range(0, len(body), 7000)) + b"0\r\n\r\n"
+        with self.probe.connect() as s:
+            sender = threading.Thread(target=send_quietly, args=(s, b"POST %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s\r\n%s\r\n" % (path, how, head) + body))
+            sender.start()
+            answer = read_all(s)
+            sender.join()
+        return answer
+
+    def test_every_byte_arrives_in_pieces(self):
+        body = os.urandom(300_000)
+        total = 0
+        for b in body:
+            total = (total * 31 + b) & 0xFFFFFFFF
+        for chunked in (False, True):
+            got = json.loads(self.ask(b"/take", body, chunked).split(b"\r\n\r\n", 1)[1])
+            self.assertEqual((got["total"], got["sum"], got["kept"]), (len(body), total, 0))
+            self.assertGreater(got["pauses"], 30)
+            self.assertLess(got["largest"], 65536)
+
+    def test_no_body(self):
+        self.assertIn(b'"total":0', self.ask(b"/take", b""))
+
+    def test_answers_before_the_end(self):
+        self.assertEqual(status(self.ask(b"/take/early", b"x" * 100, head=b"Expect: 100-continue\r\n")), 403)
+        answer = self.ask(b"/take/amid", b"x" * 400_000)
+        self.assertEqual(status(answer), 200)
+
+    def test_hanging_up_in_the_middle(self):
+        for _ in range(20):
+            with self.probe.connect() as s:
+                s.sendall(b"POST /take HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 50000)
+        self.assertIn(b'"total":3', self.ask(b"/take", b"abc"))
+
+    def test_memory_does_not_grow(self):
+        self.ask(b"/take", b"x" * 1000)
+        before = peak_memory(self.probe.process.pid)
+        self.ask(b"/take", b"x" * 8_000_000)
+        self.assertLess(peak_memory(self.probe.process.pid) - before, 5000)   # KiB, with what a sanitizer adds
+
+
+def send_quietly(s, data):
+    try:
+        s.sendall(data)
+    except OSError:
+        pass                                                   # the server has answered and hung up
+
+
+def peak_memory(pid):
+    """KiB"""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(next(l for l in text.splitlines() if l.startswith("VmHWM")).split()[1])
 
 
 class Slow(unittest.TestCase):

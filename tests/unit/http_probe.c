@@ -2,6 +2,7 @@
  *   /echo      what arrived, as JSON        /stream    three chunks, each after a wake-up
  *   /plain     the same, never packed           /picture   2,000 bytes of an image's type
  *   /later     answered from a timer        /tag       an answer with an ETag
+ *   /take      counts its body as it comes, 3,000 bytes at a time with a pause after each; /take/early answers before it, /take/amid within it
  * Options by environment: HEAD_MS, BODY_MS (timeouts), MAX_BODY, BASE_PATH, PROXY=1. */
 #include "http/http.h"
 #include <stdio.h>
@@ -78,6 +79,74 @@ static void echo(struct http_request *r)
 	http_reply_out(r, 200, "application/json");
 }
 
+/* ---- a body as it comes ---- */
+
+struct taker { struct http_request *r; struct source *timer; size_t total, room, largest; uint32_t sum; int pauses; bool amid; };
+
+static void taker_free(void *arg)
+{
+	struct taker *t = arg;
+	source_free(t->timer);
+	free(t);
+}
+
+static void taker_tick(void *arg)
+{
+	struct taker *t = arg;
+	t->room = 3000;
+	http_body_wake(t->r);
+}
+
+static void taker_answer(struct taker *t)
+{
+	struct http_request *r = t->r;
+	buf_printf(&r->out, "{\"total\":%zu,\"sum\":%u,\"pauses\":%d,\"largest\":%zu,\"kept\":%zu}", t->total, t->sum, t->pauses, t->largest, r->body.len);
+	taker_free(t);
+	http_reply_out(r, 200, "application/json");
+}
+
+static size_t taker_take(void *arg, const char *data, size_t n)
+{
+	struct taker *t = arg;
+	size_t k = n < t->room ? n : t->room;
+	if (!data) {
+		taker_answer(t);
+		return 0;
+	}
+	for (size_t i = 0; i < k; i++)
+		t->sum = t->sum * 31 + (unsigned char)data[i];
+	t->total += k;
+	t->room -= k;
+	t->largest = n > t->largest ? n : t->largest;
+	if (t->amid && t->total > 50000) {
+		taker_answer(t);
+		return n;
+	}
+	if (k < n) {
+		t->pauses++;
+		timer_in(t->timer, USEC_MSEC);
+	}
+	return k;
+}
+
+static bool streams(void *arg, const struct http_request *r)
+{
+	(void)arg;
+	return str_starts(r->path, "/take");
+}
+
+static void take(struct http_request *r)
+{
+	if (streq(r->path, "/take/early")) {
+		http_reply(r, 403, "text/plain", "no", 2);
+		return;
+	}
+	struct taker *t = xcalloc(1, sizeof *t);
+	*t = (struct taker){ .r = r, .room = 3000, .amid = streq(r->path, "/take/amid"), .timer = loop_timer(loop, taker_tick, t) };
+	http_on_cancel(r, taker_free, t);
+	http_body(r, taker_take, t);
+}
+
 static const char picture[2000] = "as good as a picture";
 
 static void handle(void *arg, struct http_request *r)
@@ -92,6 +161,8 @@ static void handle(void *arg, struct http_request *r)
 		http_stream(r, 200, "text/plain", stream_pull, later_free, later_new(r, stream_tick));
 	} else if (streq(r->path, "/picture"))
 		http_reply(r, 200, "image/png", picture, sizeof picture);
+	else if (str_starts(r->path, "/take"))
+		take(r);
 	else if (streq(r->path, "/tag") && http_not_modified(r, "\"abc\""))
 		return;
 	else
@@ -118,7 +189,7 @@ int main(void)
 	struct err err = {0};
 	struct http_server *s = NULL;
 	struct http_options o = { .head_timeout = env_number("HEAD_MS") * USEC_MSEC, .body_timeout = env_number("BODY_MS") * USEC_MSEC,
-		.max_body = (size_t)env_number("MAX_BODY"), .base_path = getenv("BASE_PATH"), .proxy_headers = env_number("PROXY") };
+		.max_body = (size_t)env_number("MAX_BODY"), .base_path = getenv("BASE_PATH"), .proxy_headers = env_number("PROXY"), .streams = streams };
 	if (loop_new(&loop, &err) < 0 || http_server_new(loop, &o, handle, NULL, &s, &err) < 0) {
 		fprintf(stderr, "http_probe: %s\n", err_text(&err));
 		return 1;
