@@ -64,6 +64,11 @@ def _deadline_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, An
     return {"ok": ok, "error": error}
 
 
+def _deadline_moment(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    own = lambda: loaded.dag(question, question["dag_id"]).deadline  # noqa: E731
+    return sdk_private.deadline_moment(question, own)
+
+
 def _partition_keys(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return sdk_private.partition_keys(loaded.dag(question, question["dag_id"]).timetable, question)
 
@@ -173,6 +178,7 @@ QUESTIONS = {
     "weights": _weights,
     "partition_keys": _partition_keys,
     "deadline_callback": _deadline_callback,
+    "deadline_moment": _deadline_moment,
     "partition_ready": _partition_ready,
     "dag_callback": _dag_callback,
     "task_callback": _task_callback,

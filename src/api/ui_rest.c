@@ -246,7 +246,41 @@ static void write_alert(struct json_writer *w, struct uuid id, size_t at, usec_t
 	jw_end_object(w);
 }
 
-static int write_alerts(struct call *c, const char *dag_id, int64_t number, const struct page *p, struct err *err)
+struct placed { const json_t *alert; const char *name; size_t at; };
+
+static int by_name(const void *a, const void *b, bool down)
+{
+	const struct placed *x = a, *y = b;
+	if (!x->name != !y->name)
+		return x->name ? -1 : 1;        /* without a name: last, both ways */
+	int c = x->name ? strcmp(x->name, y->name) : 0;
+	return c ? (down ? -c : c) : x->at < y->at ? -1 : 1;
+}
+
+static int by_name_up(const void *a, const void *b) { return by_name(a, b, false); }
+static int by_name_down(const void *a, const void *b) { return by_name(a, b, true); }
+static int by_place_down(const void *a, const void *b) { return ((const struct placed *)a)->at > ((const struct placed *)b)->at ? -1 : 1; }
+
+/* All alerts of a version are as old as it is, and their ids grow with their place in the DAG. */
+static struct placed *alerts_in_order(const json_t *list, const char *by)
+{
+	size_t n = json_array_size(list);
+	struct placed *order = xcalloc(n + 1, sizeof *order);
+	for (size_t i = 0; i < n; i++) {
+		order[i].at = i;
+		if (alert_body(json_array_get(list, i), &order[i].alert))
+			order[i].name = jg_str(order[i].alert, "name", NULL);
+		else
+			order[i].alert = NULL;
+	}
+	if (streq(by, "name") || streq(by, "-name"))
+		qsort(order, n, sizeof *order, *by == '-' ? by_name_down : by_name_up);
+	else if (streq(by, "-id"))
+		qsort(order, n, sizeof *order, by_place_down);
+	return order;
+}
+
+static int write_alerts(struct call *c, const char *dag_id, int64_t number, const char *by, const struct page *p, struct err *err)
 {
 	CLEANUP(rows_close) struct rows r = {0};
 	CLEANUP(json_decrefp) json_t *list = NULL;
@@ -267,18 +301,16 @@ static int write_alerts(struct call *c, const char *dag_id, int64_t number, cons
 	jw_object(w);
 	jw_key(w, "deadline_alerts");
 	jw_array(w);
-	for (size_t i = (size_t)p->offset; i < json_array_size(list) && i < (size_t)(p->offset + p->limit); i++) {
-		const json_t *alert;
-		if (alert_body(json_array_get(list, i), &alert))
-			write_alert(w, id, i, row_time(&r, 1), alert);
-	}
+	CLEANUP(freep) struct placed *order = alerts_in_order(list, by);
+	for (size_t i = (size_t)p->offset; i < json_array_size(list) && i < (size_t)(p->offset + p->limit); i++)
+		if (order[i].alert)
+			write_alert(w, id, order[i].at, row_time(&r, 1), order[i].alert);
 	jw_end_array(w);
 	jw_kint(w, "total_entries", (int64_t)json_array_size(list));
 	jw_end_object(w);
 	return 0;
 }
 
-/* all alerts of a version are as old as it is: they stay in the DAG's order */
 static const struct order alert_orders[] = { { "id", "id" }, { "created_at", "created_at" }, { "name", "name" }, { NULL, NULL } };
 static const struct list_spec alerts_spec = { .orders = alert_orders };
 
@@ -291,9 +323,10 @@ void get_dag_deadline_alerts(struct call *c)
 	const char *by[12];
 	list_page(c, &p);
 	query_int(c, "version_number", INT64_MIN, &number);
-	if (call_problems(c) || !list_order(c, &alerts_spec, by, query_list(c, "order_by", by, ARRAY_LEN(by)), &order))
+	size_t n = query_list(c, "order_by", by, ARRAY_LEN(by));
+	if (call_problems(c) || !list_order(c, &alerts_spec, by, n, &order))
 		return;
-	if (write_alerts(c, call_param(c, "dag_id"), number, &p, &err) < 0)
+	if (write_alerts(c, call_param(c, "dag_id"), number, n ? by[0] : "created_at", &p, &err) < 0)
 		call_fail_err(c, &err);
 	else
 		call_reply(c, 200);

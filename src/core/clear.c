@@ -40,6 +40,7 @@ static void clear_ti(struct core *c, struct task_instance *ti)
 	text_set(&ti->next_kwargs, NULL);
 	ti_set_state(c, ti, TI_NONE);
 	save_ti(c, ti);
+	ti->was_placeholder = false;
 	weight_ask(c, ti);
 	mark_task(c, ti->run, ti->task);
 }

@@ -38,6 +38,7 @@ struct task_instance {
   int64_t trigger_id;                             /* 0 = none */
   int reschedules;                                /* pokes so far in this try */
   enum reason why; const char *why_detail;
+  bool was_placeholder;                           /* expanded in place: its weight is the placeholder's */
   bool is_new;
   struct ti_private *p;
 };

@@ -255,6 +255,7 @@ void mapping_expand(struct core *c, struct task_instance *placeholder)
 		delete_placeholder(c, placeholder);
 	} else {
 		ti_move(c, placeholder, 0);
+		placeholder->was_placeholder = true;
 		if (run->dag->has_instance_hook)
 			weight_ask(c, placeholder);
 		mark_ti(c, placeholder);

@@ -115,11 +115,17 @@ static json_t *file_json(struct engine *e, const struct dag *dag, const char *ve
   return json_pack("{s:s?,s:s?,s:s?}", "bundle", dag->bundle_name, "bundle_path", x == 0 ? row_text(&r, 3) : NULL, "rel", dag->relative_fileloc);
 }
 
-void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about)
+/* Says what is asked, about which DAG, in which file. */
+void engine_address(struct engine *e, json_t *body, const char *what, const struct dag *dag, const char *version)
 {
   json_object_set_new(body, "what", json_string(what));
   json_object_set_new(body, "dag_id", json_string(dag->dag_id));
   json_object_set_new(body, "file", file_json(e, dag, version));
+}
+
+void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about)
+{
+  engine_address(e, body, what, dag, version);
   ask_for(e, dag->dag_id, false, body, answer, about);
 }
 
@@ -143,7 +149,7 @@ void engine_upload_log(struct engine *e, const struct child *c)
 void engine_run_callback(struct engine *e, struct dag_run *run, const struct task_instance *last, bool failed, const char *why)
 {
   if (!(failed ? run->dag->has_failure_callback : run->dag->has_success_callback)) return;
-  callbacks_add(e, run->dag->dag_id,
+  callbacks_add(e, LANE_CALLBACK, run->dag->dag_id,
       json_pack("{s:s,s:o,s:s,s:s,s:b,s:s,s:{s:o,s:o?}}", "what", "dag_callback", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run_id", run->run_id,
                 "failed", failed, "msg", why ? why : failed ? "task_failure" : "success", "context", "dag_run", dag_run_json(e, run), "last_ti",
                 last ? ti_json(e, last) : NULL));
@@ -171,7 +177,7 @@ void engine_run_event(struct engine *e, struct dag_run *run, enum run_state stat
   json_t *then = dag_run_json(e, run);
   json_object_set_new(then, "state", json_string(run_state_name(state)));
   if (state == RUN_RUNNING) json_object_set_new(then, "end_date", json_null());
-  ask(e, run->dag->dag_id, false,
+  callbacks_add(e, LANE_LISTENER, run->dag->dag_id,
       json_pack("{s:s,s:o,s:s,s:o,s:s,s:o}", "what", "run_event", "file", file_json(e, run->dag, run->bundle_version), "dag_id", run->dag->dag_id, "run", then,
                 "msg", msg && !streq(msg, "set by hand") ? msg : "", "instances", states_json(run, state)));
 }
@@ -181,7 +187,7 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti)
   const struct dag_task *t = &ti->run->dag->tasks[ti->task];
   bool has = ti->state == TI_UP_FOR_RETRY ? t->has_retry_callback : ti->state == TI_SUCCESS ? t->has_success_callback : t->has_failure_callback;
   if (!has && (ti->state == TI_SUCCESS || !jg(t->raw, "email"))) return;          /* nothing of the user's is to be called */
-  callbacks_add(e, ti->run->dag->dag_id,
+  callbacks_add(e, LANE_CALLBACK, ti->run->dag->dag_id,
       json_pack("{s:s,s:o,s:o,s:s,s:s,s:o}", "what", "task_callback", "file", file_json(e, ti->run->dag, ti->run->bundle_version), "ti", ti_json(e, ti), "state", ti_state_name(ti->state),
                 "msg", ti->why_detail ? ti->why_detail : "it ended outside its process", "context", startup_context(e, ti)));
 }

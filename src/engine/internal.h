@@ -201,14 +201,16 @@ void backfill_core_reply(struct engine *e, const struct action *a);
 /* deadlines.c */
 int deadlines_of_new_run(struct engine *e, const struct dag_run *run, usec_t now, struct err *err);
 int deadlines_met(struct engine *e, const struct dag_run *run, struct err *err);   /* it has succeeded */
+int deadlines_reckoned(struct engine *e, int64_t row, const json_t *result, struct err *err);   /* the Python host's answer to a row of callback_request */
 int deadlines_restore(struct engine *e, struct err *err);          /* watches; calls again what was missed and not heard of */
 
 /* partitions.c: DAGs scheduled by partitions of assets */
 int partitions_event(struct engine *e, const char *dag_id, int64_t event, const struct task_instance *ti, struct err *err);
 int partitions_restore(struct engine *e, struct err *err);         /* asks again what was not answered when the last scheduler ended */
 
-/* callbacks.c: what the Python host is to call; rows until it has */
-void callbacks_add(struct engine *e, const char *dag_id, json_t *body);            /* into the open batch; takes the question over */
+/* callbacks.c: what the Python host is to call or to reckon; rows until it has */
+enum host_lane { LANE_CALLBACK, LANE_LISTENER, LANE_DEADLINE, N_LANES };
+void callbacks_add(struct engine *e, enum host_lane which, const char *dag_id, json_t *body);   /* into the open batch; takes the question over */
 int callbacks_restore(struct engine *e, struct err *err);
 void callbacks_free(struct engine *e);
 
@@ -251,6 +253,7 @@ void engine_ti_callback(struct engine *e, struct task_instance *ti);
  * asked without a supervisor's loop (headless) */
 typedef void (*host_answer_fn)(struct engine *e, const char *dag_id, int64_t about, const json_t *result);
 void engine_ask(struct engine *e, const struct dag *dag, const char *version, const char *what, json_t *body, host_answer_fn answer, int64_t about);
+void engine_address(struct engine *e, json_t *body, const char *what, const struct dag *dag, const char *version);   /* what is asked, of which DAG, in which file */
 void engine_ask_whole(struct engine *e, const char *dag_id, json_t *body, host_answer_fn answer, int64_t about);   /* result: the whole answer, its `error` too; body names file and what */
 void engine_ask_timetable(struct engine *e, struct dag_state *d);
 bool hosts_frame(struct engine *e, struct child *c, const json_t *body, int64_t id);

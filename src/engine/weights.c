@@ -116,8 +116,8 @@ void weights_want(struct engine *e, struct task_instance *ti)
   w->run = ti->run;
   if (!w->named) w->named = json_array();
   vec_push(&w->now.tis, ((struct ti_ref){ti->id, ti->try_number}));
-  json_array_append_new(w->named, json_pack("{s:s,s:i,s:i,s:i}", "task_id", ti->run->dag->tasks[ti->task].task_id, "map_index", ti->map_index,
-                                            "try_number", ti->try_number, "max_tries", ti->max_tries));
+  json_array_append_new(w->named, json_pack("{s:s,s:i,s:i,s:i,s:b}", "task_id", ti->run->dag->tasks[ti->task].task_id, "map_index", ti->map_index,
+                                            "try_number", ti->try_number, "max_tries", ti->max_tries, "expanded", ti->was_placeholder));
 }
 
 void weights_free(struct engine *e)

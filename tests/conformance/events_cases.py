@@ -186,6 +186,21 @@ case("d_met", "d_met", [("unpause", "d_met"), ("trigger", "d_met"), ("ended", "d
 case("d_waits", "d_waits", [("unpause", "d_waits"), ("trigger", "d_waits", {"logical_date": "2015-06-01T00:00:00Z"}), ("reached", "d_waits", "ask", "awaiting_input"),
     ("ask", "waiting", "GET", deadlines("d_waits")), answer("d_waits", "ask", ["go"]), ("ended", "d_waits", 1), ("ask", "afterwards", "GET", deadlines("d_waits"))], logs=False)
 
+case("d_variable", "d_variable", [("ask", "kept", "POST", "/api/v2/variables", {"key": "deadline_kept", "value": "2524608000"}), ("unpause", "d_variable"),
+    ("trigger", "d_variable", {"logical_date": "2015-06-01T00:00:00Z"}), ("reached", "d_variable", "ask", "awaiting_input"),
+    ("until", "the deadline to be missed", deadlines("d_variable"), lambda b: any(d["missed"] for d in b["deadlines"])), ("written", "called", "soon d_variable running True\n"),
+    ("until", "all deadlines", deadlines("d_variable"), lambda b: len(b["deadlines"]) == 3),
+    ("ask", "waiting", "GET", deadlines("d_variable") + "?order_by=deadline_time"), ("ask", "alerts", "GET", "/ui/dags/d_variable/deadlineAlerts?order_by=name"),
+    ("ask", "kept", "PATCH", "/api/v2/variables/deadline_kept", {"key": "deadline_kept", "value": "7200"}), answer("d_variable", "ask", ["go"]), ("ended", "d_variable", 1),
+    ("ask", "afterwards", "GET", deadlines("d_variable") + "?order_by=deadline_time")], logs=False)
+OWN_RUN = "/ui/dags/d_own/dagRuns/{run:d_own:%d}/deadlines"
+case("d_own", "d_own", [("unpause", "d_own"), ("trigger", "d_own", {"logical_date": "2015-06-01T00:00:00Z", "run_after": "2015-06-01T00:00:00Z"}), ("reached", "d_own", "ask", "awaiting_input"),
+    ("until", "all deadlines", OWN_RUN % 1, lambda b: len(b["deadlines"]) == 3), ("ask", "first", "GET", OWN_RUN % 1 + "?order_by=deadline_time"), ("ask", "alerts", "GET", "/ui/dags/d_own/deadlineAlerts?order_by=name"),
+    answer("d_own", "ask", ["go"]), ("ended", "d_own", 1), ("ask", "ended", "GET", OWN_RUN % 1),
+    ("trigger", "d_own"), ("reached", "d_own", "ask", "awaiting_input"), ("until", "all deadlines", OWN_RUN % 2, lambda b: len(b["deadlines"]) == 2),
+    ("ask", "second", "GET", OWN_RUN % 2 + "?order_by=deadline_time"), ("ask", "go on", "PATCH", detail("d_own", "ask", run=2), {"chosen_options": ["go"]}),
+    ("ended", "d_own", 2)], logs=False)
+
 # ---- state stores ----
 
 TASK_STORE, ASSET_STORE = "/api/v2/dags/s_keeps/dagRuns/{run:s_keeps:1}/taskInstances/counts/state-store", "/api/v2/assets/{asset:s_kept}/state-store"

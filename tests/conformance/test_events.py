@@ -22,7 +22,7 @@ from observe import observe  # noqa: E402
 PROGRAM = os.environ.get("CONFORMANCE_AIRFLOW", os.path.join(os.environ.get("UPDRAFT_BUILD", os.path.join(HERE, "..", "..", "build")), "bin", "airflow"))
 RECORDINGS = os.path.join(HERE, "recordings", "events")
 DAGS = os.path.join(HERE, "events_dags")
-ENV = {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10"}
+ENV = {"AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10", "AIRFLOW__CORE__PLUGINS_FOLDER": os.path.join(HERE, "events_plugins"), "AIRFLOW_VAR_DEADLINE_SOON": "1"}
 SEEN = {}
 
 

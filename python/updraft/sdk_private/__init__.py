@@ -10,6 +10,7 @@ from updraft.sdk_private.base import (  # noqa: F401
     only_render, open_std_streams, previous_schedule, reset_signals, run_task, use_channel, user_changed, warm_up,
     watch_parsing_context,
 )
+from updraft.sdk_private.deadlines import deadline_moment  # noqa: F401
 from updraft.sdk_private.log_links import log_link, log_links  # noqa: F401
 from updraft.sdk_private.parsing import (  # noqa: F401
     RecordingComms, bundle_on_disk, encode, encode_message, exchange, fetch_bundle, load_for_tasks, parse_channel,

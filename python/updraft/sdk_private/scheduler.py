@@ -191,13 +191,18 @@ def weights(dag: Any, question: dict[str, Any], patience: float) -> list[dict[st
 def _weight(dag: Any, run: Any, named: dict[str, Any], hook: bool) -> dict[str, Any]:
     """As Airflow comes to it when an instance is made or cleared."""
     from airflow.models.taskinstance import TaskInstance
+    from airflow.settings import task_instance_mutation_hook
     from sqlalchemy.orm.attributes import set_committed_value
 
     task = dag.get_task(named["task_id"])
-    ti = TaskInstance(task=_Unweighed(task), run_id=run.run_id, map_index=named["map_index"], dag_version_id=None)
+    made_at = -1 if named.get("expanded") else named["map_index"]
+    ti = TaskInstance(task=_Unweighed(task), run_id=run.run_id, map_index=made_at, dag_version_id=None)
     set_committed_value(ti, "dag_run", run)
     ti.try_number, ti.max_tries = named["try_number"], named["max_tries"]
     ti.refresh_from_task(task, dag_run=run)
+    if named.get("expanded"):  # the placeholder became index 0: the policy is asked again, the rule is not
+        ti.map_index = named["map_index"]
+        task_instance_mutation_hook(ti, dag_run=run)
     if ti.priority_weight is None:
         raise ValueError("it returned None, where a number is asked for")
     answer: dict[str, Any] = {"weight": int(ti.priority_weight)}

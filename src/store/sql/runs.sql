@@ -237,6 +237,15 @@ UPDATE deadline SET callback_state = ?2, updated = ?3 WHERE rowid = ?1
 -- a run that ended in time has no deadline to miss: run, its end
 -- name: deadlines_met
 DELETE FROM deadline WHERE dag_run = ? AND missed = 0 AND deadline_time >= ?
+-- the same, for one that was reckoned when the run had ended already
+-- name: deadlines_met_late
+DELETE FROM deadline WHERE dag_run = ?1 AND missed = 0 AND EXISTS (SELECT 1 FROM dag_run r WHERE r.id = ?1 AND r.state = 'success' AND r.end_date <= deadline_time)
+-- the newest runs of a DAG, for references of a user's own: dag_id, how many
+-- name: deadline_history
+SELECT id, run_id, run_type, state, logical_date, interval_start, interval_end, run_after, queued_at, start_date, end_date FROM dag_run WHERE dag_id = ?
+  ORDER BY run_after DESC, id DESC LIMIT ?
+-- name: deadline_run_there
+SELECT 1 FROM dag_run WHERE id = ?
 -- how many of the last successful runs there are, and how long they took on average: dag_id, at most so many
 -- name: deadline_average
 SELECT count(*), avg(took) FROM (SELECT end_date - start_date AS took FROM dag_run WHERE dag_id = ? AND state = 'success' AND start_date IS NOT NULL
