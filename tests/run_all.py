@@ -74,11 +74,11 @@ def meson_suite(folder: pathlib.Path, suites: list[str]) -> None:
             say(f"--- {name}: {t['result']}\n{t.get('stdout', '')[-3000:]}\n{t.get('stderr', '')[-3000:]}")
 
 
-def python_file(path: pathlib.Path, env: dict[str, str] | None = None) -> None:
-    """One unittest file; its methods are counted."""
-    name = str(path.relative_to(ROOT))
+def python_file(path: pathlib.Path, env: dict[str, str] | None = None, label: str = "", only: tuple[str, ...] = ()) -> None:
+    """One unittest file, or of it the classes and methods named; its methods are counted."""
+    name = str(path.relative_to(ROOT)) + label
     began = time.monotonic()
-    r = subprocess.run([PYTHON, "-W", "ignore", "-m", "unittest", "-v", path.stem], cwd=path.parent, text=True, errors="replace",
+    r = subprocess.run([PYTHON, "-W", "ignore", "-m", "unittest", "-v", *([f"{path.stem}.{x}" for x in only] or [path.stem])], cwd=path.parent, text=True, errors="replace",
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "UPDRAFT_BUILD": str(RELEASE), **(env or {})})
     ran = re.search(r"^Ran (\d+) test", r.stdout, re.M)
     counts = {k: int(v) for k, v in re.findall(r"(failures|errors|skipped|unexpected successes)=(\d+)", r.stdout[r.stdout.rfind("Ran "):])}
@@ -153,7 +153,34 @@ def chaos() -> None:
         python_file(f, {"CHAOS_KILLS": "300" if os.environ.get("UPDRAFT_LONG") else "30"})
 
 
-FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "fuzz": fuzz}
+# What runs over both engines besides the store's tests, which always do: file, environment, what of it in the short form (() is all).
+OVER_POSTGRES = [
+    ("scenario/test_seeds.py", {}, ()),
+    ("scenario/test_roles.py", {}, ("Scheduler", "Commands")),
+    ("chaos/test_chaos.py", {"CHAOS_KILLS": "10"}, ()),
+    ("conformance/test_conformance.py", {"CONFORMANCE_SAMPLE": "3"}, ()),
+]
+ALL_OVER_POSTGRES = [*((f, {}, ()) for f, _, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
+
+
+def postgres() -> None:
+    """One server for all of them; every home has a database of its own (tests/databases.py)."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import postgres as servers
+    if not servers.programs():
+        skipped.append("postgres: no PostgreSQL is installed (Debian: postgresql-15)")
+        return
+    server = servers.Server()
+    try:
+        server.make()
+        server.start()
+        for path, env, only in ALL_OVER_POSTGRES if os.environ.get("UPDRAFT_LONG") else OVER_POSTGRES:
+            python_file(ROOT / "tests" / path, {**env, "UPDRAFT_TEST_ENGINE": "postgres", servers.VARIABLE: server.folder}, " over PostgreSQL", only)
+    finally:
+        server.remove()
+
+
+FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "postgres": postgres, "fuzz": fuzz}
 
 
 def main(argv: list[str]) -> int:

@@ -138,15 +138,18 @@ TOPICS: dict[str, Callable[[], list[Row]]] = {
 
 
 def main(words: list[str]) -> int:
+    from updraft.sdk_private import without_a_database
+
     topic, names = words[0], words[1:]
     warnings.simplefilter("ignore")
     try:
-        if topic == "get":
-            rows = _get(names[0], "--full" in names)
-        elif topic == "secret":
-            rows = _secret(*names)
-        else:
-            rows = TOPICS[topic]()
+        with without_a_database():
+            if topic == "get":
+                rows = _get(names[0], "--full" in names)
+            elif topic == "secret":
+                rows = _secret(*names)
+            else:
+                rows = TOPICS[topic]()
     except LookupError as e:
         print(e.args[0], file=sys.stderr)
         return 1

@@ -7,20 +7,24 @@ static int refuse_foreign(struct pg_db *db, struct err *err)
 		       "[database] sql_alchemy_conn", db->name);
 }
 
+/* One question to the tables of the catalogue themselves: to_regclass() answers from a cache, which after a wait for a lock does not
+ * know yet what the holder of that lock has made. */
+enum { NO_TABLES, THEIR_TABLES, OUR_TABLES };
+static const char whose_tables[] = "SELECT CASE WHEN count(*) = 0 THEN 0 WHEN count(*) FILTER (WHERE tablename = 'schema_version') = 0 THEN 1 ELSE 2 END "
+				   "FROM pg_catalog.pg_tables WHERE schemaname = '" PG_SCHEMA "'";
+
 int pg_version_get(void *p, int *ret, struct err *err)
 {
 	struct pg_db *db = p;
-	int64_t there = 0, others = 0, version = 0;
+	int64_t whose = NO_TABLES, version = 0;
 	int rc = db->in_transaction ? 0 : pg_ready(db, err);
 	if (rc == 0)
-		rc = pg_int(db, "SELECT to_regclass('" PG_SCHEMA ".schema_version') IS NOT NULL", &there, err);
-	if (rc == 0 && !there)
-		rc = pg_int(db, "SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = '" PG_SCHEMA "'", &others, err);
-	if (rc == 0 && there)
+		rc = pg_int(db, whose_tables, &whose, err);
+	if (rc == 0 && whose == OUR_TABLES)
 		rc = pg_int(db, "SELECT version FROM " PG_SCHEMA ".schema_version", &version, err);
 	if (rc < 0)
 		return rc;
-	if (others)
+	if (whose == THEIR_TABLES)
 		return refuse_foreign(db, err);
 	*ret = (int)version;
 	return 0;

@@ -8,9 +8,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import databases  # noqa: E402
 
 STALL = float(os.environ.get("CONFORMANCE_STALL", "90"))
 ENDED = ("success", "failed")
@@ -72,14 +76,16 @@ class Api:
 
 
 class Server:
-    """`airflow standalone` in a private home. program: the airflow executable; extra: environment on top of the defaults."""
+    """`airflow standalone` in a private home. program: the airflow executable; extra: environment on top of the defaults.
+    With UPDRAFT_TEST_ENGINE=postgres (tests/databases.py) its database is a new one of the server there, unless extra names one."""
 
     def __init__(self, program, home, dags, extra=None):
         self.program, self.home, self.dags = os.path.abspath(program), home, os.path.abspath(dags)
         os.makedirs(home, exist_ok=True)
         api, worker, trigger, sched = free_ports(4)
         self.base = f"http://127.0.0.1:{api}"
-        self.env = self._environment(api, worker, trigger, sched, extra or {})
+        self.database = databases.OnServer() if databases.ON_POSTGRES and "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in (extra or {}) else None
+        self.env = self._environment(api, worker, trigger, sched, {**(self.database.env if self.database else {}), **(extra or {})})
         self.process, self.log, self._api = None, os.path.join(home, "standalone.log"), None
 
     def _environment(self, api, worker, trigger, sched, extra):
@@ -148,6 +154,9 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        if self.database:
+            self.database.drop()
+            self.database = None
         return left
 
     def _survivors(self):

@@ -89,6 +89,13 @@ class Inventory(unittest.TestCase):
         got = subprocess.run([BUILD / "bin/airflow", "db", "shell"], input="SELECT slots FROM pool WHERE name = 'default_pool';", env=self.env, capture_output=True, text=True)
         self.assertEqual((got.returncode, got.stdout.splitlines()[-1]), (0, "128"))
 
+    def test_no_driver_of_the_metadata_database_is_needed(self):
+        """Importing airflow makes an engine for it, and an environment need not have the driver: nothing of what is asked here is there."""
+        url = "postgresql+no_such_driver://u@h/d"
+        got = subprocess.run([BUILD / "bin/airflow", "providers", "list"], env={**self.env, "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url}, capture_output=True, text=True)
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertIn("apache-airflow-providers-standard", got.stdout)
+
     def test_a_provider_that_is_not_there(self):
         got = self.ours("providers", "get", "nope")
         self.assertEqual((got.returncode, got.stderr.strip()), (1, "No such provider installed: nope"))

@@ -285,6 +285,26 @@ static void other_tables_are_left_alone(void **state)
 	PQfinish(c);
 }
 
+/* Two roles that start at once: the second waits for the first one's migrations, and then sees them. */
+static void what_another_has_made_meanwhile_is_seen(void **state)
+{
+	struct fixture *f = *state;
+	ONLY_POSTGRES(f);
+	PGconn *c = raw(f);
+	CLEANUP(store_closep) struct store *s = NULL;
+	const struct store_options any = { .any_schema = true };
+	int version = -1;
+	PQclear(PQexec(c, "SET client_min_messages = warning; DROP SCHEMA updraft CASCADE"));
+	assert_ok(f, store_open(f->url, &any, &s, &f->err));
+	assert_ok(f, store_begin(s, &f->err));
+	assert_ok(f, store_schema_version(s, &version, &f->err));
+	assert_int_equal(version, 0);
+	PQclear(PQexec(c, "CREATE SCHEMA updraft; CREATE TABLE updraft.schema_version (version bigint NOT NULL); INSERT INTO updraft.schema_version VALUES (7)"));
+	assert_ok(f, store_schema_version(s, &version, &f->err));
+	assert_int_equal(version, 7);
+	PQfinish(c);
+}
+
 static void numbers_of_every_kind_come_back(void **state)
 {
 	struct fixture *f = *state;
@@ -304,7 +324,7 @@ static void numbers_of_every_kind_come_back(void **state)
 }
 
 static const struct store_test tests[] = {
-	T(a_lost_connection_is_made_again), T(refusals_say_what_to_do), T(other_tables_are_left_alone), T(numbers_of_every_kind_come_back),
+	T(a_lost_connection_is_made_again), T(refusals_say_what_to_do), T(other_tables_are_left_alone), T(what_another_has_made_meanwhile_is_seen), T(numbers_of_every_kind_come_back),
 	T(the_dialect), T(urls_are_cut_as_sqlalchemy_cuts_them), T(bad_urls_are_named_and_no_secret_is_repeated), T(both_schemas_are_the_same),
 	T(every_statement_can_be_prepared), T(statements_differ_only_where_they_must),
 };

@@ -8,7 +8,7 @@ and not in a traceback.
 from updraft.sdk_private.base import (  # noqa: F401
     LOG_FD, UnsupportedAirflow, check_version, forget_exit_handlers, leave, leave_quietly_unless_started,
     only_render, open_std_streams, previous_schedule, reset_signals, run_task, use_channel, user_changed, warm_up,
-    watch_parsing_context,
+    watch_parsing_context, without_a_database,
 )
 from updraft.sdk_private.deadlines import deadline_moment  # noqa: F401
 from updraft.sdk_private.log_links import log_link, log_links  # noqa: F401

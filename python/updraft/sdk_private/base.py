@@ -236,7 +236,7 @@ UNUSED_DATABASE = ("sqlite:////nonexistent/no-child-opens-it.db", "sqlite+aiosql
 
 
 @contextlib.contextmanager
-def _without_a_database() -> Iterator[None]:
+def without_a_database() -> Iterator[None]:
     """Importing airflow makes an engine for the metadata database, which asks for its driver. No child of ours ever connects to it,
     so that no driver need be there."""
     kept = {name: os.environ.get(name) for name in DATABASE_VARIABLES}
@@ -279,7 +279,7 @@ def _import_bundles() -> None:
 def warm_up() -> None:
     """Import and prepare everything that parse and task children share. Once, in the forge."""
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "client"
-    with _without_a_database():
+    with without_a_database():
         import airflow.settings  # noqa: F401
     _mask_database()
     import pydantic
