@@ -155,12 +155,11 @@ def chaos() -> None:
 
 # What runs over both engines besides the store's tests, which always do: file, environment, what of it in the short form (() is all).
 OVER_POSTGRES = [
-    ("scenario/test_seeds.py", {}, ()),
     ("scenario/test_roles.py", {}, ("Scheduler", "Commands")),
     ("chaos/test_chaos.py", {"CHAOS_KILLS": "10"}, ()),
     ("conformance/test_conformance.py", {"CONFORMANCE_SAMPLE": "3"}, ()),
 ]
-ALL_OVER_POSTGRES = [*((f, {}, ()) for f, _, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
+ALL_OVER_POSTGRES = [*((f, {"CHAOS_KILLS": "100"}, ()) for f, _, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
 
 
 def postgres() -> None:
