@@ -58,9 +58,12 @@ static const struct pheap_kind class_heap = { class_before, class_pos };
 
 struct pool *pool_get(struct core *c, const char *name)
 {
-	struct pool *p = map_get(&c->pools, name);
-	if (p)
+	struct pool *p = c->last_pool;
+	if (p && streq(p->name, name))
 		return p;
+	p = map_get(&c->pools, name);
+	if (p)
+		return c->last_pool = p;
 	p = xcalloc(1, sizeof *p);
 	p->name = arena_strdup(&c->names, name);
 	map_put(&c->pools, name, p);

@@ -37,7 +37,7 @@ struct dag_task {
   double retry_backoff;                        /* 0 = none; a base such as 2.0 otherwise */
   bool depends_on_past, wait_for_downstream, ignore_first_depends_on_past, wait_for_past_depends_before_skipping;
   bool is_setup, is_teardown, on_failure_fail_dagrun, is_empty, is_sensor, do_xcom_push, has_outlets, has_callbacks, multiple_outputs;
-  uint32_t name_place;                         /* among all tasks, in the order of their task_id's bytes */
+  uint32_t name_hash, name_place;              /* place among all tasks, in the order of their task_id's bytes */
   uint32_t group;                              /* innermost task group; NO_INDEX at the root */
   uint32_t mapped_group;                       /* innermost mapped group; NO_INDEX if none */
   const struct expand *expand;                 /* NULL: not itself mapped */

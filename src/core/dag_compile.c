@@ -216,8 +216,10 @@ static void order_names(struct dag *d)
 	for (uint32_t i = 0; i < d->n_tasks; i++)
 		names[i] = &d->tasks[i];
 	qsort(names, d->n_tasks, sizeof *names, by_name);
-	for (uint32_t i = 0; i < d->n_tasks; i++)
+	for (uint32_t i = 0; i < d->n_tasks; i++) {
 		names[i]->name_place = i;
+		names[i]->name_hash = (uint32_t)hash64(names[i]->task_id, strlen(names[i]->task_id));
+	}
 	free(names);
 }
 

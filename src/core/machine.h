@@ -85,7 +85,7 @@ struct ti_private {
 	bool dirty, no_value;
 	bool weight_asked;                   /* its weight rule or a policy has not answered yet: it does not start */
 	bool gone;                           /* taken out of its run; may still be in a work list of this step */
-	uint32_t name_hash, digest;          /* runlog.c: of the task's name; of its states and times when last saved */
+	uint32_t digest;                     /* runlog.c: of its states and times when last saved */
 	enum logged logged_past;             /* what depends_on_past last said; in a replay, what it says */
 };
 struct ti_full { struct task_instance ti; struct ti_private p; };
@@ -131,12 +131,14 @@ struct core {
 	bool started, timers_fired;          /* timers_fired: in this step */
 	struct map dags, pools;
 	VEC(struct pool *) pool_list;
+	struct pool *last_pool;              /* the one that was asked for last: mostly it is the next one, too */
 	struct ti_index index;
 	struct heap run_timers, ti_timers, dag_timers;
 	int64_t next_run_db_id;
 	uint64_t next_order;
 	size_t live_runs, n_executing;
 	struct arena names;
+	struct dag_run *restoring;           /* the one whose rows come in; NULL: none */
 	/* during a step */
 	struct actions *out;
 	VEC(struct action) after;            /* what follows the saves */
@@ -178,8 +180,8 @@ struct dag_run *run_alloc(struct core *c, struct dag_state *d, struct dag *dag, 
 void run_free(struct core *c, struct dag_run *run);
 struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t task, int map_index, const struct uuid *id);
 void ti_drop(struct core *c, struct task_instance *ti);         /* takes it out of the run; memory stays with the run */
-struct run_task *run_task_of(const struct task_instance *ti);
-const struct dag_task *dag_task_of(const struct task_instance *ti);
+static inline struct run_task *run_task_of(const struct task_instance *ti) { return &ti->run->p->tasks[ti->task]; }
+static inline const struct dag_task *dag_task_of(const struct task_instance *ti) { return &ti->run->dag->tasks[ti->task]; }
 void ti_move(struct core *c, struct task_instance *ti, int map_index);   /* the placeholder becomes a mapped instance */
 void run_place(struct dag_state *d, struct dag_run *run);       /* into the order of logical dates */
 void run_unplace(struct dag_state *d, struct dag_run *run);

@@ -221,6 +221,8 @@ void run_free(struct core *c, struct dag_run *run)
 	vec_clear(&run->p->classes);
 	heap_remove(&c->run_timers, &run->timer);
 	queue_leave(run);
+	if (c->restoring == run)
+		c->restoring = NULL;
 	if (map_get(&d->by_run_id, run->run_id) == run)
 		map_del(&d->by_run_id, run->run_id);
 	run_unplace(d, run);
@@ -248,16 +250,6 @@ struct dag_run *core_find_run(const struct core *c, const char *dag_id, const ch
 }
 
 /* ---- task instances ---- */
-
-struct run_task *run_task_of(const struct task_instance *ti)
-{
-	return &ti->run->p->tasks[ti->task];
-}
-
-const struct dag_task *dag_task_of(const struct task_instance *ti)
-{
-	return &ti->run->dag->tasks[ti->task];
-}
 
 static void put_in_task(struct run_task *rt, struct task_instance *ti)
 {
@@ -308,7 +300,6 @@ struct task_instance *ti_alloc(struct core *c, struct dag_run *run, uint32_t tas
 	ti->p->pool = pool_get(c, k->pool);
 	ti->pool = ti->p->pool->name;
 	ti->priority_weight = k->effective_weight;
-	ti->p->name_hash = (uint32_t)hash64(k->task_id, strlen(k->task_id));
 	ti->is_new = true;
 	put_in_task(&run->p->tasks[task], ti);
 	index_put(&c->index, ti);

@@ -74,6 +74,7 @@ void restore_run(struct core *c, const struct event *ev)
 		return;
 	struct dag_run *run = run_new(c, d, dag, row->run_id, row->logical_date);
 	copy_row(run, row);
+	c->restoring = run;
 	log_take_in(c, run, NULL);
 	run_count(run, 1);
 	catchup_note_run(c, d, run);
@@ -101,8 +102,10 @@ static void copy_ti(struct core *c, struct task_instance *ti, const struct task_
 	ti->reschedules = row->reschedules;
 	if (row->pool_slots > 0 && row->pool) {
 		ti->pool_slots = row->pool_slots;
-		ti->p->pool = pool_get(c, row->pool);
-		ti->pool = ti->p->pool->name;
+		if (!streq(ti->pool, row->pool)) {
+			ti->p->pool = pool_get(c, row->pool);
+			ti->pool = ti->p->pool->name;
+		}
 		ti->priority_weight = row->priority_weight;
 	}
 	text_set(&ti->hostname, row->hostname);
@@ -116,10 +119,19 @@ static void copy_ti(struct core *c, struct task_instance *ti, const struct task_
 	ti->is_new = false;
 }
 
+/* rows come run by run */
+static struct dag_run *run_of_row(struct core *c, const struct event *ev)
+{
+	struct dag_run *run = c->restoring;
+	if (!run || run->p->dead || !streq(run->run_id, ev->ti.run_id) || !streq(run->owner->dag_id, ev->ti.dag_id))
+		run = c->restoring = core_find_run(c, ev->ti.dag_id, ev->ti.run_id);
+	return run;
+}
+
 void restore_ti(struct core *c, const struct event *ev)
 {
 	const struct task_instance *row = ev->ti.row;
-	struct dag_run *run = core_find_run(c, ev->ti.dag_id, ev->ti.run_id);
+	struct dag_run *run = run_of_row(c, ev);
 	uint32_t task = run ? dag_task_index(run->dag, ev->ti.task_id) : NO_INDEX;
 	if (task == NO_INDEX || core_find_ti(c, &row->id))
 		return;

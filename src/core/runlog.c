@@ -20,7 +20,7 @@ static uint32_t fold(uint64_t h)
 static uint32_t digest_of_ti(const struct task_instance *ti)
 {
 	const usec_t times[] = { ti->scheduled_at, ti->queued_at, ti->start_date, ti->end_date, ti->not_before };
-	uint64_t h = mix(ti->p->name_hash, (uint64_t)(uint32_t)ti->map_index);
+	uint64_t h = mix(dag_task_of(ti)->name_hash, (uint64_t)(uint32_t)ti->map_index);
 	h = mix(h, (uint64_t)ti->state << 56 ^ (uint64_t)(uint32_t)ti->try_number << 28 ^ (uint64_t)(uint32_t)ti->max_tries);
 	for (size_t i = 0; i < ARRAY_LEN(times); i++)
 		h = mix(h, (uint64_t)times[i]);

@@ -2,7 +2,13 @@
  * the simulation; costs as much as there is. */
 #include "core/machine.h"
 
-struct checker { const struct core *c; struct buf *out; bool ok; };
+struct slots { const struct pool *pool; int64_t used; };
+struct checker {
+	const struct core *c; struct buf *out; bool ok;
+	VEC(struct counts) own;              /* of the run's tasks */
+	VEC(struct slots) slots;             /* of the pools in use */
+	size_t executing;
+};
 
 static void complain(struct checker *v, const struct dag_run *run, const char *what, const char *name, int64_t have, int64_t want)
 {
@@ -20,6 +26,8 @@ static void expect(struct checker *v, const struct dag_run *run, const char *wha
 static void compare(struct checker *v, const struct dag_run *run, const char *what, const char *name, const struct counts *have, const struct counts *want)
 {
 	char field[96];
+	if (memcmp(have, want, sizeof *have) == 0)
+		return;
 	const struct { const char *name; uint32_t a, b; } all[] = { { "total", have->total, want->total }, { "success", have->success, want->success },
 		{ "skipped", have->skipped, want->skipped }, { "failed", have->failed, want->failed },
 		{ "upstream_failed", have->upstream_failed, want->upstream_failed }, { "removed", have->removed, want->removed } };
@@ -46,12 +54,10 @@ static void check_task(struct checker *v, const struct dag_run *run, uint32_t ta
 	const struct dag *d = run->dag;
 	const struct dag_task *k = &d->tasks[task];
 	const struct run_task *rt = &run->p->tasks[task];
-	struct counts own = recount(rt), up = {0};
-	compare(v, run, "own", k->task_id, &rt->own, &own);
-	for (uint32_t e = 0; e < k->n_up; e++) {
-		struct counts n = recount(&run->p->tasks[d->edges_up[k->up + e]]);
-		counts_add(&up, &n);
-	}
+	struct counts up = {0};
+	compare(v, run, "own", k->task_id, &rt->own, &v->own.at[task]);
+	for (uint32_t e = 0; e < k->n_up; e++)
+		counts_add(&up, &v->own.at[d->edges_up[k->up + e]]);
 	if (!k->up_needs_expansion)
 		up.total = k->n_up;
 	compare(v, run, "upstream of", k->task_id, &rt->up, &up);
@@ -80,6 +86,19 @@ static void check_ready(struct checker *v, const struct task_instance *ti)
 		complain(v, run, "forgotten:", dag_task_of(ti)->task_id, ti->map_index, -9);
 }
 
+static void add_slots(struct checker *v, const struct task_instance *ti)
+{
+	size_t i = 0;
+	while (i < v->slots.n && v->slots.at[i].pool != ti->p->pool)
+		i++;
+	if (i == v->slots.n)
+		vec_push(&v->slots, ((struct slots){ ti->p->pool, 0 }));
+	v->slots.at[i].used += ti->pool_slots;
+	v->executing++;
+	if (!streq(ti->pool, ti->p->pool->name))
+		complain(v, ti->run, "is in another pool than it says:", dag_task_of(ti)->task_id, 0, 1);
+}
+
 struct run_sums { uint32_t tis, unfinished, none, active, moving; };
 
 static void check_ti(struct checker *v, const struct task_instance *ti, struct run_sums *n)
@@ -87,7 +106,10 @@ static void check_ti(struct checker *v, const struct task_instance *ti, struct r
 	n->tis++;
 	n->unfinished += !ti_state_terminal(ti->state);
 	n->none += ti->state == TI_NONE;
-	n->active += ti_state_active(ti->state);
+	if (ti_state_active(ti->state)) {
+		n->active++;
+		add_slots(v, ti);
+	}
 	n->moving += !ti_state_terminal(ti->state) && !state_schedulable(ti->state);
 	if (ti->state == TI_SCHEDULED)
 		check_waiting(v, ti);
@@ -103,6 +125,9 @@ static void check_run(struct checker *v, const struct dag_run *run)
 	struct run_sums n = {0};
 	if (run->p->dead)
 		return;
+	v->own.n = 0;
+	for (uint32_t t = 0; t < run->dag->n_tasks; t++)
+		vec_push(&v->own, recount(&run->p->tasks[t]));
 	for (uint32_t t = 0; t < run->dag->n_tasks; t++) {
 		const struct run_task *rt = &run->p->tasks[t];
 		check_task(v, run, t);
@@ -145,30 +170,23 @@ static void check_dag(struct checker *v, const struct dag_state *d)
 	expect(v, NULL, "uncounted backfill runs of", d->dag_id, of_backfills, 0);
 }
 
-struct pool_sums { struct map used; size_t executing; };
-
-static void sum_slots(void *arg, struct task_instance *ti)
+static int64_t slots_of(const struct checker *v, const struct pool *p)
 {
-	struct pool_sums *s = arg;
-	if (!ti_state_active(ti->state))
-		return;
-	s->executing++;
-	uintptr_t used = (uintptr_t)map_get(&s->used, ti->pool);
-	map_put(&s->used, ti->pool, (void *)(used + (uintptr_t)ti->pool_slots));
+	for (size_t i = 0; i < v->slots.n; i++)
+		if (v->slots.at[i].pool == p)
+			return v->slots.at[i].used;
+	return 0;
 }
 
 bool core_verify(const struct core *c, struct buf *out)
 {
 	struct checker v = { .c = c, .out = out, .ok = true };
-	struct pool_sums sums = {0};
 	map_each(&c->dags, e)
 		check_dag(&v, e->value);
-	core_each_ti(c, sum_slots, &sums);
-	expect(&v, NULL, "number of", "executing", (int64_t)c->n_executing, (int64_t)sums.executing);
-	map_each(&c->pools, e) {
-		const struct pool *p = e->value;
-		expect(&v, NULL, "used slots of", p->name, p->used, (int64_t)(uintptr_t)map_get(&sums.used, p->name));
-	}
-	map_clear(&sums.used);
+	expect(&v, NULL, "number of", "executing", (int64_t)c->n_executing, (int64_t)v.executing);
+	for (size_t i = 0; i < c->pool_list.n; i++)
+		expect(&v, NULL, "used slots of", c->pool_list.at[i]->name, c->pool_list.at[i]->used, slots_of(&v, c->pool_list.at[i]));
+	vec_clear(&v.own);
+	vec_clear(&v.slots);
 	return v.ok;
 }

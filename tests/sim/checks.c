@@ -7,16 +7,13 @@ static const char *dag_task_name(const struct task_instance *ti)
 }
 
 /* who counts against which limit; few are active at once, so that lists do */
-struct tally { const void *whole; const char *task_id; int n, active; };   /* task_id NULL: all tasks of the whole */
-struct sums { struct world *w; VEC(struct tally) at; int executing; };
-
-static struct tally *tally(struct sums *s, const void *whole, const char *task_id)
+static int *tally(struct world *w, const void *whole, const char *task_id)
 {
-	for (size_t i = 0; i < s->at.n; i++)
-		if (s->at.at[i].whole == whole && (s->at.at[i].task_id == task_id || (task_id && s->at.at[i].task_id && streq(s->at.at[i].task_id, task_id))))
-			return &s->at.at[i];
-	vec_push(&s->at, ((struct tally){ whole, task_id, 0, 0 }));
-	return &s->at.at[s->at.n - 1];
+	for (size_t i = 0; i < w->tallies.n; i++)
+		if (w->tallies.at[i].whole == whole && (w->tallies.at[i].task_id == task_id || (task_id && w->tallies.at[i].task_id && streq(w->tallies.at[i].task_id, task_id))))
+			return &w->tallies.at[i].n;
+	vec_push(&w->tallies, ((struct tally){ whole, task_id, 0 }));
+	return &w->tallies.at[w->tallies.n - 1].n;
 }
 
 static const struct kit_pool *pool_named(const struct world *w, const char *name)
@@ -27,74 +24,80 @@ static const struct kit_pool *pool_named(const struct world *w, const char *name
 	return NULL;
 }
 
-static void sum_ti(void *arg, struct task_instance *ti)
+static bool is_deferred(const struct task_instance *ti)
 {
-	struct sums *s = arg;
-	const struct dag_task *k = &ti->run->dag->tasks[ti->task];
-	bool deferred = ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT, active = ti_state_active(ti->state);
-	if (!active && !deferred)
-		return;
-	tally(s, ti->run->owner, k->task_id)->n++;
-	tally(s, ti->run, k->task_id)->n++;
-	if (!active)
-		return;
-	s->executing++;
-	tally(s, pool_named(s->w, ti->pool), NULL)->n += ti->pool_slots;
-	tally(s, ti->run, NULL)->n++;
+	return ti->state == TI_DEFERRED || ti->state == TI_AWAITING_INPUT;
 }
 
-static void check_task_limits(void *arg, struct task_instance *ti)
+/* those that wait for a slot or have one, or are deferred: all that the checks below are about */
+static void note_busy(void *arg, struct task_instance *ti)
 {
-	struct sums *s = arg;
-	const struct dag_task *k = &ti->run->dag->tasks[ti->task];
-	if (k->max_active_tis_per_dag && tally(s, ti->run->owner, k->task_id)->n > k->max_active_tis_per_dag)
-		fail(s->w, "max_active_tis_per_dag of %s is exceeded", k->task_id);
-	if (k->max_active_tis_per_dagrun && tally(s, ti->run, k->task_id)->n > k->max_active_tis_per_dagrun)
-		fail(s->w, "max_active_tis_per_dagrun of %s in %s is exceeded", k->task_id, ti->run->run_id);
+	struct world *w = arg;
+	if (ti->state == TI_SCHEDULED || ti_state_active(ti->state) || is_deferred(ti))
+		vec_push(&w->busy, ti);
 }
 
-static void check_run_limit(void *arg, struct dag_run *run)
+static int sum_up(struct world *w)
 {
-	struct sums *s = arg;
-	const struct dag *newest = dag_state_dag(run->owner);
-	if (newest && tally(s, run, NULL)->n > newest->max_active_tasks)
-		fail(s->w, "max_active_tasks is exceeded in %s", run->run_id);
+	int executing = 0;
+	w->tallies.n = 0;
+	for (size_t i = 0; i < w->busy.n; i++) {
+		const struct task_instance *ti = w->busy.at[i];
+		if (ti->state == TI_SCHEDULED)
+			continue;
+		++*tally(w, ti->run->owner, dag_task_name(ti));
+		++*tally(w, ti->run, dag_task_name(ti));
+		if (is_deferred(ti))
+			continue;
+		executing++;
+		*tally(w, pool_named(w, ti->pool), NULL) += ti->pool_slots;
+		++*tally(w, ti->run, NULL);
+	}
+	return executing;
+}
+
+static void check_task_limits(struct world *w, const struct task_instance *ti)
+{
+	const struct dag_task *k = &ti->run->dag->tasks[ti->task];
+	if (k->max_active_tis_per_dag && *tally(w, ti->run->owner, k->task_id) > k->max_active_tis_per_dag)
+		fail(w, "max_active_tis_per_dag of %s is exceeded", k->task_id);
+	if (k->max_active_tis_per_dagrun && *tally(w, ti->run, k->task_id) > k->max_active_tis_per_dagrun)
+		fail(w, "max_active_tis_per_dagrun of %s in %s is exceeded", k->task_id, ti->run->run_id);
 }
 
 static void check_limits(struct world *w)
 {
-	struct sums s = { .w = w };
-	core_each_ti(w->k.core, sum_ti, &s);
-	if (s.executing > w->k.cfg.parallelism)
-		fail(w, "%d tries of %d allowed", s.executing, w->k.cfg.parallelism);
+	int executing = sum_up(w);
+	if (executing > w->k.cfg.parallelism)
+		fail(w, "%d tries of %d allowed", executing, w->k.cfg.parallelism);
 	for (size_t i = 0; i < w->k.pools.n && !w->overtaken; i++)
-		if (w->k.pools.at[i].slots >= 0 && tally(&s, &w->k.pools.at[i], NULL)->n > w->k.pools.at[i].slots)
+		if (w->k.pools.at[i].slots >= 0 && *tally(w, &w->k.pools.at[i], NULL) > w->k.pools.at[i].slots)
 			fail(w, "pool %s is over its slots", w->k.pools.at[i].name);
-	if (!w->overtaken)
-		core_each_run(w->k.core, check_run_limit, &s);
-	if (!w->interventions)
-		core_each_ti(w->k.core, check_task_limits, &s);
-	vec_clear(&s.at);
+	for (size_t i = 0; i < w->busy.n; i++) {
+		const struct task_instance *ti = w->busy.at[i];
+		const struct dag *newest = dag_state_dag(ti->run->owner);
+		if (!w->overtaken && newest && *tally(w, ti->run, NULL) > newest->max_active_tasks)
+			fail(w, "max_active_tasks is exceeded in %s", ti->run->run_id);
+		if (!w->interventions)
+			check_task_limits(w, ti);
+	}
 }
 
 /* ---- priority: who starts in a step was never less urgent than one who waits for nothing but the same slots ---- */
 
-struct overtaking { struct world *w; const struct task_instance *started; };
-
-static void check_overtaken(void *arg, struct task_instance *ti)
+static void check_overtaken(struct world *w, const struct task_instance *started, const struct task_instance *ti)
 {
-	struct overtaking *o = arg;
-	const struct kit_pool *pool = pool_named(o->w, ti->pool);
-	if (ti->state != TI_SCHEDULED || ti->priority_weight <= o->started->priority_weight || !streq(ti->pool, o->started->pool))
+	if (ti->state != TI_SCHEDULED || ti->priority_weight <= started->priority_weight || !streq(ti->pool, started->pool))
 		return;
+	const struct kit_pool *pool = pool_named(w, ti->pool);
 	/* one that asks for more slots is passed by, but not for ever */
-	bool long_ago = ti->scheduled_at < o->w->k.now - 300 * USEC_SEC && pool && (pool->slots < 0 || ti->pool_slots <= pool->slots);
-	if (ti->pool_slots > o->started->pool_slots && !long_ago)
+	bool long_ago = ti->scheduled_at < w->k.now - 300 * USEC_SEC && pool && (pool->slots < 0 || ti->pool_slots <= pool->slots);
+	if (ti->pool_slots > started->pool_slots && !long_ago)
 		return;
 	struct buf why = {0};
-	if (core_why_ti(o->w->k.core, ti, &why) == WHY_POOL_FULL)
-		fail(o->w, "%s (weight %lld, %d slots) of %s started while %s (weight %lld, %d slots) of %s waited for the same pool only",
-		     dag_task_name(o->started), (long long)o->started->priority_weight, o->started->pool_slots, o->started->run->run_id,
+	if (core_why_ti(w->k.core, ti, &why) == WHY_POOL_FULL)
+		fail(w, "%s (weight %lld, %d slots) of %s started while %s (weight %lld, %d slots) of %s waited for the same pool only",
+		     dag_task_name(started), (long long)started->priority_weight, started->pool_slots, started->run->run_id,
 		     dag_task_name(ti), (long long)ti->priority_weight, ti->pool_slots, ti->run->run_id);
 	buf_clear(&why);
 }
@@ -102,16 +105,15 @@ static void check_overtaken(void *arg, struct task_instance *ti)
 static void check_priority(struct world *w)
 {
 	for (size_t i = 0; i < w->k.spawned.n && !w->overtaken && !w->failed; i++) {
-		struct overtaking o = { w, core_find_ti(w->k.core, &w->k.spawned.at[i]) };
-		if (o.started)
-			core_each_ti(w->k.core, check_overtaken, &o);
+		const struct task_instance *started = core_find_ti(w->k.core, &w->k.spawned.at[i]);
+		for (size_t j = 0; started && j < w->busy.n; j++)
+			check_overtaken(w, started, w->busy.at[j]);
 	}
 }
 
 /* a scheduled instance must have something that holds it */
-static void check_held(void *arg, struct task_instance *ti)
+static void check_held(struct world *w, const struct task_instance *ti)
 {
-	struct world *w = arg;
 	struct buf why = {0};
 	if (ti->state == TI_SCHEDULED && core_why_ti(w->k.core, ti, &why) == WHY_NONE)
 		fail(w, "%s[%d] of %s waits though nothing holds it", ti->run->dag->tasks[ti->task].task_id, ti->map_index, ti->run->run_id);
@@ -119,7 +121,7 @@ static void check_held(void *arg, struct task_instance *ti)
 }
 
 /* what no rule may get wrong: nothing starts while a direct upstream task that its rule needs has not ended */
-static bool upstream_open(const struct world *w, const struct task_instance *ti)
+static bool upstream_open(struct world *w, const struct task_instance *ti)
 {
 	const struct dag *d = ti->run->dag;
 	const struct dag_task *k = &d->tasks[ti->task];
@@ -129,9 +131,8 @@ static bool upstream_open(const struct world *w, const struct task_instance *ti)
 		const struct dag_task *up = &d->tasks[d->edges_up[k->up + e]];
 		if (up->needs_expansion || k->needs_expansion)
 			continue;
-		for (size_t i = 0; i < w->k.tis.n; i++) {
-			const struct kit_ti *row = &w->k.tis.at[i];
-			if (row->run != ti->run->id || row->gone || !streq(row->task_id, up->task_id))
+		for (const struct kit_ti *row = kit_first_ti(&w->k, kit_run_row(&w->k, ti->run->id)); row; row = kit_next_ti(&w->k, row)) {
+			if (row->gone || !streq(row->task_id, up->task_id))
 				continue;
 			enum ti_state s = row->row.state;
 			bool fine = k->rule == RULE_ALL_DONE ? ti_state_terminal(s) : s == TI_SUCCESS || s == TI_REMOVED || (k->rule == RULE_NONE_FAILED && s == TI_SKIPPED);
@@ -162,12 +163,15 @@ void check(struct world *w)
 		fail(w, "a try was started twice");
 	if (w->k.early_asset_runs)
 		fail(w, "a run started before all assets that its DAG waits for were updated");
+	w->busy.n = 0;
+	core_each_ti(w->k.core, note_busy, w);
 	check_limits(w);
 	if (!w->k.before) {
 		check_spawned(w);
 		check_priority(w);
 	}
-	core_each_ti(w->k.core, check_held, w);
+	for (size_t i = 0; i < w->busy.n; i++)
+		check_held(w, w->busy.at[i]);
 	buf_clear(&out);
 }
 

@@ -51,14 +51,6 @@ static void remember(struct world *w, const struct event *ev)
 		w->past.at[below(&w->r, 200)] = *ev;
 }
 
-static struct kit_ti *row_of(struct world *w, const struct uuid *id)
-{
-	for (size_t i = w->k.tis.n; i-- > 0; )
-		if (uuid_eq(&w->k.tis.at[i].row.id, id) && !w->k.tis.at[i].gone)
-			return &w->k.tis.at[i];
-	return NULL;
-}
-
 static void skip_downstream(struct world *w, const struct task_instance *ti)
 {
 	const struct dag *d = ti->run->dag;
@@ -73,7 +65,7 @@ static void skip_downstream(struct world *w, const struct task_instance *ti)
 			ids[n] = d->tasks[d->edges_down[k->down + e]].task_id;
 			maps[n++] = ti->map_index;
 		}
-	struct kit_ti *row = row_of(w, &ti->id);
+	struct kit_ti *row = kit_ti_row(&w->k, &ti->id);
 	if (!n || !row)
 		return;
 	for (uint32_t i = 0; i < row->n_skips; i++)
@@ -111,7 +103,7 @@ static enum ti_outcome fate(const struct world *w, const struct task_instance *t
 
 static void push_length(struct world *w, const struct task_instance *ti)
 {
-	struct kit_ti *row = row_of(w, &ti->id);
+	struct kit_ti *row = kit_ti_row(&w->k, &ti->id);
 	if (!row || ti->map_index >= 0)
 		return;
 	char text[300];

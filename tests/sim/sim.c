@@ -229,6 +229,8 @@ static void close_world(struct world *w)
 	vec_clear(&w->processes);
 	vec_clear(&w->before);
 	vec_clear(&w->past);
+	vec_clear(&w->busy);
+	vec_clear(&w->tallies);
 	kit_clear(&w->k);
 }
 

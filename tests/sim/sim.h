@@ -14,6 +14,8 @@ bool chance(struct random *r, int percent);
 struct process { struct uuid id; int try_number; usec_t ends; bool started, dead; };
 struct totals { int64_t dags, schedules, steps, spawns, runs, crashes, doubled, lost, refused, late, backfills, assets, by_hand, jumps, replays, days; };
 
+struct tally { const void *whole; const char *task_id; int n; };      /* task_id NULL: all tasks of the whole */
+
 struct world {
 	struct random r;
 	uint64_t seed;
@@ -21,6 +23,8 @@ struct world {
 	usec_t start, latest;                   /* latest: the clock jumps; the furthest it was */
 	struct kit k;
 	VEC(struct process) processes, before;  /* before: as they were when the open batch began */
+	VEC(struct task_instance *) busy;       /* checks.c */
+	VEC(struct tally) tallies;
 	VEC(struct event) past;                 /* messages that may come a second time */
 	VEC(char *) texts;                      /* the DAGs, to print */
 	bool interventions, faults, branches, slow, years, changing, verbose, failed;   /* changing: lengths of XComs differ from try to try */

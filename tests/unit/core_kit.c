@@ -239,15 +239,7 @@ void kit_copy_ti(struct task_instance *to, const struct task_instance *from)
 	to->run = NULL;
 }
 
-static struct kit_ti *ti_row(struct kit *k, const struct uuid *id)
-{
-	for (size_t i = k->tis.n; i-- > 0; )
-		if (uuid_eq(&k->tis.at[i].row.id, id) && !k->tis.at[i].gone)
-			return &k->tis.at[i];
-	return NULL;
-}
-
-static struct kit_run *run_row(struct kit *k, int64_t id)
+struct kit_run *kit_run_row(struct kit *k, int64_t id)
 {
 	for (size_t i = k->runs.n; i-- > 0; )
 		if (k->runs.at[i].row.id == id && !k->runs.at[i].gone)
@@ -255,12 +247,35 @@ static struct kit_run *run_row(struct kit *k, int64_t id)
 	return NULL;
 }
 
-/* as the store's unique key has it: one whose task had left the DAG gives way to the one that is there again */
-static void make_room(struct kit *k, const struct task_instance *ti)
+static void take_text_of(const char **slot, const char *text)
 {
-	for (size_t i = 0; i < k->tis.n; i++) {
-		struct kit_ti *t = &k->tis.at[i];
-		if (t->gone || t->run != ti->run->id || t->row.map_index != ti->map_index || !streq(t->task_id, ti->run->dag->tasks[ti->task].task_id))
+	if (streq(*slot, text))
+		return;
+	freep(slot);
+	*slot = xstrdup(text);
+}
+
+/* as kit_copy_ti, over a row that is there: few texts change */
+static void take_ti(struct task_instance *to, const struct task_instance *from)
+{
+	struct task_instance old = *to;
+	*to = *from;
+	const char **const texts[] = { &to->pool, &to->hostname, &to->unixname, &to->rendered_map_index, &to->next_method, &to->next_kwargs, &to->why_detail };
+	const char *const kept[] = { old.pool, old.hostname, old.unixname, old.rendered_map_index, old.next_method, old.next_kwargs, old.why_detail };
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		const char *text = *texts[i];
+		*texts[i] = kept[i];
+		take_text_of(texts[i], text);
+	}
+	to->p = NULL;
+	to->run = NULL;
+}
+
+/* as the store's unique key has it: one whose task had left the DAG gives way to the one that is there again */
+static void make_room(struct kit *k, const struct kit_run *run, const struct task_instance *ti)
+{
+	for (struct kit_ti *t = kit_first_ti(k, run); t; t = kit_next_ti(k, t)) {
+		if (t->gone || t->row.map_index != ti->map_index || !streq(t->task_id, ti->run->dag->tasks[ti->task].task_id))
 			continue;
 		assert(t->row.state == TI_REMOVED);
 		t->gone = true;
@@ -269,19 +284,14 @@ static void make_room(struct kit *k, const struct task_instance *ti)
 
 static void save_ti_row(struct kit *k, struct task_instance *ti)
 {
-	struct kit_ti *row = ti_row(k, &ti->id);
-	if (ti->is_new)
-		assert(!row);
-	if (!row) {
-		assert(ti->is_new);
-		make_room(k, ti);
-		vec_push(&k->tis, ((struct kit_ti){ .task_id = xstrdup(ti->run->dag->tasks[ti->task].task_id), .run = ti->run->id, .length = -1 }));
-		row = &k->tis.at[k->tis.n - 1];
-	} else if (row->row.map_index != ti->map_index) {
-		make_room(k, ti);
-	}
-	kit_free_ti(&row->row);
-	kit_copy_ti(&row->row, ti);
+	struct kit_ti *row = kit_ti_row(k, &ti->id);
+	struct kit_run *run = row && row->row.map_index == ti->map_index ? NULL : kit_run_row(k, ti->run->id);
+	assert(ti->is_new == !row);
+	if (run)
+		make_room(k, run, ti);
+	if (!row)
+		row = kit_add_ti(k, run, &ti->id, ti->run->dag->tasks[ti->task].task_id);
+	take_ti(&row->row, ti);
 	ti->is_new = false;
 }
 
@@ -294,7 +304,7 @@ void kit_free_run(struct kit_run *r)
 
 static void save_run_row(struct kit *k, struct dag_run *run)
 {
-	struct kit_run *row = run_row(k, run->id);
+	struct kit_run *row = kit_run_row(k, run->id);
 	if (!row) {
 		assert(run->is_new);
 		vec_push(&k->runs, ((struct kit_run){ .dag_id = xstrdup(dag_state_id(run->owner)), .run_id = xstrdup(run->run_id) }));
@@ -317,12 +327,11 @@ static void save_run_row(struct kit *k, struct dag_run *run)
 
 static void delete_run_row(struct kit *k, int64_t id)
 {
-	struct kit_run *row = run_row(k, id);
+	struct kit_run *row = kit_run_row(k, id);
 	assert(row);
 	row->gone = true;
-	for (size_t i = 0; i < k->tis.n; i++)
-		if (k->tis.at[i].run == id)
-			k->tis.at[i].gone = true;
+	for (struct kit_ti *t = kit_first_ti(k, row); t; t = kit_next_ti(k, t))
+		t->gone = true;
 }
 
 static void save_dag_row(struct kit *k, struct dag_state *d)
@@ -369,7 +378,7 @@ void kit_spawned(struct kit *k, const char *token)
 
 static void forget_length(struct kit *k, const struct task_instance *ti)
 {
-	struct kit_ti *row = ti_row(k, &ti->id);
+	struct kit_ti *row = kit_ti_row(k, &ti->id);
 	if (row)
 		row->length = -1;
 }
@@ -397,7 +406,7 @@ static void perform(struct kit *k, const struct action *a)
 	case ACT_RUN_EVENT: take_text(k, a->text); break;
 	case ACT_CALLBACK: case ACT_TI_CALLBACK: k->callbacks++; take_text(k, a->text); break;
 	case ACT_REMOVE_TI: case ACT_DELETE_TI:
-		if (uuid_parse(a->text, &id) == 0 && (row = ti_row(k, &id))) {
+		if (uuid_parse(a->text, &id) == 0 && (row = kit_ti_row(k, &id))) {
 			row->row.state = TI_REMOVED;
 			row->row.why = WHY_NONE;
 			row->gone = a->kind == ACT_DELETE_TI;
@@ -409,7 +418,7 @@ static void perform(struct kit *k, const struct action *a)
 		k->last_run = a->run;
 		take_text(k, a->text);
 		break;
-	case ACT_LOG_RUN: buf_add(&run_row(k, a->run->id)->log, a->text, (size_t)a->number); break;
+	case ACT_LOG_RUN: buf_add(&kit_run_row(k, a->run->id)->log, a->text, (size_t)a->number); break;
 	case ACT_INPUT_DUE: k->inputs_due++; break;
 	case ACT_ASK_WEIGHT: vec_push(&k->weighed, ((struct ti_ref){ a->ti->id, a->ti->try_number })); break;
 	case ACT_ASK_TIMETABLE: vec_push(&k->asked, xstrdup(dag_state_id(a->dag))); break;
@@ -458,7 +467,7 @@ void kit_trace(const struct actions *acts, usec_t at, int64_t step)
 static void note_pushed(struct kit *k, const struct event *ev)
 {
 	const struct task_instance *ti = core_find_ti(k->core, &ev->done.ref.id);
-	struct kit_ti *row = ti && ti->state == TI_SUCCESS && ti->try_number == ev->done.ref.try_number ? ti_row(k, &ti->id) : NULL;
+	struct kit_ti *row = ti && ti->state == TI_SUCCESS && ti->try_number == ev->done.ref.try_number ? kit_ti_row(k, &ti->id) : NULL;
 	if (row)
 		row->pushed_try = ti->try_number;
 }
@@ -576,9 +585,8 @@ void kit_load(struct kit *k, struct kit_run *r)
 		kit_tell_backfill(k, r->row.backfill_id);
 	struct event ev = { .kind = EV_RESTORE_RUN, .run = { r->dag_id, r->version, &r->row } };
 	kit_step(k, &ev);
-	for (size_t j = 0; j < k->tis.n; j++) {
-		struct kit_ti *t = &k->tis.at[j];
-		if (t->gone || t->run != r->row.id)
+	for (const struct kit_ti *t = kit_first_ti(k, r); t; t = kit_next_ti(k, t)) {
+		if (t->gone)
 			continue;
 		struct event te = { .kind = EV_RESTORE_TI, .ti = { r->dag_id, r->run_id, t->task_id, &t->row } };
 		kit_step(k, &te);
@@ -671,6 +679,7 @@ void kit_clear(struct kit *k)
 		free(k->asked.at[i]);
 	vec_clear(&k->asked);
 	map_clear(&k->tries);
+	free(k->slots);
 }
 
 void kit_add(struct kit *k, struct dag *d)
@@ -772,7 +781,7 @@ void kit_finish(struct kit *k, const char *run_id, const char *task_id, int map_
 void kit_length(struct kit *k, const struct task_instance *ti, int64_t length)
 {
 	struct event ev = { .kind = EV_MAP_LENGTH, .length = { { ti->id, ti->try_number }, "return_value", length } };
-	struct kit_ti *row = ti_row(k, &ti->id);
+	struct kit_ti *row = kit_ti_row(k, &ti->id);
 	assert(row);
 	row->length = length;
 	kit_step(k, &ev);
@@ -780,7 +789,7 @@ void kit_length(struct kit *k, const struct task_instance *ti, int64_t length)
 
 void kit_skip(struct kit *k, const struct task_instance *ti, const char *const *task_ids, const int *map_indices, uint32_t n)
 {
-	struct kit_ti *row = ti_row(k, &ti->id);
+	struct kit_ti *row = kit_ti_row(k, &ti->id);
 	assert(row);
 	for (uint32_t i = 0; i < row->n_skips; i++)
 		free(row->skips[i]);

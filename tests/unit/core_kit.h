@@ -9,8 +9,8 @@
 #pragma once
 #include "core/core.h"
 
-struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; int pushed_try; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; bool gone; };
-struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; struct buf log; bool gone; };
+struct kit_ti { struct task_instance row; char *task_id; int64_t run; int64_t length; int pushed_try; uint32_t n_skips; char **skips; int *skip_maps; int skips_try; uint32_t next; bool gone; };   /* next: of the same run; its number, from 1 */
+struct kit_run { struct dag_run row; char *dag_id, *run_id; struct uuid version; struct buf log; uint32_t first_ti, last_ti; bool gone; };
 struct kit_pool { char name[32]; int slots; bool include_deferred; };
 struct kit_queued { char *dag_id; char asset[16]; };
 struct kit_backfill { int64_t id; char dag_id[16]; int max_active_runs; bool paused; };
@@ -26,6 +26,7 @@ struct kit {
 	VEC(struct dag *) versions;      /* older ones */
 	VEC(struct kit_run) runs;
 	VEC(struct kit_ti) tis;
+	uint32_t *slots; size_t n_slots; /* of tis by their ids: number, from 1 */
 	VEC(struct kit_dag) states;
 	VEC(struct kit_pool) pools;
 	VEC(struct kit_backfill) backfills;
@@ -69,6 +70,10 @@ void kit_finish(struct kit *k, const char *run_id, const char *task_id, int map_
 void kit_skip(struct kit *k, const struct task_instance *ti, const char *const *task_ids, const int *map_indices, uint32_t n);   /* remembered in its row */
 void kit_length(struct kit *k, const struct task_instance *ti, int64_t length);
 const char *kit_state(struct kit *k, const char *dag_id, const char *run_id, const char *task_id, int map_index);   /* from the rows; "absent" */
+struct kit_run *kit_run_row(struct kit *k, int64_t id);                        /* the same of a run */
+struct kit_ti *kit_ti_row(struct kit *k, const struct uuid *id);               /* NULL: there is none, or it is gone */
+struct kit_ti *kit_first_ti(const struct kit *k, const struct kit_run *run);   /* of a run, those that are gone too; NULL: no more */
+struct kit_ti *kit_next_ti(const struct kit *k, const struct kit_ti *t);
 const char *kit_run_state(struct kit *k, const char *dag_id, const char *run_id);
 /* the run anew from its log: the same states, tries and times as its rows, or false and what differs in `out` */
 bool kit_replay(struct kit *k, const struct kit_run *run, struct buf *out);

@@ -15,6 +15,8 @@ struct dag *kit_version(void *arg, const struct uuid *id, struct err *err);     
 void kit_trace(const struct actions *acts, usec_t at, int64_t step);
 void kit_trace_run(const struct dag_run *run);
 void kit_put_times(struct buf *out, const struct task_instance *ti);
+struct kit_ti *kit_add_ti(struct kit *k, struct kit_run *run, const struct uuid *id, const char *task_id);
+void kit_find_anew(struct kit *k);
 void kit_copy_text(const char **slot);
 void kit_copy_ti(struct task_instance *to, const struct task_instance *from);
 void kit_free_ti(struct task_instance *ti);

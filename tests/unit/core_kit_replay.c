@@ -27,10 +27,9 @@ static void compare_ti(void *arg, struct task_instance *ti)
 	struct replayed *x = arg;
 	const char *name = x->again->dag->tasks[ti->task].task_id;
 	x->n += ti->state != TI_REMOVED;
-	for (size_t i = 0; i < x->k->tis.n; i++) {
-		const struct kit_ti *t = &x->k->tis.at[i];
+	for (const struct kit_ti *t = kit_first_ti(x->k, x->run); t; t = kit_next_ti(x->k, t)) {
 		const struct task_instance *a = &t->row;
-		if (t->gone || t->run != x->run->row.id || a->map_index != ti->map_index || !streq(t->task_id, name))
+		if (t->gone || a->map_index != ti->map_index || !streq(t->task_id, name))
 			continue;
 		if (a->state != ti->state || a->try_number != ti->try_number || a->max_tries != ti->max_tries || a->scheduled_at != ti->scheduled_at ||
 		    a->queued_at != ti->queued_at || a->start_date != ti->start_date || a->end_date != ti->end_date || a->not_before != ti->not_before)
@@ -44,8 +43,8 @@ static void compare_ti(void *arg, struct task_instance *ti)
 static size_t rows_of_run(const struct kit *k, const struct kit_run *run)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < k->tis.n; i++)
-		n += !k->tis.at[i].gone && k->tis.at[i].run == run->row.id && k->tis.at[i].row.state != TI_REMOVED;
+	for (const struct kit_ti *t = kit_first_ti(k, run); t; t = kit_next_ti(k, t))
+		n += !t->gone && t->row.state != TI_REMOVED;
 	return n;
 }
 

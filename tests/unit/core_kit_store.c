@@ -199,6 +199,7 @@ void kit_rollback(struct kit *k)
 	k->before = NULL;
 	SWAP(k->runs, b->runs);
 	SWAP(k->tis, b->tis);
+	kit_find_anew(k);
 	SWAP(k->states, b->states);
 	SWAP(k->queue, b->queue);
 	SWAP(k->backfills, b->backfills);
