@@ -327,8 +327,10 @@ int main(int argc, char **argv)
 		}
 	}
 	for (int64_t s = seed; seconds ? clock() / CLOCKS_PER_SEC < seconds : s < seed + runs; s++) {
-		if (!simulate_or_say(s, steps, verbose, &t))
+		if (!simulate_or_say(s, steps, verbose, &t)) {
+			report(done, &t);
 			return 1;
+		}
 		if (++done % 10000 == 0)
 			report(done, &t);
 	}
