@@ -32,5 +32,6 @@ const struct cli_command *const cli_families[] = {
   cli_completion,
   cli_internal,
   cli_workloads,
+  cli_holder,
   NULL,
 };

@@ -31,3 +31,4 @@ extern const struct cli_command cli_adopt[];
 extern const struct cli_command cli_completion[];
 extern const struct cli_command cli_internal[];
 extern const struct cli_command cli_workloads[];
+extern const struct cli_command cli_holder[];

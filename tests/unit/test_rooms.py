@@ -19,7 +19,7 @@ BUILD = None
 
 # a room and the rooms it may use; base <- tables <- {core, config} <- {loop, store, http} <- {python, exec} <- engine <- api <- cli
 # (within a brace the order is the build's)
-LAYERS = [["base"], ["tables"], ["core", "config"], ["loop"], ["store", "http"], ["python"], ["exec"], ["moving"], ["processor"], ["engine"], ["api"], ["cli"], ["bin"]]
+LAYERS = [["base"], ["tables"], ["core", "config"], ["loop"], ["store", "http"], ["platform"], ["python"], ["exec"], ["moving"], ["processor"], ["engine"], ["api"], ["cli"], ["bin"]]
 
 PURE = set("""
     memcpy memmove memset memcmp strlen strnlen strcmp strncmp strchr strrchr strdup
