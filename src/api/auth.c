@@ -1,6 +1,7 @@
 /* auth: secrets, tokens, who may log in. */
 #include "api/auth.h"
 #include "api/handlers.h"
+#include "api/public_role.h"
 #include "api/token_keys.h"
 #include "base/crypto.h"
 #include <errno.h>
@@ -28,6 +29,7 @@ struct auth {
 	uint8_t token_key[SHA_DIGEST_LENGTH];
 	VEC(struct simple_user) users;
 	char *password_file;
+	char *public_role;              /* of whoever is not logged in; NULL: none */
 	struct good_token good[TOKENS_KEPT];
 };
 
@@ -479,6 +481,8 @@ int auth_identify(struct call *c, const char **ret_why)
 		*ret_why = "Not authenticated";   /* another scheme, all_admins or not: as Airflow */
 		return 401;
 	}
+	if (!authorization && (!token || !*token) && a->public_role)
+		public_role_user(c, a->public_role);
 	if (!token || !*token || recall(c, token))
 		return 0;
 	CLEANUP(json_decrefp) json_t *claims = NULL;
@@ -538,6 +542,8 @@ int auth_new(const struct auth_setup *s, struct auth **ret, struct err *err)
 		derive_token_key(a);
 	if (rc == 0 && a->kind == AUTH_SIMPLE)
 		rc = start_simple(a, s, err);
+	if (rc == 0 && a->kind == AUTH_PASSWORD)
+		rc = public_role_new(s->cfg, &a->public_role, err);
 	if (rc < 0) {
 		auth_free(a);
 		return rc;
@@ -560,5 +566,6 @@ void auth_free(struct auth *a)
 	config_list_clear(&a->audience);
 	freep(&a->secret_key);
 	freep(&a->password_file);
+	freep(&a->public_role);
 	free(a);
 }

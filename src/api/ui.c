@@ -2,6 +2,7 @@
 #include "api/auth.h"
 #include "api/log_links.h"
 #include "api/handlers.h"
+#include "api/public_role.h"
 #include "api/web_apps.h"
 #include "api/permit.h"
 #include "base/time.h"
@@ -51,6 +52,10 @@ void generate_token(struct call *c)
 {
 	bool cli = streq(jg_str(c->body, "token_type", "api"), "cli");
 	usec_t lifetime = config_seconds(c->api->cfg, cli ? OPT_api_auth_jwt_cli_expiration_time : OPT_api_auth_jwt_expiration_time);
+	if (c->user.stored && streq(c->user.name, PUBLIC_USER)) {
+		call_fail(c, 403, "Tokens are for who is logged in");
+		return;
+	}
 	CLEANUP(freep) char *token = auth_token(c->api->auth, &c->user, loop_now(), lifetime);
 	struct json_writer *w = call_json(c);
 	jw_object(w);

@@ -18,6 +18,8 @@ INSERT INTO role (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING
 DELETE FROM role WHERE name = ?
 -- name: role_users_clear
 DELETE FROM user_role WHERE role = ?
+-- name: role_grants
+SELECT resource, action FROM role_permission WHERE role = ?1 UNION SELECT resource, action FROM dag_permission WHERE role = ?1
 -- name: role_permissions
 SELECT resource, action FROM role_permission WHERE role = ? ORDER BY resource, action
 -- role, resource, action
