@@ -3,7 +3,7 @@
 #include "api/accounts.h"
 #include "api/handlers.h"
 #include "api/permit.h"
-#include "api/workers.h"
+#include "loop/workers.h"
 #include "base/crypto.h"
 #include <string.h>
 

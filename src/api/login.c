@@ -3,7 +3,7 @@
 #include "api/handlers.h"
 #include "api/next.h"
 #include "api/pytext.h"
-#include "api/workers.h"
+#include "loop/workers.h"
 #include "base/crypto.h"
 
 #define MAX_PASSWORD 1024

@@ -14,7 +14,7 @@
 #include "api/token_keys.h"
 #include "api/web.h"
 #include "api/web_apps.h"
-#include "api/workers.h"
+#include "loop/workers.h"
 #include "base/crypto.h"
 #include "engine/answers.h"
 #include "exec/lease.h"

@@ -1,5 +1,5 @@
 #include "api/token_keys.h"
-#include "api/workers.h"
+#include "loop/workers.h"
 #include "base/crypto.h"
 #include "base/json.h"
 #include "http/fetch.h"

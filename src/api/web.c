@@ -1,6 +1,6 @@
 #include "api/web.h"
 #include "api/handlers.h"
-#include "api/workers.h"
+#include "loop/workers.h"
 #include "processor/processor.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "api/workers.h"
+#include "loop/workers.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sys/epoll.h>
