@@ -5,11 +5,12 @@
 #pragma once
 #include "store/store.h"
 
-struct sql_text { const char *name; int params; const char *sqlite, *postgres; };   /* postgres NULL: as sqlite, but for what pg_dialect does */
+struct sql_text { const char *name; int params; enum store_catalogue catalogue; const char *sqlite, *postgres; };   /* postgres NULL: as sqlite, but for what pg_dialect does */
 struct migration { int number; const char *name, *text; };
 extern const struct sql_text sql_table[SQL_COUNT];
-extern const struct migration sqlite_migrations[], postgres_migrations[];
-extern const int sqlite_migration_count, postgres_migration_count;
+extern const struct migration sqlite_migrations[], postgres_migrations[], sqlite_platform_migrations[];
+extern const int sqlite_migration_count, postgres_migration_count, sqlite_platform_migration_count;
+struct migrations { const struct migration *at; const int *n; };
 
 enum begin_mode { BEGIN_WRITE, BEGIN_READ, BEGIN_SOFT };   /* SOFT: a write whose commit does not wait for the disk */
 struct query { int slot; const char *name, *text; const struct val *v; size_t n; bool copy, writes; int else_code; };   /* slot -1: text from outside; copy: values may go before the last row; writes: a text from outside that may write; else_code: the error when not exactly one row changes, or 0 */
@@ -42,12 +43,13 @@ struct backend {
   void (*idle)(void *db);
   bool (*mark)(void *db, uint64_t *ret);                                              /* NULL: it cannot tell */
   int (*sync_mode)(void *db, enum store_sync *ret, struct err *err);                  /* as the database says it is, not as it was asked for */
-  const struct migration *migrations; const int *migration_count;
+  struct migrations migrations[STORE_CATALOGUES];                                     /* at NULL: it does not keep that catalogue */
 };
 extern const struct backend sqlite_backend, postgres_backend;
 
 struct store {
   const struct backend *be;
+  enum store_catalogue catalogue;
   void *db;
   char *path;
   bool in_write, in_read;

@@ -260,6 +260,6 @@ const struct backend postgres_backend = {
 	.open = pg_open, .close = pg_close, .name = pg_name, .start = start, .run = run, .settle = settle, .next = next, .finish = finish, .cell = cell,
 	.width = width, .column_name = column_name, .changes = changes, .begin = begin, .commit = commit, .rollback = rollback,
 	.script = pg_script, .version_get = pg_version_get, .version_set = pg_version_set, .prepare_schema = pg_prepare_schema, .drop_all = pg_drop_all,
-	.tidy = nothing, .verify = verify, .idle = nothing, .sync_mode = sync_mode, .migrations = postgres_migrations,
-	.migration_count = &postgres_migration_count,
+	.tidy = nothing, .verify = verify, .idle = nothing, .sync_mode = sync_mode, 
+	.migrations = { [STORE_CONTROL] = { postgres_migrations, &postgres_migration_count } },
 };

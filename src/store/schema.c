@@ -38,7 +38,8 @@ static int migrate_one(struct store *s, const struct migration *m, struct err *e
 
 int store_migrate_to(struct store *s, int target, migrate_fn fn, void *arg, struct err *err)
 {
-	int version, latest = *s->be->migration_count;
+	const struct migrations *all = &s->be->migrations[s->catalogue];
+	int version, latest = *all->n;
 	int rc = s->be->version_get(s->db, &version, err);
 	if (rc < 0)
 		return rc;
@@ -47,7 +48,7 @@ int store_migrate_to(struct store *s, int target, migrate_fn fn, void *arg, stru
 			       s->path, version, latest);
 	assert(target >= 0 && target <= latest);
 	for (int i = version; i < target; i++) {
-		const struct migration *m = &s->be->migrations[i];
+		const struct migration *m = &all->at[i];
 		if (fn)
 			fn(arg, i - version + 1, target - version, m->name);
 		rc = migrate_one(s, m, err);
@@ -59,7 +60,7 @@ int store_migrate_to(struct store *s, int target, migrate_fn fn, void *arg, stru
 
 int store_migrate(struct store *s, migrate_fn fn, void *arg, struct err *err)
 {
-	return store_migrate_to(s, *s->be->migration_count, fn, arg, err);
+	return store_migrate_to(s, *s->be->migrations[s->catalogue].n, fn, arg, err);
 }
 
 int store_reset(struct store *s, migrate_fn fn, void *arg, struct err *err)
@@ -122,7 +123,7 @@ int store_check(struct store *s, check_fn fn, void *arg, struct err *err)
 	int rc = store_version_check(s, err);
 	if (rc == 0)
 		rc = s->be->verify(s->db, fn, arg, &problems, err);
-	if (rc == 0 && !problems)
+	if (rc == 0 && !problems && s->catalogue == STORE_CONTROL)
 		rc = verify_rows(s, fn, arg, &problems, err);
 	if (rc == 0 && problems)
 		rc = err_set(err, E_STORE, "the database %s has %d problem%s: restore a backup, or start anew with `airflow db reset`", s->path,

@@ -256,5 +256,7 @@ const struct backend sqlite_backend = {
 	.open = sqlite_open, .close = sqlite_close, .name = name, .start = start, .next = next, .finish = finish, .cell = cell, .width = width,
 	.column_name = column_name, .changes = changes, .begin = begin, .commit = commit, .rollback = rollback, .script = script,
 	.version_get = sqlite_version_get, .version_set = sqlite_version_set, .drop_all = sqlite_drop_all, .tidy = sqlite_tidy,
-	.verify = sqlite_verify, .idle = idle, .mark = mark, .sync_mode = sync_mode, .migrations = sqlite_migrations, .migration_count = &sqlite_migration_count,
+	.verify = sqlite_verify, .idle = idle, .mark = mark, .sync_mode = sync_mode, 
+	.migrations = { [STORE_CONTROL] = { sqlite_migrations, &sqlite_migration_count },
+			[STORE_PLATFORM] = { sqlite_platform_migrations, &sqlite_platform_migration_count } },
 };

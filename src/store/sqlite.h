@@ -9,6 +9,7 @@ struct sqlite_slot { sqlite3_stmt *stmt; char *text; bool busy; };   /* text: of
 struct sqlite_db {
   sqlite3 *h;
   char *path;
+  enum store_catalogue catalogue;
   int timeout_ms;
   bool full, soft;                               /* synchronous: as it was opened; NORMAL for the transaction that is open */
   int64_t waiting_since;                         /* monotonic milliseconds; of the current wait for the lock */

@@ -62,11 +62,12 @@ static int create_file(const char *path, struct err *err)
 	return err_errno(err, errno, "the database %s cannot be made", path);
 }
 
-static int must_exist(const char *path, struct err *err)
+static int must_exist(const char *path, enum store_catalogue catalogue, struct err *err)
 {
 	if (access(path, F_OK) == 0)
 		return 0;
-	return errno == ENOENT ? err_set(err, E_NOT_FOUND, "there is no database at %s yet: run `airflow db migrate`", path)
+	return errno == ENOENT ? err_set(err, E_NOT_FOUND, "there is no database at %s yet: %s", path,
+						 catalogue == STORE_PLATFORM ? "start `updraft platform` once" : "run `airflow db migrate`")
 			       : err_errno(err, errno, "the database %s", path);
 }
 
@@ -114,11 +115,12 @@ static int settings(struct sqlite_db *db, const struct store_options *o, struct 
 
 int sqlite_open(const char *path, const struct store_options *o, void **ret_db, struct err *err)
 {
-	int rc = o->any_schema && !o->read_only ? create_file(path, err) : must_exist(path, err);
+	int rc = o->any_schema && !o->read_only ? create_file(path, err) : must_exist(path, o->catalogue, err);
 	if (rc < 0)
 		return rc;
 	struct sqlite_db *db = xcalloc(1, sizeof *db);
 	db->path = xstrdup(path);
+	db->catalogue = o->catalogue;
 	db->full = o->sync == STORE_FULL;
 	db->timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : 30000;
 	if (sqlite3_open_v2(path, &db->h, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)

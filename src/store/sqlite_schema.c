@@ -1,7 +1,7 @@
 /* sqlite_schema: the schema's version (PRAGMA user_version, under our application id), reset and check. */
 #include "store/sqlite.h"
 
-#define APPLICATION_ID 0x75706472                /* "updr" */
+static const int application_ids[STORE_CATALOGUES] = { [STORE_CONTROL] = 0x75706472 /* "updr" */, [STORE_PLATFORM] = 0x75706470 /* "updp" */ };
 
 static int64_t table_named(struct sqlite_db *db, const char *condition)
 {
@@ -11,8 +11,11 @@ static int64_t table_named(struct sqlite_db *db, const char *condition)
 	return sqlite_pragma(db, text, &n, NULL) < 0 ? 0 : n;
 }
 
-static int foreign(struct sqlite_db *db, struct err *err)
+static int foreign(struct sqlite_db *db, int64_t application, struct err *err)
 {
+	for (size_t i = 0; i < STORE_CATALOGUES; i++)
+		if (application == application_ids[i])
+			return err_set(err, E_STORE, "%s is the database of %s: it is left alone", db->path, i == STORE_PLATFORM ? "a platform (updraft platform)" : "an orchestrator (airflow)");
 	if (table_named(db, "name = 'alembic_version'"))
 		return err_set(err, E_STORE, "%s is a metadata database that Airflow itself made: it is left alone; name another file in [database] sql_alchemy_conn, run `updraft db migrate`, then bring it over with `updraft db import sqlite:///%s`", db->path, db->path);
 	return err_set(err, E_STORE, "%s is a database of another program: it is left alone; name another file in [database] sql_alchemy_conn", db->path);
@@ -27,8 +30,8 @@ int sqlite_version_get(void *p, int *ret, struct err *err)
 		rc = sqlite_pragma(db, "PRAGMA user_version", &version, err);
 	if (rc < 0)
 		return rc;
-	if (app != APPLICATION_ID && (app || version || table_named(db, "name NOT LIKE 'sqlite_%'")))
-		return foreign(db, err);
+	if (app != application_ids[db->catalogue] && (app || version || table_named(db, "name NOT LIKE 'sqlite_%'")))
+		return foreign(db, app, err);
 	*ret = (int)version;
 	return 0;
 }
@@ -36,8 +39,9 @@ int sqlite_version_get(void *p, int *ret, struct err *err)
 int sqlite_version_set(void *p, int version, struct err *err)
 {
 	char text[96];
-	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, version);
-	return sqlite_exec(p, "version", text, err);
+	struct sqlite_db *db = p;
+	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", application_ids[db->catalogue], version);
+	return sqlite_exec(db, "version", text, err);
 }
 
 static int list_drops(struct sqlite_db *db, struct buf *ret, struct err *err)

@@ -3,14 +3,15 @@
 
 int store_version_check(struct store *s, struct err *err)
 {
-	int version, latest = store_schema_latest();
+	int version, latest = *s->be->migrations[s->catalogue].n;
 	int rc = s->be->version_get(s->db, &version, err);
 	if (rc < 0 || version == latest)
 		return rc;
 	if (version > latest)
 		return err_set(err, E_STORE, "the database %s has schema %d and this program knows %d: a newer version wrote it; use that one, or a backup from before",
 			       s->path, version, latest);
-	return err_set(err, E_STORE, "the database %s has schema %d and this program needs %d: run `airflow db migrate`", s->path, version, latest);
+	return err_set(err, E_STORE, "the database %s has schema %d and this program needs %d: %s", s->path, version, latest,
+		       s->catalogue == STORE_PLATFORM ? "start `updraft platform`, which brings it up to date" : "run `airflow db migrate`");
 }
 
 int store_open(const char *url, const struct store_options *opt, struct store **ret, struct err *err)
@@ -24,6 +25,9 @@ int store_open(const char *url, const struct store_options *opt, struct store **
 	CLEANUP(store_closep) struct store *s = xcalloc(1, sizeof *s);
 	s->be = postgres ? &postgres_backend : &sqlite_backend;
 	opt = opt ? opt : &defaults;
+	s->catalogue = opt->catalogue;
+	if (!s->be->migrations[s->catalogue].at)
+		return err_set(err, E_UNSUPPORTED, "the platform keeps its own database in a file (sqlite:///...), not on a server");
 	rc = s->be->open(postgres ? url : path, opt, &s->db, err);
 	if (rc == 0) {
 		s->path = xstrdup(s->be->name(s->db));
@@ -203,7 +207,7 @@ static struct query named(const struct store *s, enum sql_id id, const struct va
 
 static int may_start(struct store *s, enum sql_id id, size_t n, bool copy, struct err *err)
 {
-	assert(id < SQL_COUNT && n == (size_t)sql_table[id].params);
+	assert(id < SQL_COUNT && n == (size_t)sql_table[id].params && sql_table[id].catalogue == s->catalogue);
 	int rc = still_good(s, err);
 	if (rc == 0 && s->in_read && !copy)              /* it might deadlock with another writer */
 		rc = err_set(err, E_CONFLICT, "%s writes, and a snapshot for reading is open", sql_table[id].name);

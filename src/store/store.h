@@ -21,8 +21,12 @@
 #include "store/sql_ids.h"                       /* generated: enum sql_id { SQL_..., SQL_COUNT } */
 
 struct store;
+/* Two databases that share nothing but this code: the orchestrator's, and the platform's (SQLite only). A statement belongs to the one
+ * whose folder it is in: sql/ with migrations/, platform/ with migrations_platform/ */
+enum store_catalogue { STORE_CONTROL, STORE_PLATFORM, STORE_CATALOGUES };
 enum store_sync { STORE_FULL, STORE_NORMAL };    /* NORMAL may lose the last commits on power loss, never consistency */
 struct store_options {
+  enum store_catalogue catalogue;
   enum store_sync sync;
   bool read_only;                                /* no write statement */
   bool any_schema;                               /* open whatever the schema version is, and create a missing file: for migrate, check and reset */
@@ -135,7 +139,7 @@ int store_begin_fenced_soft(struct store *s, const struct lease *l, struct err *
 
 /* ---- schema ---- */
 int store_schema_version(struct store *s, int *ret, struct err *err);   /* 0 = empty */
-int store_schema_latest(void);
+int store_schema_latest(void);                                          /* of the control catalogue */
 typedef void (*migrate_fn)(void *arg, int step, int steps, const char *name);   /* before step `step` of `steps`: "migrating 3 of 7" */
 /* Brings the schema up; each migration one transaction, safe against others doing the same. Up to date is fine. */
 int store_migrate(struct store *s, migrate_fn fn, void *arg, struct err *err);

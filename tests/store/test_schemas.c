@@ -136,6 +136,31 @@ static void a_database_of_others_is_left_alone(void **state)
 	}
 }
 
+/* The two catalogues are databases of two programs, each of which leaves the other's alone. */
+static void a_platform_has_a_database_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	ONLY_SQLITE(f);
+	const struct store_options platform = { .catalogue = STORE_PLATFORM }, fresh = { .catalogue = STORE_PLATFORM, .any_schema = true };
+	CLEANUP(freep) char *url = xasprintf("sqlite:///%s/platform.db", f->dir);
+	CLEANUP(store_closep) struct store *s = NULL, *other = NULL;
+	int version = 0;
+	int64_t n = 0;
+	assert_fails(f, E_NOT_FOUND, "start `updraft platform`", store_open(url, &platform, &s, &f->err));
+	assert_ok(f, store_open(url, &fresh, &s, &f->err));
+	assert_ok(f, store_migrate(s, NULL, NULL, &f->err));
+	assert_ok(f, store_schema_version(s, &version, &f->err));
+	assert_int_equal(version, sqlite_platform_migration_count);
+	for (int64_t i = 1; i <= 3; i++) {
+		assert_ok(f, store_insert(s, SQL_plat_instance_count, &n, &f->err, v_text("app")));
+		assert_int_equal(n, i);
+	}
+	assert_ok(f, store_check(s, NULL, NULL, &f->err));
+	assert_fails(f, E_STORE, "the database of a platform", store_open(url, NULL, &other, &f->err));
+	assert_fails(f, E_STORE, "the database of an orchestrator", store_open(f->url, &fresh, &other, &f->err));
+	assert_fails(f, E_UNSUPPORTED, "in a file", store_open("postgresql://127.0.0.1:1/x", &fresh, &other, &f->err));
+}
+
 static void overwrite(const char *path, off_t at, size_t n)
 {
 	char junk[4096];
@@ -253,6 +278,8 @@ static void no_statement_walks_the_history(void **state)
 	sqlite3 *h;
 	assert_int_equal(sqlite3_open(store_path(f->store), &h), SQLITE_OK);
 	for (int i = 0; i < SQL_COUNT; i++) {
+		if (sql_table[i].catalogue != STORE_CONTROL)
+			continue;
 		CLEANUP(freep) char *sql = xasprintf("EXPLAIN QUERY PLAN %s", sql_table[i].sqlite);
 		sqlite3_stmt *st;
 		assert_int_equal(sqlite3_prepare_v2(h, sql, -1, &st, NULL), SQLITE_OK);
@@ -266,7 +293,7 @@ static void no_statement_walks_the_history(void **state)
 
 static const struct store_test tests[] = {
 	T(urls_are_understood), T(a_password_is_not_repeated), T(migrations_count_as_they_go_and_keep_data), T(a_newer_schema_is_refused),
-	T(a_missing_file_is_not_made_in_passing), T(a_database_of_others_is_left_alone), T(a_text_file_is_no_database),
+	T(a_missing_file_is_not_made_in_passing), T(a_database_of_others_is_left_alone), T(a_platform_has_a_database_of_its_own), T(a_text_file_is_no_database),
 	T(a_damaged_file_is_named), T(reset_starts_anew), T(check_finds_orphans), T(settings_are_the_designed_ones),
 	T(no_statement_walks_the_history),
 };
