@@ -179,7 +179,14 @@ def postgres() -> None:
         server.remove()
 
 
-FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "postgres": postgres, "fuzz": fuzz}
+def platform() -> None:
+    if not (RELEASE / "build.ninja").exists():
+        build(RELEASE)
+    for f in files("platform"):
+        python_file(f)
+
+
+FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "postgres": postgres, "platform": platform, "fuzz": fuzz}
 
 
 def main(argv: list[str]) -> int:

@@ -8,7 +8,8 @@ WHAT=${1:-build}
 AIRFLOW_VERSION=3.3.2
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
   libsqlite3-dev libpq-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
-TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 python3-psycopg2 mariadb-server libmariadb-dev python3-dev chromium mmdebstrap git openssh-server"
+TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 python3-psycopg2 mariadb-server libmariadb-dev python3-dev chromium mmdebstrap git openssh-server
+  postgresql-client-15 redis-server haproxy runc"
 # a Node.js from elsewhere that is there already will do
 command -v node >/dev/null || TEST_PACKAGES="$TEST_PACKAGES nodejs"
 command -v npm >/dev/null || TEST_PACKAGES="$TEST_PACKAGES npm"
@@ -85,6 +86,16 @@ make_browser_driver() {
     { tail -5 .cache/npm.log >&2; say "npm could not install playwright-core $version (the whole log is .cache/npm.log)"; return 1; }
   touch ".cache/e2e/.playwright-$version"
 }
+# The client of tests/platform, as its users have it.
+make_heroku() {
+  local version=11.10.0
+  [ -e ".cache/heroku/.heroku-$version" ] && return 0
+  say "Fetching the heroku command $version into .cache/heroku (once)"
+  mkdir -p .cache/heroku
+  (cd .cache/heroku && npm install --silent --no-audit --no-fund --no-save --prefix . "heroku@$version") >.cache/heroku.log 2>&1 ||
+    { tail -5 .cache/heroku.log >&2; say "npm could not install heroku $version (the whole log is .cache/heroku.log)"; return 1; }
+  touch ".cache/heroku/.heroku-$version"
+}
 # Never called as a condition: there `set -e` would not hold within, and a step that failed would be marked as done.
 make_environments() {
   make_venv
@@ -92,6 +103,7 @@ make_environments() {
   make_workloads
   make_testenv
   make_browser_driver
+  make_heroku
 }
 build_program() {
   [ -e build/build.ninja ] || meson setup build --buildtype=release -Dwerror=true >.cache/meson.log 2>&1 || { tail -20 .cache/meson.log >&2; exit 1; }

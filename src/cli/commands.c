@@ -29,6 +29,7 @@ const struct cli_command *const cli_families[] = {
   cli_providers,
   cli_info,
   cli_adopt,
+  cli_platform,
   cli_completion,
   cli_internal,
   cli_workloads,

@@ -5,7 +5,7 @@ r.id, r.version, r.slug_id, r.description, r.user_id, a.email, r.status, r.curre
 FROM release r LEFT JOIN account a ON a.id = r.user_id
 
 -- name: plat_release_add
-INSERT INTO release (id, app_id, version, slug_id, description, user_id, status, current, config_enc, addon_plans, output_path, secret_hash, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?12)
+INSERT INTO release (id, app_id, version, slug_id, description, user_id, status, current, config_enc, addon_plans, output_path, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?11)
 
 -- name: plat_release_next
 SELECT coalesce(max(version), 0) + 1 FROM release WHERE app_id = ?
@@ -32,7 +32,7 @@ UPDATE release SET current = 0, updated_at = ?2 WHERE app_id = ?1 AND current = 
 UPDATE release SET status = ?2, current = ?3, updated_at = ?4 WHERE id = ?1
 
 -- name: plat_release_output
-UPDATE release SET output_path = ?2, secret_hash = ?3 WHERE id = ?1
+UPDATE release SET output_path = ?2 WHERE id = ?1
 
 -- releases whose phase was running when the platform ended
 -- name: plat_release_open
@@ -71,3 +71,6 @@ SELECT id, release_id, release_version, name, type, command, size, state, starte
 
 -- name: plat_build_list
 SELECT id, user_id, source, buildpacks, stack, status, slug_id, release_id, log_path, created_at, updated_at FROM build WHERE app_id = ? ORDER BY created_at
+
+-- name: plat_release_slug
+UPDATE release SET slug_id = ?2 WHERE id = ?1

@@ -79,7 +79,6 @@ CREATE TABLE build (
   status TEXT NOT NULL,                   -- queued, pending (it runs), succeeded, failed
   slug_id BLOB, release_id BLOB,
   log_path TEXT NOT NULL,
-  secret_hash TEXT NOT NULL,              -- of the word in output_stream_url
   exit_code INTEGER,
   created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
 ) STRICT;
@@ -98,7 +97,6 @@ CREATE TABLE release (
   config_enc TEXT NOT NULL,
   addon_plans TEXT NOT NULL,              -- JSON array
   output_path TEXT,                       -- what its release phase said; NULL: it had none
-  secret_hash TEXT,
   created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
   UNIQUE (app_id, version)
 ) STRICT;
