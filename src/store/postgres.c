@@ -3,7 +3,6 @@
 #include <math.h>
 #include "store/postgres.h"
 
-enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_OID = 26, OID_FLOAT4 = 700, OID_FLOAT8 = 701, OID_NUMERIC = 1700 };
 struct cursor { PGresult *res; int row; };
 
 /* slot of a list query: the one that has this text, else the one that was not used for longest */
@@ -47,7 +46,9 @@ static int slot_for(struct pg_db *db, const struct query *q, struct err *err)
 
 static int ask(struct pg_db *db, const struct query *q, PGresult **ret, struct err *err)
 {
-	int slot = slot_for(db, q, err);
+	int slot = pg_batch_send(db, err);
+	if (slot == 0)
+		slot = slot_for(db, q, err);
 	int rc = slot < 0 ? slot : pg_send_prepared(db, PG_QUERY, slot, q, err);
 	int settled = pg_settle(db, ret, rc < 0 ? NULL : err);
 	return rc < 0 ? rc : settled;
@@ -79,7 +80,12 @@ static int start(void *p, const struct query *q, struct rows *ret, struct err *e
 static int run(void *p, const struct query *q, struct err *err)
 {
 	struct pg_db *db = p;
-	int rc = pg_send_prepared(db, PG_RUN, q->slot, q, err);
+	int rc = pg_batch_take(db, q, err);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = pg_batch_send(db, err);
+	if (rc == 0)
+		rc = pg_send_prepared(db, PG_RUN, q->slot, q, err);
 	return rc == 0 && db->pending.n >= PIPELINE_MOST ? pg_settle(db, NULL, err) : rc;
 }
 
@@ -213,6 +219,7 @@ static int begin(void *p, enum begin_mode mode, struct err *err)
 static void rollback(void *p)
 {
 	struct pg_db *db = p;
+	pg_batch_drop(db);
 	if (PQstatus(db->c) == CONNECTION_OK && pg_settle(db, NULL, NULL) != E_UNREACHABLE && pg_send(db, PG_CONTROL, "ROLLBACK", NULL) == 0)
 		pg_settle(db, NULL, NULL);
 	db->in_transaction = false;
@@ -222,7 +229,9 @@ static void rollback(void *p)
 static int commit(void *p, struct err *err)
 {
 	struct pg_db *db = p;
-	int rc = db->expects ? pg_settle(db, NULL, err) : 0;     /* the server does not know what we expect */
+	int rc = pg_batch_send(db, err);
+	if (rc == 0 && db->expects)
+		rc = pg_settle(db, NULL, err);           /* the server does not know what we expect */
 	if (rc == 0)
 		rc = pg_send(db, PG_CONTROL, "COMMIT", err);
 	if (rc == 0)

@@ -16,9 +16,15 @@
 #define TEXT_SLOTS 32                            /* list queries kept prepared */
 #define PIPELINE_MOST 200                        /* statements on the way before their answers are read */
 
+enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25, OID_OID = 26, OID_FLOAT4 = 700, OID_FLOAT8 = 701,
+       OID_NUMERIC = 1700 };
+#define PG_BATCHES 2                             /* statements that are kept and sent for many rows at once */
+
 enum pg_sent { PG_PREPARE, PG_RUN, PG_CONTROL, PG_QUERY };
-struct pg_pending { enum pg_sent what; int slot; const char *name; int else_code; };   /* else_code: see struct query */
+struct pg_pending { enum pg_sent what; int slot; const char *name; int else_code, rows; };   /* else_code: see struct query; rows: how many it must change then */
 struct pg_slot { char *text; bool prepared; uint64_t used; };                           /* text: of list queries only */
+struct pg_batch { char *text, *single; const char *name; Oid *types; struct buf *columns; int n, rows, else_code; };   /* n columns; text NULL: not used yet */
+struct pg_key;
 struct pg_db {
   PGconn *c;
   char *name;                                    /* for messages: never a password */
@@ -31,7 +37,10 @@ struct pg_db {
   bool expects;                                  /* one of the pending says how many rows it must change */
   uint64_t clock;
   char *listening;                               /* JSON-free list of channels, space between; set again after a new connection */
-  struct pg_slot slots[SQL_COUNT + TEXT_SLOTS];
+  struct pg_slot slots[SQL_COUNT + TEXT_SLOTS + PG_BATCHES];
+  struct pg_batch batches[PG_BATCHES];
+  struct pg_key *keys_kept;                      /* postgres_batch.c */
+  int kept;                                      /* rows of all batches */
 };
 
 /* postgres_url.c: keys and values for libpq from an SQLAlchemy URL; ret_name: the same without its password */
@@ -58,6 +67,14 @@ int pg_send_prepared(struct pg_db *db, enum pg_sent what, int slot, const struct
 int pg_settle(struct pg_db *db, PGresult **ret_last, struct err *err);        /* reads every answer; ret_last (may be NULL): that of the last PG_QUERY */
 int pg_script(void *db, const char *name, const char *text, struct err *err); /* several statements, simple protocol */
 int pg_int(struct pg_db *db, const char *text, int64_t *ret, struct err *err);/* one integer or boolean; 0 when there is no row */
+
+int pg_describe(struct pg_db *db, const struct query *q, PGresult **ret, struct err *err);    /* of a named statement: its parameters; settles */
+
+/* postgres_batch.c */
+int pg_batch_take(struct pg_db *db, const struct query *q, struct err *err);  /* 1: kept, 0: to be sent as it is */
+int pg_batch_send(struct pg_db *db, struct err *err);                         /* what was kept; before anything else is sent */
+void pg_batch_drop(struct pg_db *db);
+void pg_batch_free(struct pg_db *db);
 
 /* postgres_schema.c */
 int pg_version_get(void *db, int *ret, struct err *err);

@@ -22,6 +22,7 @@ static void forget_statements(struct pg_db *db)
 		db->slots[i].prepared = false;
 	db->pending.n = 0;
 	db->expects = false;
+	pg_batch_drop(db);
 }
 
 static int connect_once(struct pg_db *db, struct err *err)
@@ -72,6 +73,7 @@ void pg_close(void *p)
 	pg_words_free(db->values);
 	for (size_t i = 0; i < ARRAY_LEN(db->slots); i++)
 		free(db->slots[i].text);
+	pg_batch_free(db);
 	vec_clear(&db->pending);
 	free(db->listening);
 	free(db->name);

@@ -7,7 +7,7 @@ static int sent(struct pg_db *db, int ok, enum pg_sent what, int slot, const cha
 	if (!ok)
 		return PQstatus(db->c) == CONNECTION_BAD ? pg_lost(db, name, err)
 							 : err_set(err, E_STORE, "the database %s failed (%s: %s)", db->name, name, PQerrorMessage(db->c));
-	vec_push(&db->pending, ((struct pg_pending){ what, slot, name, 0 }));
+	vec_push(&db->pending, ((struct pg_pending){ .what = what, .slot = slot, .name = name, .rows = 1 }));
 	return 0;
 }
 
@@ -103,7 +103,7 @@ static void take(struct pg_db *db, const struct pg_pending *p, PGresult *res, PG
 	db->broken = db->broken || *ret_code == E_UNREACHABLE;
 	if (good && (p->what == PG_RUN || p->what == PG_QUERY))
 		db->changes = strtoll(PQcmdTuples(res), NULL, 10);
-	if (good && p->else_code && db->changes != 1 && !*ret_code)
+	if (good && p->else_code && db->changes != p->rows && !*ret_code)
 		*ret_code = store_not_one(p->else_code, p->name, err);
 	if (good && p->what == PG_QUERY && !*ret_query)
 		*ret_query = res;
@@ -121,10 +121,10 @@ static void forget_unanswered(struct pg_db *db, size_t from)
 int pg_settle(struct pg_db *db, PGresult **ret_last, struct err *err)
 {
 	PGresult *query = NULL, *res;
-	int code = 0;
+	int code = pg_batch_send(db, err);
 	size_t i = 0;
 	if (!db->pending.n)
-		return 0;
+		return code;
 	if (!PQpipelineSync(db->c))
 		code = pg_lost(db, db->pending.at[0].name, err);
 	/* after an error the answers of those behind it are still to be read, until the pipeline is in step again */
@@ -163,6 +163,29 @@ static int simple(struct pg_db *db, const char *name, const char *text, PGresult
 		rc = pg_fail(db, *ret, name, err);
 	if (!PQenterPipelineMode(db->c) && rc == 0)
 		rc = pg_lost(db, name, err);
+	return rc;
+}
+
+int pg_describe(struct pg_db *db, const struct query *q, PGresult **ret, struct err *err)
+{
+	char name[24];
+	slot_name(q->slot, name);
+	int rc = db->slots[q->slot].prepared ? 0 : prepare(db, q->slot, q, err);
+	if (rc == 0)
+		rc = pg_settle(db, NULL, err);
+	if (rc < 0)
+		return rc;
+	if (!PQexitPipelineMode(db->c))
+		return pg_lost(db, q->name, err);
+	*ret = PQdescribePrepared(db->c, name);
+	if (PQresultStatus(*ret) != PGRES_COMMAND_OK)
+		rc = pg_fail(db, *ret, q->name, err);
+	if (!PQenterPipelineMode(db->c) && rc == 0)
+		rc = pg_lost(db, q->name, err);
+	if (rc < 0) {
+		PQclear(*ret);
+		*ret = NULL;
+	}
 	return rc;
 }
 

@@ -97,7 +97,7 @@ int store_save_ti(struct store *s, const struct task_instance *ti, usec_t now, s
 	assert(ti->run && ti->run->dag);
 	if (ti->is_new)
 		return insert_ti(s, ti, now, err);
-	if (ti->map_index > 0)                           /* never one that moves: it need not be waited for */
+	if (ti->map_index != 0)                          /* never one that moves: it need not be waited for */
 		return update_ti(s, ti, true, now, err);
 	int rc = update_ti(s, ti, false, now, err);
 	return rc < 0 || store_changes(s) == 1 ? rc : move_ti(s, ti, now, err);

@@ -1,0 +1,1 @@
+-- Over PostgreSQL a row that changes finds room for its next version in its own page (no index is touched when only its process or usage changes).
