@@ -1,0 +1,46 @@
+"""What the pages of the UI ask of a PostgreSQL with 200,000 task instances goes by indexes: judged by the plans, never by time."""
+import pathlib
+import sys
+import unittest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
+import many_rows
+import postgres
+
+TASK_INSTANCES = 200_000
+MOST_ROWS = 6000            # of one statement; 1,000 runs of a DAG may be ordered, 20,000 runs and 200,000 instances may not be read
+
+
+@unittest.skipUnless(postgres.programs(), "no PostgreSQL is installed (Debian: postgresql-15)")
+class Plans(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.many = many_rows.Many(TASK_INSTANCES)
+        cls.answers = many_rows.ask_all(cls.many)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.many.close()
+
+    def test_each_page_asked_something_and_its_plans_were_seen(self):
+        self.assertEqual([path for path, plans in self.answers if not plans], [])
+
+    def test_no_table_of_history_is_read_from_end_to_end(self):
+        found = [(path, text, many_rows.shape(plan)) for path, plans in self.answers for text, _, plan in plans if many_rows.walks(plan)]
+        self.assertEqual(found, [])
+
+    def test_no_statement_reads_much_more_than_its_page(self):
+        found = [(path, text, many_rows.read_most(plan)) for path, plans in self.answers for text, _, plan in plans if many_rows.read_most(plan) > MOST_ROWS]
+        self.assertEqual(found, [])
+
+    def test_a_walk_would_be_seen(self):
+        self.many.watched()
+        _, since = self.many.plans()
+        self.many.pg.sql("SELECT count(*) FROM updraft.task_instance WHERE hostname = 'nobody'", "many")
+        plans, _ = self.many.plans(since)
+        self.assertEqual([many_rows.walks(plan) for _, _, plan in plans], [["task_instance"]])
+        self.assertGreater(many_rows.read_most(plans[0][2]), MOST_ROWS)
+
+
+if __name__ == "__main__":
+    unittest.main()
