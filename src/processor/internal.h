@@ -36,7 +36,7 @@ struct bundle_state {
   char *version;                        /* of what lies at its path; NULL: it has none, or is not there yet */
 };
 /* A parse child at work. file: NULL once its result is written down and only its exit is waited for */
-struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; bool killed; };
+struct parse { uint64_t child; struct file *file; json_t *record, *result; usec_t started; /* USEC_NONE: the forge has not made the child yet */ bool killed; };
 
 struct processor {
   const struct config *cfg;

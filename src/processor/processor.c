@@ -72,7 +72,7 @@ static int spawn(struct processor *p, struct file *f)
   struct parse *x = xcalloc(1, sizeof *x);
   x->child = p->next_child++;
   x->file = f;
-  x->started = loop_now();
+  x->started = USEC_NONE;                             /* what the forge takes to come up is not the file's */
   int r = exec_spawn(p->exec, x->child, &s);
   if (r == 0) {
     f->parse = x;
@@ -209,7 +209,7 @@ static int settle(struct processor *p, struct file *f, struct parse *x, const ch
 {
   bool changed = false;
   f->last_parsed = loop_now();
-  f->duration = x ? f->last_parsed - x->started : 0;
+  f->duration = x && x->started != USEC_NONE ? f->last_parsed - x->started : 0;
   /* The scheduler's commit of what it makes of this brings it onto the disk; until then a power cut costs another parse. */
   int r = store_begin_fenced_soft(p->db, &p->lease, err);
   if (r == 0) {
@@ -312,7 +312,7 @@ static void end_overdue(struct processor *p)
   usec_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout) * USEC_SEC;
   for (size_t i = 0; i < p->parses.n; i++) {
     struct parse *x = p->parses.at[i];
-    if (x->killed || loop_now() - x->started < limit) continue;
+    if (x->killed || x->started == USEC_NONE || loop_now() - x->started < limit) continue;
     x->killed = true;
     exec_kill(p->exec, x->child, USEC_SEC, "parsing took too long");
   }
@@ -323,8 +323,10 @@ static usec_t next_moment(struct processor *p)
   usec_t limit = config_int(p->cfg, OPT_dag_processor_dag_file_processor_timeout) * USEC_SEC, at = USEC_NONE;
   struct heap_item *top = heap_top(&p->queue);
   if (top && has_room(p)) at = top->key;
-  for (size_t i = 0; i < p->parses.n; i++)
-    if (!p->parses.at[i]->killed && (at == USEC_NONE || p->parses.at[i]->started + limit < at)) at = p->parses.at[i]->started + limit;
+  for (size_t i = 0; i < p->parses.n; i++) {
+    const struct parse *x = p->parses.at[i];
+    if (!x->killed && x->started != USEC_NONE && (at == USEC_NONE || x->started + limit < at)) at = x->started + limit;
+  }
   return at;
 }
 
@@ -366,6 +368,16 @@ static void on_welcome(void *arg, const struct exec_welcome *w)
   pump(p);
 }
 
+static void on_started(void *arg, uint64_t child, int pid, int64_t start_ticks, usec_t at)
+{
+  struct processor *p = arg;
+  struct parse *x = find(p, child);
+  (void)pid, (void)start_ticks;
+  if (!x) return;
+  x->started = at;
+  pump(p);                                             /* its time limit counts from now */
+}
+
 static void on_lost(void *arg, const char *why)
 {
   struct processor *p = arg;
@@ -381,7 +393,7 @@ static void on_notice(void *arg, const char *level, const char *text)
   log_line(l, "supervisor: %s", text);
 }
 
-static const struct exec_callbacks callbacks = {.welcome = on_welcome, .frame = on_frame, .exit = on_exit_of, .lost = on_lost, .notice = on_notice};
+static const struct exec_callbacks callbacks = {.welcome = on_welcome, .started = on_started, .frame = on_frame, .exit = on_exit_of, .lost = on_lost, .notice = on_notice};
 
 /* ---- lease, start, stop ---- */
 

@@ -32,6 +32,10 @@ class BadDags(unittest.TestCase):
         cls.world = World(AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT=6, AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL=7200,
                           AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL=7200)
         cls.addClassCleanup(cls.world.close)
+        # the forge takes longer to come up than a file may take to be parsed: that is not the file's fault
+        (cls.world.path / "slow").mkdir()
+        (cls.world.path / "slow" / "sitecustomize.py").write_text("import sys, time\nif any('forge' in a for a in sys.orig_argv):\n    time.sleep(7)\n")
+        cls.world.env["PYTHONPATH"] = str(cls.world.path / "slow")
         (cls.world.dags / "well.py").write_text(good("well"))
         cls.world.start()
         wait_for("the well-behaved DAG", lambda: "well" in cls.world.dag_ids())
