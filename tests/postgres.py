@@ -60,6 +60,15 @@ class Server:
         if made.wait():
             raise SystemExit("postgres.py: initdb failed: " + open(os.path.join(self.folder, "log")).read())
 
+    def copy(self, primary):
+        """A standby of another server, in place of make(): it follows from its start on, until promote()."""
+        made = self._run(f"{self.bin}/pg_basebackup", "-h", primary.folder, "-U", "postgres", "-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        if made.wait():
+            raise SystemExit("postgres.py: pg_basebackup failed: " + open(os.path.join(self.folder, "log")).read())
+
+    def promote(self):
+        self.sql("SELECT pg_promote()")
+
     def start(self):
         options = ["listen_addresses=", f"unix_socket_directories={self.folder}", "fsync=off", "full_page_writes=off", "max_connections=200",
                    "shared_buffers=64MB", "log_min_messages=warning", *self.settings]

@@ -18,9 +18,9 @@ void engine_fail(struct engine *e, const struct err *err, const char *doing)
 {
   if (e->failed) return;
   e->failed = true;
-  bool waits = err->code == E_UNREACHABLE && !e->headless;
+  bool waits = store_may_pass(err->code) && (!e->headless || e->triggerer);
   e->again = e->again || waits;
-  log_error("%s: %s; %s, what was committed stays", doing, err_text(err), waits ? "the scheduler goes on from what is stored as soon as the database answers" : "this process leaves");
+  log_error("%s: %s; %s, what was committed stays", doing, err_text(err), waits ? "it goes on from what is stored as soon as the database lets it" : "this process leaves");
   if (e->loop) loop_stop(e->loop);
 }
 
@@ -449,13 +449,13 @@ static void try_lease(void *arg)
     if (w->waiting) loop_stop(w->loop);
     return;
   }
-  if (r != E_CONFLICT && r != E_BUSY && r != E_UNREACHABLE) {
+  if (r != E_CONFLICT && !store_may_pass(r)) {
     log_error("taking the lease: %s", err_text(&err));
     w->failed = true;
     if (w->waiting) loop_stop(w->loop);
   } else if (!w->told) {
     w->told = true;
-    if (r == E_UNREACHABLE) log_warning("%s; waiting for it", err_text(&err));
+    if (r != E_CONFLICT) log_warning("%s; waiting for it", err_text(&err));
     else log_info("another %s runs, this one waits to take over: %s", w->role, err_text(&err));
   }
 }
@@ -534,9 +534,9 @@ static int live_once(const struct engine_options *o, int *hosted_pid, bool *ret_
   if (r == 0) r = engine_lease_wait(&e, "scheduler", &err);
   if (r == 0) r = serve(&e, o, &err);
   /* The store says what was decided, the supervisor what runs: nothing of the memory is needed when the database comes back. */
-  if (r == E_UNREACHABLE) e.again = true;
+  if (store_may_pass(r)) e.again = true;
   else if (r < 0) log_error("%s", err_text(&err));
-  *ret_again = (r == 0 || r == E_UNREACHABLE) && e.again && !e.stopping;
+  *ret_again = (r == 0 || store_may_pass(r)) && e.again && !e.stopping;
   *hosted_pid = e.hosted_pid;
   engine_release(&e);
   loop_free(e.loop);
@@ -549,8 +549,9 @@ int engine_main(const struct engine_options *o)
   int r, hosted_pid = 0;
   bool again;
   do r = live_once(o, &hosted_pid, &again);
-  while (again);
-  return r < 0;
+  while (again && patience_wait());
+  if (again && hosted_pid) kill(hosted_pid, SIGTERM);       /* told to leave between two lives */
+  return r < 0 && !again;
 }
 
 int engine_apply_inbox(const struct config *cfg, struct store *db, struct err *err)

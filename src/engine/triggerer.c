@@ -93,7 +93,7 @@ static int serve(struct engine *e, const struct triggerer_options *o, struct err
   return r < 0 ? r : store_lease_release(e->db, &e->lease, err);
 }
 
-int triggerer_main(const struct triggerer_options *o)
+static int live_once(const struct triggerer_options *o, bool *ret_again)
 {
   struct engine e = {.cfg = o->cfg, .headless = true, .triggerer = true, .triggerer_options = o};
   CLEANUP(err_clear) struct err err = {0};
@@ -102,10 +102,21 @@ int triggerer_main(const struct triggerer_options *o)
   if (r == 0) r = engine_lease_wait(&e, "triggerer", &err);
   bool held = r == 0;
   if (r == 0) r = serve(&e, o, &err);
-  if (r < 0) log_error("%s", err_text(&err));
+  *ret_again = (e.again || store_may_pass(r)) && !e.stopping;
+  if (r < 0 && !*ret_again) log_error("%s", err_text(&err));
   if (held) tell_scheduler(&e);                        /* it takes over */
   engine_release(&e);
   loop_free(e.loop);
   store_close(e.db);
   return r < 0;
+}
+
+/* As the scheduler does: what fires is in the store or still in the host's hands, so nothing of the memory is needed. */
+int triggerer_main(const struct triggerer_options *o)
+{
+  int r;
+  bool again;
+  do r = live_once(o, &again);
+  while (again && patience_wait());
+  return r && !again;
 }

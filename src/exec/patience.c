@@ -6,8 +6,7 @@
 
 #define SAY_AGAIN 60     /* seconds */
 
-/* One second, or until somebody wants us to leave. */
-static bool told_to_leave(void)
+bool patience_wait(void)
 {
   sigset_t stop, old;
   sigemptyset(&stop);
@@ -17,7 +16,7 @@ static bool told_to_leave(void)
   int signo = sigtimedwait(&stop, NULL, &(struct timespec){.tv_sec = 1});
   bool leave = signo > 0 || (signo < 0 && errno != EAGAIN && errno != EINTR);
   sigprocmask(SIG_SETMASK, &old, NULL);
-  return leave;
+  return !leave;
 }
 
 int store_open_waiting(const char *url, const struct store_options *opt, struct store **ret, struct err *err)
@@ -28,7 +27,7 @@ int store_open_waiting(const char *url, const struct store_options *opt, struct 
     if (r == 0 && tries) log_info("%s answers", store_path(*ret));
     if (r != E_UNREACHABLE) return r;
     if (tries++ % SAY_AGAIN == 0) log_warning("%s; waiting for it", err_text(err));
-    if (told_to_leave()) return err_set(err, E_CLOSED, "told to leave while waiting for the database");
+    if (!patience_wait()) return err_set(err, E_CLOSED, "told to leave while waiting for the database");
     err_clear(err);
   }
 }

@@ -57,7 +57,7 @@ struct processor {
   struct source *timer, *beat, *rescan, *debounce;
   usec_t interval;                      /* min_file_process_interval */
   int parallel;
-  bool active, welcomed, once, failed, hosted, told, listening;
+  bool active, welcomed, once, failed, again, hosted, told, listening;
   const char *only;                     /* once: files whose path ends so */
   char *told_why;                       /* why the last file could not be started, said once */
   int done, total;

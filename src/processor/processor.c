@@ -23,7 +23,8 @@ static void fail(struct processor *p, const struct err *err, const char *doing)
 {
   if (p->failed) return;
   p->failed = true;
-  log_error("%s: %s; the DAG processor stops here and is started again", doing, err_text(err));
+  p->again = store_may_pass(err->code);
+  log_error("%s: %s; the DAG processor %s", doing, err_text(err), p->again ? "starts over as soon as the database lets it" : "stops here and is started again");
   loop_stop(p->loop);
 }
 
@@ -538,7 +539,7 @@ static void on_stop(void *arg, int signo, int pid)
 
 static void on_quiet(void *arg) { store_idle(arg); }
 
-int processor_main(const struct config *cfg, bool hosted)
+static int live_once(const struct config *cfg, bool hosted, bool *ret_again)
 {
   CLEANUP(err_clear) struct err err = {0};
   struct store *db = NULL;
@@ -558,13 +559,27 @@ int processor_main(const struct config *cfg, bool hosted)
     loop_on_quiet(loop, QUIET_AFTER, on_quiet, db);
     on_beat(p);
   }
-  if (r == 0) r = loop_run(loop, &err);
+  if (r == 0 && !p->failed) r = loop_run(loop, &err);
   if (r < 0) log_error("%s", err_text(&err));
-  if (p) failed = p->failed;
+  if (p) {
+    failed = p->failed;
+    *ret_again = p->again;
+  }
   processor_free(p);
   loop_free(loop);
   store_close(db);
   return r < 0 || failed;
+}
+
+int processor_main(const struct config *cfg, bool hosted)
+{
+  int r;
+  bool again;
+  do {
+    again = false;
+    r = live_once(cfg, hosted, &again);
+  } while (again && patience_wait());
+  return r && !again;
 }
 
 /* Of one bundle: the files that were asked for are due, the others are not parsed. */

@@ -17,6 +17,8 @@ int pg_lost(const struct pg_db *db, const char *doing, struct err *err)
 int pg_refused(const struct pg_db *db, PGconn *c, struct err *err)
 {
 	static const struct { const char *words; int code; const char *what_to_do; } cases[] = {
+		{ "too many c", E_UNREACHABLE, "raise max_connections (or the CONNECTION LIMIT of role or database); a scheduler and an API server hold six" },
+		{ "connection slots are reserved", E_UNREACHABLE, "raise max_connections; a scheduler and an API server hold six" },
 		{ "authentication failed", E_UNAUTHORIZED, "look at user and password in [database] sql_alchemy_conn" },
 		{ "no password supplied", E_UNAUTHORIZED, "put the password into [database] sql_alchemy_conn" },
 		{ "no pg_hba.conf entry", E_UNAUTHORIZED, "the server's pg_hba.conf does not let this user in from here" },

@@ -224,7 +224,7 @@ int pg_url_parse(const char *url, char ***ret_keys, char ***ret_values, char **r
 		return rc;
 	}
 	static const char *const defaults[][2] = { { "client_encoding", "UTF8" }, { "fallback_application_name", "updraft" }, { "connect_timeout", "10" },
-		{ "tcp_user_timeout", "30000" }, { "keepalives_idle", "30" } };
+		{ "tcp_user_timeout", "30000" }, { "keepalives_idle", "30" }, { "keepalives_interval", "10" }, { "keepalives_count", "3" } };
 	for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
 		if (!*value_of(&w, defaults[i][0]))
 			put(&w, defaults[i][0], xstrdup(defaults[i][1]));

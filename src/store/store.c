@@ -41,6 +41,11 @@ int store_open(const char *url, const struct store_options *opt, struct store **
 	return 0;
 }
 
+bool store_may_pass(int code)
+{
+	return code == E_UNREACHABLE || code == E_BUSY || code == E_NO_SPACE;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

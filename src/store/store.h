@@ -39,6 +39,7 @@ struct store_options {
  * schema than this program's and an older one (says: run `airflow db migrate`) are E_STORE, a missing file is E_NOT_FOUND, all
  * but with any_schema. A file of another program (Airflow's own too) is always refused. opt NULL = defaults. */
 int store_open(const char *sql_alchemy_conn, const struct store_options *opt, struct store **ret, struct err *err);
+bool store_may_pass(int code);                   /* E_BUSY, E_NO_SPACE, E_UNREACHABLE: nothing was written, and waiting may help */
 void store_close(struct store *s);               /* an open transaction is rolled back; NULL is fine */
 void store_closep(struct store **s);
 const char *store_path(const struct store *s);   /* file path, or URL without its password: for messages */

@@ -84,6 +84,28 @@ class Trouble(Case):
         w.run_state("long", "after")
         self.assertIsNone(s.poll())
 
+    def test_every_role_of_its_own_goes_on_afterwards(self):
+        """Nobody starts a role again that was started as a command of its own."""
+        w = self.home()
+        w.put("one.py", bash_dag("one"))
+        roles = [w.scheduler(), *(w.begin(r) for r in ("api-server", "dag-processor", "triggerer"))]
+        for role, text in zip(roles[1:], ("listening on", "", "ready: runs the triggers")):
+            w.says(role, text)
+        w.has_dag("one")
+        wait_for("the DAG processor of its own", lambda: w.role("dag-processor") == roles[2].pid)
+        SERVER.stop("immediate")
+        w.put("two.py", bash_dag("two"))
+        for role in (roles[0], roles[2], roles[3]):
+            w.says(role, "waiting for it")
+        SERVER.start()
+        w.has_dag("two")
+        w.trigger("two", "r")
+        w.run_state("two", "r")
+        wait_for("all of them to be healthy", lambda: {k: (v or {}).get("status") for k, v in w.get("/api/v2/monitor/health").items()} ==
+                 dict.fromkeys(("metadatabase", "scheduler", "triggerer", "dag_processor"), "healthy"))
+        self.assertEqual([r.poll() for r in roles], [None] * 4)
+        self.assertEqual([w.stop(r) for r in roles], [0] * 4)
+
     def test_a_role_waits_for_a_server_that_is_not_there_yet(self):
         w = self.home()
         SERVER.stop()
