@@ -143,6 +143,40 @@ static void a_deleted_instance_leaves_no_length(void **state)
 	}
 }
 
+/* whoever waited for it in the next run looks again, though it had ended */
+static void a_deleted_instance_is_no_past(void **state)
+{
+	(void)state;
+	struct kit k;
+	begin(&k, "dag d;task a past=true ignore_first_depends_on_past=true;task x");
+	kit_trigger(&k, "d", "m1", NOW - DAY);
+	kit_trigger(&k, "d", "m2", NOW);
+	kit_finish(&k, "m1", "a", -1, OUT_FAILED);
+	expect_states(&k, "m2", "a: x:queued");
+	delete_task(&k, "m1", "a");
+	expect_states(&k, "m2", "a:queued x:queued");
+	expect_replays(&k);
+	kit_clear(&k);
+}
+
+/* what succeeded without a process gives nothing to map over, before a restart as after one */
+static void no_value_after_a_restart(void **state)
+{
+	(void)state;
+	for (int restart = 0; restart < 2; restart++) {
+		struct kit k;
+		begin(&k, "dag d;task a map=2 empty=true;task w;task b mapover=a up=a,w");
+		kit_trigger(&k, "d", "m", NOW);
+		expect_states(&k, "m", "a[0]:success a[1]:success b: w:queued");
+		if (restart)
+			kit_crash(&k);
+		kit_finish(&k, "m", "w", -1, OUT_SUCCESS);
+		expect_states(&k, "m", "a[0]:success a[1]:success b:skipped w:success");
+		expect_replays(&k);
+		kit_clear(&k);
+	}
+}
+
 /* what one ruling of a round does may matter to the next: they come in one order, whatever was marked for which reason */
 static void rulings_have_an_order(void **state)
 {
@@ -224,7 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_version_comes_as_a_trigger_times_out), cmocka_unit_test(unpaused_as_a_trigger_times_out),
 		cmocka_unit_test(what_resumes_is_looked_at), cmocka_unit_test(a_deleted_instance_leaves_no_length),
-		cmocka_unit_test(rulings_have_an_order), cmocka_unit_test(the_run_before_is_of_a_version_without_past),
+		cmocka_unit_test(a_deleted_instance_is_no_past), cmocka_unit_test(no_value_after_a_restart), cmocka_unit_test(rulings_have_an_order), cmocka_unit_test(the_run_before_is_of_a_version_without_past),
 		cmocka_unit_test(a_deleted_run_before_is_of_a_version_without_past), cmocka_unit_test(a_run_moves_to_a_version_with_past),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
