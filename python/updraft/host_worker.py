@@ -58,6 +58,14 @@ def _timetable_next(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     return {"run": sdk_private.next_run(dag.timetable, question)}
 
 
+def _timetable_between(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.runs_between(loaded.dag(question, question["dag_id"]), question)
+
+
+def _partition_date(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
+    return sdk_private.partition_date(loaded.dag(question, question["dag_id"]).timetable, question["partition_key"])
+
+
 def _deadline_callback(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]:
     loaded.dag(question, question["dag_id"])  # a callback may lie in the DAG's own file
     ok, error = sdk_private.deadline_callback(question, loaded.path)
@@ -175,6 +183,8 @@ def _validate_params(loaded: Loaded, question: dict[str, Any]) -> dict[str, Any]
 QUESTIONS = {
     "timetable_next": _timetable_next,
     "timetable_infer": _timetable_infer,
+    "timetable_between": _timetable_between,
+    "partition_date": _partition_date,
     "weights": _weights,
     "partition_keys": _partition_keys,
     "deadline_callback": _deadline_callback,

@@ -56,7 +56,7 @@ void create_backfill(struct call *c)
 static void reply_planned(struct call *c, int code, const char *text, const json_t *result)
 {
 	const json_t *runs = jg(result, "runs");
-	json_t *date;
+	json_t *one;
 	size_t i;
 	if (code < 0) {
 		refused(c, code, text);
@@ -66,13 +66,8 @@ static void reply_planned(struct call *c, int code, const char *text, const json
 	jw_object(w);
 	jw_key(w, "backfills");
 	jw_array(w);
-	json_array_foreach(runs, i, date) {
-		jw_object(w);
-		jw_kstr(w, "logical_date", json_string_value(date));
-		jw_kstr(w, "partition_key", NULL);
-		jw_kstr(w, "partition_date", NULL);
-		jw_end_object(w);
-	}
+	json_array_foreach(runs, i, one)
+		jw_json(w, one);
 	jw_end_array(w);
 	jw_kint(w, "total_entries", (int64_t)json_array_size(runs));
 	jw_end_object(w);

@@ -73,16 +73,13 @@ static int dry_run(struct cli *c, json_t *args)
   static const char *const columns[] = {"logical_date", "partition_key", "partition_date"};
   CLEANUP(json_decrefp) json_t *result = NULL;
   CLEANUP(err_clear) struct err e = {0};
-  json_t *date;
+  json_t *one;
   size_t i;
   if (inbox_ask(c, "backfill.dry_run", args, &result, &e) < 0) return cli_fail(c, &e, "this backfill cannot be");
   fprintf(c->out, "Performing dry run of backfill.\nRuns to be attempted:\n");
   struct listing *l = listing_new(c, columns, ARRAY_LEN(columns));
-  json_array_foreach(jg(result, "runs"), i, date) {
-    listing_cell(l, json_string_value(date));
-    listing_cell(l, NULL);
-    listing_cell(l, NULL);
-  }
+  json_array_foreach(jg(result, "runs"), i, one)
+    for (size_t k = 0; k < ARRAY_LEN(columns); k++) listing_cell(l, jg_str(one, columns[k], NULL));
   return listing_print(l, "No runs to be attempted");
 }
 

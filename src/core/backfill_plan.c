@@ -70,36 +70,73 @@ int backfill_check(const struct dag *dag, const struct backfill_request *rq, use
 	return r;
 }
 
+void run_infos_clear(struct run_infos *l)
+{
+	vec_clear(&l->at);
+	arena_clear(&l->texts);
+}
+
 static void reverse(struct run_infos *l)
 {
 	for (size_t i = 0, k = l->at.n; i + 1 < k; i++) {
-		struct run_info t = l->at.at[i];
+		struct planned_run t = l->at.at[i];
 		l->at.at[i] = l->at.at[--k];
 		l->at.at[k] = t;
 	}
 }
 
-int backfill_runs(const struct dag *dag, const struct backfill_request *rq, usec_t now, struct run_infos *ret, struct err *err)
+static int too_many(struct err *err)
+{
+	return err_set(err, E_LIMIT, "a backfill may have %d runs at most: choose dates that lie closer together", BACKFILL_MOST_RUNS);
+}
+
+/* of a cron's partitions: those whose moments lie between the dates, read as hours of the timetable's zone */
+static int partitions_between(const struct dag *dag, const struct backfill_request *rq, struct run_infos *ret, struct err *err)
+{
+	struct buf key = {0};
+	usec_t to = timetable_partition_bound(dag->timetable, rq->to), date = timetable_partition_from(dag->timetable, timetable_partition_bound(dag->timetable, rq->from));
+	int r = 0;
+	for (; r == 0 && date != USEC_NONE && date <= to; date = timetable_partition_after(dag->timetable, date)) {
+		struct planned_run one = { .at = { USEC_NONE, USEC_NONE, USEC_NONE, date }, .partition_date = date };
+		buf_reset(&key);
+		timetable_partition_key(dag->timetable, date, &key);
+		one.partition_key = arena_strdup(&ret->texts, key.data ? key.data : "");
+		if (ret->at.n == BACKFILL_MOST_RUNS)
+			r = too_many(err);
+		else
+			vec_push(&ret->at, one);
+	}
+	buf_clear(&key);
+	return r;
+}
+
+static int dates_between(const struct dag *dag, const struct backfill_request *rq, usec_t now, struct run_infos *ret, struct err *err)
 {
 	struct run_info last = {0}, next;
 	bool any = false;
 	for (;;) {
 		enum timetable_answer a = timetable_next(dag->timetable, any ? &last : NULL, rq->from, rq->to, true, now, &next);
 		if (a == TIMETABLE_ASK)
-			return err_set(err, E_UNSUPPORTED, "%s has a timetable of its own (%s): backfills of such DAGs are not supported yet", dag->dag_id,
+			return err_set(err, E_UNSUPPORTED, "%s has a timetable of its own (%s): only a running scheduler can ask it for the runs", dag->dag_id,
 			               timetable_type(dag->timetable));
 		/* an interval that has not ended is no past; later ones end later */
 		if (a == TIMETABLE_NONE || next.interval_end >= now || (any && next.logical_date <= last.logical_date))
-			break;
+			return 0;
 		if (ret->at.n == BACKFILL_MOST_RUNS)
-			return err_set(err, E_LIMIT, "a backfill may have %d runs at most: choose dates that lie closer together", BACKFILL_MOST_RUNS);
-		vec_push(&ret->at, next);
+			return too_many(err);
+		struct planned_run one = { .at = next, .partition_date = USEC_NONE };
+		vec_push(&ret->at, one);
 		last = next;
 		any = true;
 	}
-	if (rq->backwards)
+}
+
+int backfill_runs(const struct dag *dag, const struct backfill_request *rq, usec_t now, struct run_infos *ret, struct err *err)
+{
+	int r = timetable_kind(dag->timetable) == TT_CRON_PARTITION ? partitions_between(dag, rq, ret, err) : dates_between(dag, rq, now, ret, err);
+	if (r == 0 && rq->backwards)
 		reverse(ret);
-	return 0;
+	return r;
 }
 
 const char *backfill_keeps(enum run_state there, enum reprocess r)

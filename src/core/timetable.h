@@ -29,6 +29,12 @@ bool timetable_is_partitioned(const struct timetable *t);
 bool timetable_takes_key(const struct timetable *t);
 void timetable_partition(const struct timetable *t, usec_t run_after, usec_t *ret_date, struct buf *ret_key);
 int timetable_partition_date(const struct timetable *t, const char *key, usec_t *ret_date, struct err *err);
+/* Backfills of a cron's partitions go by their moments. `bound` names the hours of the timetable's own zone; the first one from there on;
+ * the one after `date`; its key. */
+usec_t timetable_partition_bound(const struct timetable *t, usec_t bound);
+usec_t timetable_partition_from(const struct timetable *t, usec_t from);
+usec_t timetable_partition_after(const struct timetable *t, usec_t date);
+void timetable_partition_key(const struct timetable *t, usec_t date, struct buf *ret_key);
 bool timetable_is_periodic(const struct timetable *t);
 /* random8: eight letters or digits, used when there is no logical date. ret: at least 96 bytes.
  * "scheduled__2015-06-01T00:00:00+00:00" and the forms of the other run types, as Airflow 3.3 makes them */

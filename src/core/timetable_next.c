@@ -207,17 +207,41 @@ static enum timetable_answer next_partition(const struct timetable *t, const str
 	return TIMETABLE_RUN;
 }
 
+void timetable_partition_key(const struct timetable *t, usec_t date, struct buf *ret_key)
+{
+	struct civil c;
+	tz_to_civil(t->crons[0].tz, date, &c);
+	time_strftime(t->key_format, &c, ret_key);       /* the codes were checked when it was compiled */
+}
+
+usec_t timetable_partition_bound(const struct timetable *t, usec_t bound)
+{
+	struct civil c;
+	usec_to_civil(bound, &c);
+	return tz_from_civil(t->crons[0].tz, &c, 0);
+}
+
+usec_t timetable_partition_from(const struct timetable *t, usec_t from)
+{
+	struct grid g = grid_of(t, 0);
+	return align_next(&g, from);
+}
+
+usec_t timetable_partition_after(const struct timetable *t, usec_t date)
+{
+	struct grid g = grid_of(t, 0);
+	return grid_next(&g, date);
+}
+
 void timetable_partition(const struct timetable *t, usec_t run_after, usec_t *ret_date, struct buf *ret_key)
 {
 	struct grid g = grid_of(t, 0);
-	struct civil c;
 	for (int i = 0; i < t->run_offset; i++)
 		run_after = grid_next(&g, run_after);
 	for (int i = 0; i > t->run_offset; i--)
 		run_after = grid_prev(&g, run_after);
 	*ret_date = run_after;
-	tz_to_civil(t->crons[0].tz, run_after, &c);
-	time_strftime(t->key_format, &c, ret_key);       /* the codes were checked when it was compiled */
+	timetable_partition_key(t, run_after, ret_key);
 }
 
 int timetable_partition_date(const struct timetable *t, const char *key, usec_t *ret_date, struct err *err)

@@ -61,11 +61,12 @@ static int no_runs(const struct backfill_request *rq, struct err *err)
 
 struct there { int64_t id; char *run_id; enum run_state state; };
 
-/* 1: there is a run of this date */
-static int run_there(struct engine *e, const char *dag_id, usec_t logical_date, struct there *ret, struct err *err)
+/* 1: there is a run of this date, or of this partition's moment */
+static int run_there(struct engine *e, const char *dag_id, const struct planned_run *p, struct there *ret, struct err *err)
 {
   CLEANUP(rows_close) struct rows r = {0};
-  int x = store_query(e->db, SQL_backfill_run_there, &r, err, v_text(dag_id), v_time(logical_date));
+  int x = p->partition_date != USEC_NONE ? store_query(e->db, SQL_backfill_partition_there, &r, err, v_text(dag_id), v_time(p->partition_date))
+                                         : store_query(e->db, SQL_backfill_run_there, &r, err, v_text(dag_id), v_time(p->at.logical_date));
   if (x < 0 || (x = rows_next(&r, err)) != 1) return x;
   if (run_state_from(row_text(&r, 2), &ret->state) < 0) return err_set(err, E_STORE, "run %s of %s has the state '%s', which is unknown", row_text(&r, 1), dag_id, row_text(&r, 2));
   ret->id = row_int(&r, 0);
@@ -79,31 +80,48 @@ void backfill_core_reply(struct engine *e, const struct action *a)
   e->backfill.run = a->run ? a->run->id : 0;
 }
 
-static int note_date(struct engine *e, int64_t backfill, int64_t run, const char *reason, const struct run_info *info, int ordinal, struct err *err)
+static int note_date(struct engine *e, int64_t backfill, int64_t run, const char *reason, const struct planned_run *p, int ordinal, struct err *err)
 {
   int r = engine_write(e, err);
-  return r < 0 ? r : store_run(e->db, SQL_backfill_run_add, err, v_int(backfill), v_id(run), v_text(reason), v_time(info->logical_date), v_null(), v_int(ordinal));
+  return r < 0 ? r : store_run(e->db, SQL_backfill_run_add, err, v_int(backfill), v_id(run), v_text(reason), v_time(p->at.logical_date), v_text(p->partition_key), v_int(ordinal));
 }
 
 struct making { struct engine *e; const struct backfill_request *rq; int64_t id; const char *user, *conf; bool latest_version; };
 
-static int make_run(struct making *m, const struct run_info *info, int ordinal, struct err *err)
+/* As Airflow calls it; another run of a partition has the same moment and key. */
+static void run_id_of(const struct planned_run *p, char *ret, size_t n)
+{
+  struct uuid u;
+  char text[37], when[40];
+  if (p->run_id) snprintf(ret, n, "%s", p->run_id);
+  else if (!p->partition_key) run_id_format(RUN_BACKFILL, p->at.logical_date, p->at.run_after, NULL, ret, n);
+  else {
+    uuid_new(&u);
+    uuid_format(&u, text);
+    time_format(p->at.run_after, TIME_ISO_OFFSET, when);
+    snprintf(ret, n, "%s%s__%s__%.8s", run_type_prefix(RUN_BACKFILL), when, p->partition_key, text + 28);
+  }
+}
+
+static int make_run(struct making *m, const struct planned_run *p, int ordinal, struct err *err)
 {
   struct engine *e = m->e;
-  char run_id[128];
+  const struct run_info *info = &p->at;
+  char run_id[400];
   int64_t taken;
-  run_id_format(RUN_BACKFILL, info->logical_date, info->run_after, NULL, run_id, sizeof run_id);
+  run_id_of(p, run_id, sizeof run_id);
   int r = store_get_int(e->db, SQL_engine_run_db_id, 0, &taken, err, v_text(m->rq->dag_id), v_text(run_id));
   if (r < 0) return r;
   e->backfill.run = 0;
   struct event ev = {.kind = EV_TRIGGER, .cookie = COOKIE_BACKFILL, .trigger = {.dag_id = m->rq->dag_id, .run_id = run_id, .type = RUN_BACKFILL,
     .logical_date = info->logical_date, .interval_start = info->interval_start, .interval_end = info->interval_end, .run_after = info->run_after,
+    .partition_key = p->partition_key, .partition_date = p->partition_date,
     .conf = m->conf, .triggered_by = "backfill", .user = m->user, .backfill_id = m->id, .backfill_ordinal = ordinal}};
   if (!taken) engine_step(e, &ev);
-  return note_date(e, m->id, e->backfill.run, e->backfill.run ? NULL : "in flight", info, ordinal, err);
+  return note_date(e, m->id, e->backfill.run, e->backfill.run ? NULL : "in flight", p, ordinal, err);
 }
 
-static int take_run(struct making *m, const struct there *there, const struct run_info *info, int ordinal, struct err *err)
+static int take_run(struct making *m, const struct there *there, const struct planned_run *info, int ordinal, struct err *err)
 {
   struct engine *e = m->e;
   struct event ev = {.kind = EV_BACKFILL_TAKE, .cookie = COOKIE_BACKFILL, .take = {.dag_id = m->rq->dag_id, .run_id = there->run_id, .conf = m->conf,
@@ -115,14 +133,15 @@ static int take_run(struct making *m, const struct there *there, const struct ru
   return note_date(e, m->id, there->id, NULL, info, ordinal, err);
 }
 
-static int make_date(struct making *m, const struct run_info *info, int ordinal, struct err *err)
+/* A partition runs again beside its earlier run, a date by that run itself. */
+static int make_date(struct making *m, const struct planned_run *info, int ordinal, struct err *err)
 {
   struct there there = {0};
-  int r = run_there(m->e, m->rq->dag_id, info->logical_date, &there, err);
+  int r = run_there(m->e, m->rq->dag_id, info, &there, err);
   const char *keeps = r == 1 ? backfill_keeps(there.state, m->rq->reprocess) : NULL;
   if (keeps) r = note_date(m->e, m->id, 0, keeps, info, ordinal, err);
-  else if (r == 1) r = take_run(m, &there, info, ordinal, err);
-  else if (r == 0) r = make_run(m, info, ordinal, err);
+  else if (r == 1 && !info->partition_key) r = take_run(m, &there, info, ordinal, err);
+  else if (r >= 0) r = make_run(m, info, ordinal, err);
   free(there.run_id);
   return r;
 }
@@ -166,11 +185,41 @@ static int make_all(struct making *m, const struct run_infos *runs, struct err *
   return r < 0 || lives ? r : backfill_idle(e, m->id, loop_now(), err);
 }
 
-static int plan(const struct dag *dag, const struct backfill_request *rq, struct run_infos *ret, struct err *err)
+static usec_t time_at(const json_t *o, const char *key)
+{
+  usec_t t = USEC_NONE;
+  const char *s = jg_str(o, key, NULL);
+  return s && time_parse(s, &t) == 0 ? t : USEC_NONE;
+}
+
+/* The runs that a timetable of the user's own names. 1: it is being asked. */
+static int plan_of_own(struct engine *e, const struct command *c, const struct dag *dag, const struct backfill_request *rq, struct run_infos *ret, struct err *err)
+{
+  const json_t *said;
+  json_t *one;
+  size_t i;
+  json_t *body = json_pack("{s:o,s:o,s:b,s:i}", "from", json_time(rq->from), "to", json_time(rq->to), "backwards", rq->backwards, "most", BACKFILL_MOST_RUNS);
+  int r = later_ask(e, c, dag, "timetable_between", body, &said, err);
+  if (r) return r;
+  if (jg_str(said, "refused", NULL)) return err_set(err, E_INVALID, "%s", jg_str(said, "refused", ""));
+  json_array_foreach((json_t *)(uintptr_t)jg(said, "runs"), i, one) {
+    struct planned_run p = {.at = {time_at(one, "logical_date"), time_at(one, "start"), time_at(one, "end"), time_at(one, "run_after")}, .partition_date = time_at(one, "partition_date"),
+      .partition_key = arena_strdup(&ret->texts, jg_str(one, "partition_key", NULL)), .run_id = arena_strdup(&ret->texts, jg_str(one, "run_id", NULL))};
+    if (p.at.run_after == USEC_NONE) return err_set(err, E_INVALID, "DAG %s: its timetable names a run without a time of the years 1 to 9999", dag->dag_id);
+    vec_push(&ret->at, p);
+  }
+  return 0;
+}
+
+/* 1: later */
+static int plan(struct engine *e, const struct command *c, const struct dag *dag, const struct backfill_request *rq, struct run_infos *ret, struct err *err)
 {
   usec_t now = loop_now();
   int r = backfill_check(dag, rq, now, err);
-  return r < 0 ? r : backfill_runs(dag, rq, now, ret, err);
+  if (r == 0) r = backfill_runs(dag, rq, now, ret, err);
+  if (r != E_UNSUPPORTED) return r;
+  err_clear(err);
+  return plan_of_own(e, c, dag, rq, ret, err);
 }
 
 /* asked for > the DAG's own word > [core] rerun_with_latest_version > otherwise */
@@ -210,14 +259,14 @@ int backfill_create(struct engine *e, const struct command *c, struct err *err)
   if (!dag) return r < 0 ? r : E_NOT_FOUND;
   r = backfill_dag_allows(dag, err);
   if (r == 0) r = only_one(e, rq.dag_id, err);
-  if (r == 0) r = plan(dag, &rq, &runs, err);
+  if (r == 0) r = plan(e, c, dag, &rq, &runs, err);
   if (r == 0 && !runs.at.n) r = no_runs(&rq, err);
   if (r == 0) r = create(e, c, &rq, &runs, err);
-  vec_clear(&runs.at);
+  run_infos_clear(&runs);
   return r;
 }
 
-/* {"runs": [logical dates]}: those that would be made or run again */
+/* {"runs": [{logical_date, partition_key, partition_date}]}: those that would be made or run again */
 int backfill_dry_run(struct engine *e, const struct command *c, struct err *err)
 {
   struct backfill_request rq;
@@ -226,17 +275,19 @@ int backfill_dry_run(struct engine *e, const struct command *c, struct err *err)
   const struct dag *dag = r < 0 ? NULL : dag_of(e, rq.dag_id, err);
   if (!dag) return r < 0 ? r : E_NOT_FOUND;
   r = backfill_dag_allows(dag, err);
-  if (r == 0) r = plan(dag, &rq, &runs, err);
+  if (r == 0) r = plan(e, c, dag, &rq, &runs, err);
   CLEANUP(json_decrefp) json_t *dates = json_array();
   for (size_t i = 0; r == 0 && i < runs.at.n; i++) {
     struct there there = {0};
-    int x = run_there(e, rq.dag_id, runs.at.at[i].logical_date, &there, err);
+    const struct planned_run *p = &runs.at.at[i];
+    int x = run_there(e, rq.dag_id, p, &there, err);
     if (x < 0) r = x;
-    else if (x == 0 || !backfill_keeps(there.state, rq.reprocess)) json_array_append_new(dates, json_time(runs.at.at[i].logical_date));
+    else if (x == 0 || !backfill_keeps(there.state, rq.reprocess))
+      json_array_append_new(dates, json_pack("{s:o,s:s?,s:o}", "logical_date", json_time(p->at.logical_date), "partition_key", p->partition_key, "partition_date", json_time(p->partition_date)));
     free(there.run_id);
   }
-  vec_clear(&runs.at);
-  if (r < 0) return r;
+  run_infos_clear(&runs);
+  if (r) return r;
   CLEANUP(json_decrefp) json_t *result = json_pack("{s:O}", "runs", dates);
   return engine_reply(e, c->id, 0, NULL, result, err);
 }

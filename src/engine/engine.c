@@ -392,6 +392,7 @@ void engine_release(struct engine *e)
   hosts_free(e);
   weights_free(e);
   callbacks_free(e);
+  later_free(e);
   link_close(&e->trigger_link);
   link_close(&e->host_link);
   exec_client_free(e->exec);

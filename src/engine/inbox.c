@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 0: the core answers (ACT_REPLY) or the handler did; <0: refused, err says why */
+/* 0: the core answers (ACT_REPLY) or the handler did; 1: the Python host was asked, later; <0: refused, err says why */
 typedef int (*command_fn)(struct engine *e, const struct command *c, struct err *err);
 
 /* ---- answers ---- */
@@ -128,6 +128,7 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
   if (t.partition_key && !timetable_takes_key(dag->timetable))
     return err_set(err, E_BAD_REQUEST, "Dag '%s' is not a partitioned Dag and does not accept a partition_key.", t.dag_id);
   if (t.partition_key && timetable_partition_date(dag->timetable, t.partition_key, &t.partition_date, err) < 0) return E_BAD_REQUEST;
+  if (t.partition_key && t.partition_date == USEC_NONE && (r = arg_time(args, "partition_date", &t.partition_date, err)) < 0) return r;
   if (type == RUN_MANUAL && (r = params_check(dag->params, jg(args, "conf"), err)) < 0) return r;
   if (type == RUN_OPERATOR_TRIGGERED && t.logical_date != USEC_NONE) {         /* the official operator's runs: an interval of now */
     if (t.run_after == USEC_NONE) t.run_after = loop_now();
@@ -140,12 +141,27 @@ int engine_trigger(struct engine *e, const json_t *args, enum run_type type, int
   return 0;
 }
 
+/* The moment of a partition that assets' mappers know. 1: they are being asked; *ret: it, as the command's argument. */
+static int mapped_date(struct engine *e, const struct command *c, struct err *err)
+{
+  const char *key = jg_str(c->args, "partition_key", NULL);
+  const struct dag *dag = key ? map_get(&e->dags, jg_str(c->args, "dag_id", "")) : NULL;
+  const json_t *said;
+  if (!dag || (timetable_kind(dag->timetable) != TT_PARTITIONED_ASSET && timetable_kind(dag->timetable) != TT_CUSTOM)) return 0;
+  int r = later_ask(e, c, dag, "partition_date", json_pack("{s:s}", "partition_key", key), &said, err);
+  if (r) return r;
+  if (jg_str(said, "refused", NULL)) return err_set(err, E_BAD_REQUEST, "%s", jg_str(said, "refused", ""));
+  if (jg_str(said, "date", NULL)) json_object_set(c->args, "partition_date", jg(said, "date"));
+  return 0;
+}
+
 static int on_trigger(struct engine *e, const struct command *c, struct err *err)
 {
   enum run_type type = RUN_MANUAL;
   const char *name = jg_str(c->args, "run_type", NULL);
   if (name && run_type_from(name, &type) < 0) return err_set(err, E_INVALID, "run_type '%s' is unknown", name);
-  return engine_trigger(e, c->args, type, c->id, err);
+  int r = mapped_date(e, c, err);
+  return r ? r : engine_trigger(e, c->args, type, c->id, err);
 }
 
 static int on_clear(struct engine *e, const struct command *c, struct err *err)
@@ -263,6 +279,7 @@ static const struct { const char *kind; command_fn fn; } commands[] = {
 
 /* ---- the walk ---- */
 
+/* 1: it waits for the Python host */
 static int apply(struct engine *e, const struct command *c, struct err *err)
 {
   CLEANUP(err_clear) struct err why = {0};
@@ -277,6 +294,8 @@ static int apply(struct engine *e, const struct command *c, struct err *err)
   if (!e->failed) store_settle(e->db, NULL);           /* a refused value is this command's only until here */
   if ((e->failed || store_failed(e->db, NULL)) && poison_command(e, c)) return err_set(err, E_STORE, "the database refused what a command said");
   if (e->failed) return err_set(err, E_STORE, "the scheduler cannot go on");
+  if (r == 1) return 1;
+  later_done(e, c->id);
   if (r < 0) return engine_reply(e, c->id, r, err_text(&why), NULL, err);
   assert(e->replied);                                  /* every event of a command is answered in its own step */
   return 0;
@@ -285,8 +304,10 @@ static int apply(struct engine *e, const struct command *c, struct err *err)
 static int next_command(struct engine *e, struct command *ret, struct arena *a, struct err *err)
 {
   CLEANUP(rows_close) struct rows r = {0};
-  int x = store_query(e->db, SQL_command_open, &r, err, v_text("scheduler"), v_int(1));
-  if (x < 0 || (x = rows_next(&r, err)) != 1) return x;
+  int x = store_query(e->db, SQL_command_open, &r, err, v_text("scheduler"), v_int((int64_t)later_count(e) + 1));
+  do {
+    if (x < 0 || (x = rows_next(&r, err)) != 1) return x;
+  } while (later_waits(e, row_int(&r, 0)));
   ret->id = row_int(&r, 0);
   ret->kind = arena_strdup(a, row_text(&r, 1));
   ret->reply_to = arena_strdup(a, row_text(&r, 3));
@@ -309,7 +330,7 @@ int engine_inbox(struct engine *e, struct err *err)
         engine_after(e, &wake);
       }
       if (r == 0) r = 1;
-    }
+    }                                                  /* 1, too: one that waits is passed over from now on */
     json_decref(c.args);
     arena_clear(&a);
     if (r != 1) return r;

@@ -82,6 +82,7 @@ struct engine {
   struct python_host *host;           /* hosts.c; NULL until something was asked */
   struct weights *weights;            /* weights.c; likewise */
   struct callbacks *callbacks;
+  struct later *later;                /* later.c; likewise */
   int hosted_pid;                     /* the DAG processor that we started ourselves; 0: none */
   bool hosts_processor;
   struct { int64_t making, run; int code; } backfill;   /* backfill.c: the one whose runs are being made; the core's last answer */
@@ -118,6 +119,14 @@ struct dag *engine_dag_version(struct engine *e, const char *dag_id, const struc
 int engine_load_pools(struct engine *e, struct err *err);
 void engine_forget(struct engine *e);
 void engine_forget_versions(struct engine *e);
+
+/* later.c: commands that need the Python host's word first. ask: 0, *ret is the answer's result, good until the command is done; 1, it was asked,
+ * and the command is taken up again with the answer; <0, refused. body is taken over */
+int later_ask(struct engine *e, const struct command *c, const struct dag *dag, const char *what, json_t *body, const json_t **ret, struct err *err);
+bool later_waits(const struct engine *e, int64_t id);
+size_t later_count(const struct engine *e);
+void later_done(struct engine *e, int64_t id);
+void later_free(struct engine *e);
 
 /* inbox.c */
 int engine_inbox(struct engine *e, struct err *err);               /* all waiting commands, in order */

@@ -173,6 +173,34 @@ case("k_by_hand", "k_plain", [("unpause", "k_plain"), ("unpause", "k_names"),
     ("ask", "not partitioned", "POST", "/api/v2/dags/k_plain/dagRuns", {"logical_date": None, "partition_key": "x"}),
     ("ask", "wrong key", "POST", "/api/v2/dags/k_offset/dagRuns", {"logical_date": None, "partition_key": "x"})], logs=False)
 
+HAND = "/api/v2/dags/{}/dagRuns"
+case("k_dates_by_hand", "", [("known", d) for d in "kh_monthly kh_same kh_differ kh_product kh_cron".split()] + [
+    ("ask", f"{dag} {key}", "POST", HAND.format(dag), {"logical_date": None, "partition_key": key, "dag_run_id": f"by_hand_{dag}_{n}"})
+    for n, (dag, key) in enumerate((("kh_monthly", "2015-06"), ("kh_monthly", "2015-06-07"), ("kh_monthly", "June"), ("kh_same", "us"), ("kh_differ", "2015-06"),
+                                    ("kh_product", "us|2015-06-01"), ("kh_product", "us|nonsense"), ("kh_product", "us"), ("kh_cron", "2015-06-02"), ("kh_cron", "June")))], logs=False)
+
+# ---- backfills ----
+
+ALL, DRY = "/api/v2/backfills", "/api/v2/backfills/dry_run"
+
+
+def back(dag, first, last, **more):
+    return {"dag_id": dag, "from_date": f"2015-06-{first:02}T00:00:00Z", "to_date": f"2015-06-{last:02}T00:00:00Z", **more}
+
+
+def completed(dag):
+    return ("until", f"the backfills of {dag} to be completed", f"{ALL}?dag_id={dag}", lambda b: b["backfills"] and all(x["completed_at"] for x in b["backfills"]))
+
+
+case("b_parts", "b_parts", [("unpause", "b_parts"), ("ask", "dry", "POST", DRY, back("b_parts", 1, 3)), ("ask", "made", "POST", ALL, back("b_parts", 1, 2, dag_run_conf={"a": 1})), completed("b_parts"),
+    ("ask", "dry none", "POST", DRY, back("b_parts", 1, 3)), ("ask", "dry again", "POST", DRY, back("b_parts", 1, 3, reprocess_behavior="completed", run_backwards=True)),
+    ("ask", "more", "POST", ALL, back("b_parts", 2, 3)), completed("b_parts"), ("ask", "between", "POST", DRY, {**back("b_parts", 1, 2), "from_date": "2015-06-01T06:00:00Z"}),
+    ("ask", "nothing", "POST", ALL, {**back("b_parts", 1, 1), "from_date": "2015-06-01T06:00:00Z", "to_date": "2015-06-01T07:00:00Z"})], logs=False)
+case("b_own", "b_own", [("unpause", "b_own"), ("ask", "dry", "POST", DRY, back("b_own", 1, 9)), ("ask", "made", "POST", ALL, back("b_own", 2, 9, run_backwards=True, max_active_runs=1)), completed("b_own"),
+    ("ask", "dry none", "POST", DRY, back("b_own", 1, 12)), ("ask", "dry again", "POST", DRY, back("b_own", 1, 12, reprocess_behavior="completed")),
+    ("ask", "again", "POST", ALL, back("b_own", 1, 7, reprocess_behavior="completed")), completed("b_own"), ("ask", "nothing", "POST", ALL, back("b_own", 2, 3)),
+    ("known", "b_never"), ("ask", "never", "POST", ALL, back("b_never", 1, 9)), ("ask", "never dry", "POST", DRY, back("b_never", 1, 9))], logs=False)
+
 # ---- deadlines ----
 
 def deadlines(dag):

@@ -55,7 +55,7 @@ def timeless(value):
         return [timeless(v) for v in value]
     if isinstance(value, str):
         value = re.sub(r" +\n", "\n", value)
-        value = re.sub(r"^(scheduled__\d{4}-.*__)\w{8}$", r"\1<random>", value)
+        value = re.sub(r"^((?:scheduled|backfill)__\d{4}-.*__)\w{8}$", r"\1<random>", value)
         return re.sub(r"(asset_id: `|ID: `?|'id': |\"id\": \"|\bid +\|? *)\d+", r"\1<id>", value) if "99999" not in value else value
     if isinstance(value, dict):
         if set(value) == {"status", "body"} and isinstance(value["body"], dict):  # runs that an event started by the time it is answered

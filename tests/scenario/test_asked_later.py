@@ -65,6 +65,42 @@ with DAG("variables", schedule=None, start_date=datetime(2024, 1, 1), deadline=[
     BashOperator(task_id="only", bash_command="exec sleep 600")
 '''
 
+TIMETABLE = '''
+import os, time
+from datetime import timedelta
+import pendulum
+from airflow.plugins_manager import AirflowPlugin
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
+
+class Weekly(Timetable):
+    def infer_manual_data_interval(self, *, run_after):
+        return DataInterval(run_after, run_after)
+
+    def next_dagrun_info(self, *, last_automated_data_interval, restriction):
+        if restriction.latest is None:                          # the scheduler's own question
+            return None
+        with open(os.environ["EFFECTS"], "a") as f:
+            f.write("asked\\n")
+        while not os.path.exists(os.environ["EFFECTS"] + ".go"):
+            time.sleep(0.05)
+        start = last_automated_data_interval.end if last_automated_data_interval else pendulum.datetime(2024, 1, 1)
+        return DagRunInfo.interval(start, start + timedelta(days=7)) if start <= restriction.latest else None
+
+class Own(AirflowPlugin):
+    name = "own"
+    timetables = [Weekly]
+'''
+BACKFILLED = '''
+from datetime import datetime
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.bash import BashOperator
+from own import Weekly
+with DAG("weekly", schedule=Weekly(), start_date=datetime(2024, 1, 1)):
+    BashOperator(task_id="only", bash_command="true")
+with DAG("beside", schedule=None, start_date=datetime(2024, 1, 1)):
+    BashOperator(task_id="only", bash_command="true")
+'''
+
 
 class AskedLater(unittest.TestCase):
     def setUp(self):
@@ -136,6 +172,32 @@ class AskedLater(unittest.TestCase):
         queued = w.rows("SELECT queued_at FROM dag_run")[0][0]
         self.assertEqual(self.deadlines(), [("good", queued + 7200 * 10**6)])
         w.running("variables", "r")
+
+    def test_a_backfill_that_only_python_can_plan(self):
+        w = self.w
+        (w.home / "plugins").mkdir()
+        (w.home / "plugins" / "own.py").write_text(TIMETABLE)
+        w.put("c.py", BACKFILLED)
+        first = w.scheduler()
+        w.has_dag("weekly", "beside")
+        words = ("backfill", "create", "--dag-id", "weekly", "--from-date", "2024-01-01", "--to-date", "2024-01-20")
+        w.command("dags", "unpause", "weekly")
+        asking = w.begin(*words)
+        self.until("asked")
+        self.trigger("beside", "meanwhile")                     # the inbox goes on
+        w.run_state("beside", "meanwhile")
+        self.assertIsNone(asking.poll())
+        w.stop(first, signal.SIGKILL)
+        pathlib.Path(str(w.effects) + ".go").touch()
+        second = w.scheduler()
+        w.says(asking, "3 run(s)")
+        self.assertEqual(asking.wait(240), 0)
+        for day in ("08", "15", "22"):
+            w.run_state("weekly", f"backfill__2024-01-{day}T00:00:00+00:00")
+        w.stop(second)
+        refused = w.begin(*words, "--reprocess-behavior", "completed")
+        w.says(refused, "only its Python code knows the answer, which needs a running scheduler")
+        self.assertNotEqual(refused.wait(240), 0)
 
 
 if __name__ == "__main__":

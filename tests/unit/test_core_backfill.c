@@ -154,15 +154,15 @@ static void dates(void **state)
 	struct backfill_request rq = request(NOW - 4 * DAY, NOW + 3 * DAY);
 	assert_int_equal(backfill_runs(d, &rq, NOW, &l, NULL), 0);
 	assert_int_equal(l.at.n, 4);                         /* neither what ends now nor what is to come */
-	assert_int_equal(l.at.at[0].logical_date, NOW - 4 * DAY);
-	assert_int_equal(l.at.at[3].logical_date, NOW - DAY);
-	vec_clear(&l.at);
+	assert_int_equal(l.at.at[0].at.logical_date, NOW - 4 * DAY);
+	assert_int_equal(l.at.at[3].at.logical_date, NOW - DAY);
+	run_infos_clear(&l);
 	rq = request(NOW - 4 * DAY, NOW - 3 * DAY);
 	rq.backwards = true;
 	assert_int_equal(backfill_runs(d, &rq, NOW, &l, NULL), 0);
 	assert_int_equal(l.at.n, 2);                         /* both ends count */
-	assert_int_equal(l.at.at[0].logical_date, NOW - 3 * DAY);
-	vec_clear(&l.at);
+	assert_int_equal(l.at.at[0].at.logical_date, NOW - 3 * DAY);
+	run_infos_clear(&l);
 	dag_unref(d);
 }
 

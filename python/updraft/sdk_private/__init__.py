@@ -10,6 +10,7 @@ from updraft.sdk_private.base import (  # noqa: F401
     only_render, open_std_streams, previous_schedule, reset_signals, run_task, use_channel, user_changed, warm_up,
     watch_parsing_context, without_a_database,
 )
+from updraft.sdk_private.backfills import partition_date, runs_between  # noqa: F401
 from updraft.sdk_private.deadlines import deadline_moment  # noqa: F401
 from updraft.sdk_private.log_links import log_link, log_links  # noqa: F401
 from updraft.sdk_private.parsing import (  # noqa: F401

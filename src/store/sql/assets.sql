@@ -139,6 +139,8 @@ UPDATE backfill SET completed = ?2, updated = ?2 WHERE id = ?1 AND completed IS 
 -- dag_id, logical date
 -- name: backfill_run_there
 SELECT id, run_id, state FROM dag_run WHERE dag_id = ? AND logical_date = ?
+-- name: backfill_partition_there
+SELECT id, run_id, state FROM dag_run WHERE dag_id = ? AND partition_date = ? ORDER BY start_date IS NULL, start_date DESC, id DESC LIMIT 1
 -- backfill, run or NULL, reason or NULL, logical date, partition key, ordinal
 -- name: backfill_run_add
 INSERT INTO backfill_run (backfill, dag_run, exception_reason, logical_date, partition_key, sort_ordinal) VALUES (?, ?, ?, ?, ?, ?)

@@ -40,3 +40,11 @@ tells("k_two_of_three", PartitionedAssetTimetable(assets=KEYED, default_partitio
 tells("k_never", PartitionedAssetTimetable(assets=KEYED, default_partition_mapper=RollupMapper(
     upstream_mapper=FixedKeyMapper("all"), window=SegmentWindow(["us", "eu", "apac"]))))
 tells("k_product", PartitionedAssetTimetable(assets=Asset("k_composite"), default_partition_mapper=ProductMapper(IdentityMapper(), StartOfDayMapper())))
+
+HAND = Asset("kh_one")  # nothing feeds it: people start these with keys
+tells("kh_monthly", PartitionedAssetTimetable(assets=HAND, default_partition_mapper=StartOfMonthMapper(input_format="%Y-%m-%d")))
+tells("kh_same", PartitionedAssetTimetable(assets=HAND))
+tells("kh_differ", PartitionedAssetTimetable(assets=HAND & Asset("kh_two"), default_partition_mapper=StartOfMonthMapper(input_format="%Y-%m-%d"),
+                                             partition_mapper_config={Asset("kh_two"): StartOfDayMapper(output_format="%Y-%m")}))
+tells("kh_product", PartitionedAssetTimetable(assets=HAND, default_partition_mapper=ProductMapper(IdentityMapper(), StartOfDayMapper())))
+tells("kh_cron", CronPartitionTimetable("0 0 * * *", timezone="America/Chicago", key_format="%Y-%m-%d"), end_date=datetime(2015, 5, 3))
