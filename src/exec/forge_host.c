@@ -3,14 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BACK_OFF_FIRST (100 * USEC_MSEC)
 #define BACK_OFF_LAST (30 * USEC_SEC)
 #define LIVED_WELL (10 * USEC_SEC)       /* a forge that was ready for so long starts the back-off anew */
 #define FAILURES_MAX 3                   /* in a row, before what waits for it is told */
+#define LEAVES_WITHIN_MS 2000            /* told to go, at our own end */
 #define TAIL_MAX 4000                    /* of its last output, kept to explain its death */
 
 struct forge_host {
@@ -292,11 +296,25 @@ void forge_host_stop(struct supervisor *s)
 		forge_link_quit(f->link);
 }
 
+/* Nobody is left to look after it. One that still imports is deaf to what it is told, and would outlive us by seconds. */
+static void see_off(struct forge_host *f)
+{
+	struct pollfd gone = { .fd = f->ready ? pidfd_open(f->pid, 0) : -1, .events = POLLIN };
+	if (gone.fd >= 0)
+		poll(&gone, 1, LEAVES_WITHIN_MS);
+	closep(&gone.fd);
+	kill(f->pid, SIGKILL);
+	waitpid(f->pid, NULL, 0);
+	f->pid = 0;
+}
+
 void forge_host_free(struct supervisor *s)
 {
 	struct forge_host *f = s->forge;
 	if (!f)
 		return;
+	if (f->pid > 0)
+		see_off(f);
 	forge_link_free(f->link);
 	close_output(f);
 	source_free(f->restart);
