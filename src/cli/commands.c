@@ -30,6 +30,7 @@ const struct cli_command *const cli_families[] = {
   cli_info,
   cli_adopt,
   cli_platform,
+  cli_platform_stack,
   cli_completion,
   cli_internal,
   cli_workloads,

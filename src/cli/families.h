@@ -29,6 +29,7 @@ extern const struct cli_command cli_providers[];
 extern const struct cli_command cli_info[];
 extern const struct cli_command cli_adopt[];
 extern const struct cli_command cli_platform[];
+extern const struct cli_command cli_platform_stack[];
 extern const struct cli_command cli_completion[];
 extern const struct cli_command cli_internal[];
 extern const struct cli_command cli_workloads[];

@@ -55,8 +55,9 @@ static int read_ports(struct cli *c, struct platform_options *o)
 static int run_platform(struct cli *c)
 {
   CLEANUP(err_clear) struct err e = {0};
-  struct platform_options o = {.home = home_of(c), .host = cli_value(c, "--host"), .domain = cli_value(c, "--domain"), .names = cli_value(c, "--names")};
+  struct platform_options o = {.home = home_of(c), .host = cli_value(c, "--host"), .domain = cli_value(c, "--domain"), .names = cli_value(c, "--names"), .net = cli_value(c, "--net")};
   int r = read_ports(c, &o);
+  if (r == 0) r = cli_number(c, "--uid-base", cli_value(c, "--uid-base"), 0, &o.uid_base);
   if (r) return r;
   log_open("platform", LOG_INFO);
   r = serve_platform(&o, cli_value(c, "--user"), &e);
@@ -237,6 +238,8 @@ static const struct cli_arg platform_args[] = {HOME_ARG,
   {"--http-port", "PORT", "of the router (80)"},
   {"--https-port", "PORT", "of the router (443)"},
   {"--names", "NAMES", "further names and addresses for the server's certificate, by commas"},
+  {"--net", "NETWORK", "the addresses of dynos and builds (10.209.0.0/16)"},
+  {"--uid-base", "UID", "the first user id of apps, 16 for each (1900000000)"},
   {"--user", "NAME", "whom the platform runs as when it is started as root (updraft; it is made when it is not there)"}};
 static const struct cli_arg home_args[] = {HOME_ARG};
 static const struct cli_arg list_args[] = {HOME_ARG, CLI_OUTPUT_ARG};

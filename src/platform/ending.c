@@ -24,7 +24,7 @@ static void finish(struct end *e, int rc, const char *why)
 static int remove_rows(struct end *e, struct err *err)
 {
 	struct store *db = e->p->db;
-	CLEANUP(freep) char *folder = platform_path(e->p, "apps/%lld", (long long)e->app.number);
+	CLEANUP(freep) char *folder = platform_path(e->p, "logs/releases/%lld", (long long)e->app.number);
 	int rc = store_begin(db, err);
 	if (rc == 0)
 		rc = app_destroy(e->p, &e->app, err);

@@ -19,6 +19,12 @@ static void on_request(void *arg, struct http_request *r)
 	http_reply(r, 404, "application/json", text, sizeof text - 1);
 }
 
+/* a push is larger than memory */
+static bool streams(void *arg, const struct http_request *r)
+{
+	return git_front_takes(arg, r);
+}
+
 static void on_note(void *arg, const char *text)
 {
 	(void)arg;
@@ -29,7 +35,7 @@ int front_listen(struct platform *p, struct err *err)
 {
 	CLEANUP(freep) char *cert = platform_path(p, "ca/server.pem");
 	CLEANUP(freep) char *key = platform_path(p, "ca/server.key");
-	const struct http_options o = { .host = p->o.host, .port = p->o.port, .tls_cert = cert, .tls_key = key, .note = on_note };
+	const struct http_options o = { .host = p->o.host, .port = p->o.port, .tls_cert = cert, .tls_key = key, .note = on_note, .streams = streams };
 	int rc = http_server_new(p->loop, &o, on_request, p, &p->http, err);
 	if (rc == 0)
 		p->port = http_server_port(p->http);

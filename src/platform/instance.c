@@ -233,6 +233,7 @@ static int open_home(const struct platform_options *o, struct loop *l, bool besi
 	p->o.host = copy(o->host, "127.0.0.1");
 	p->o.domain = copy(o->domain, "localhost");
 	p->o.names = copy(o->names, "");
+	p->o.net = xstrdup(o->net);
 	p->port = o->port;
 	int rc = dir_make(p->o.home, 0711, err);
 	if (rc == 0)
@@ -295,7 +296,7 @@ void platform_free(struct platform *p)
 	workers_free(p->workers);
 	store_close(p->db);
 	fernet_free(p->fernet);
-	const void *texts[] = { p->o.home, p->o.host, p->o.domain, p->o.names };
+	const void *texts[] = { p->o.home, p->o.host, p->o.domain, p->o.names, p->o.net };
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		free((void *)(uintptr_t)texts[i]);
 	free(p);

@@ -27,6 +27,8 @@ struct platform_options {
 	const char *domain;             /* apps are NAME.DOMAIN; NULL: localhost */
 	int http_port, https_port;      /* the router's */
 	const char *names;              /* comma list: further names and addresses of the server's certificate; NULL */
+	const char *net;                /* the dynos' and builds' addresses; NULL: PLACE_NET */
+	int64_t uid_base;               /* of apps; 0: PLACE_UID_BASE */
 	struct helper *helper;          /* NULL: there is no root helper (not started as root); what needs one says so */
 };
 struct platform {

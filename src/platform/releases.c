@@ -236,17 +236,16 @@ static void on_phase_done(void *arg, int exit_code, const char *why)
 	fail(j, text);
 }
 
-/* HOME/apps/NUMBER/releases/N.log */
+/* HOME/logs/releases/NUMBER/N.log */
 static int open_output(struct job *j, struct err *err)
 {
-	CLEANUP(freep) char *folder = xasprintf("apps/%lld", (long long)j->app.number);
-	CLEANUP(freep) char *within = xasprintf("%s/releases", folder);
-	CLEANUP(freep) char *path = platform_path(j->p, "%s/%lld.log", within, (long long)j->release.version);
-	int rc = platform_mkdir(j->p, "apps", 0711, err);
+	CLEANUP(freep) char *folder = xasprintf("logs/releases/%lld", (long long)j->app.number);
+	CLEANUP(freep) char *path = platform_path(j->p, "%s/%lld.log", folder, (long long)j->release.version);
+	int rc = platform_mkdir(j->p, "logs", 0700, err);
 	if (rc == 0)
-		rc = platform_mkdir(j->p, folder, 0711, err);
+		rc = platform_mkdir(j->p, "logs/releases", 0700, err);
 	if (rc == 0)
-		rc = platform_mkdir(j->p, within, 0700, err);
+		rc = platform_mkdir(j->p, folder, 0700, err);
 	if (rc < 0)
 		return rc;
 	j->output = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);

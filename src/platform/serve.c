@@ -1,6 +1,8 @@
 #include "platform/serve.h"
 #include "loop/log.h"
 #include "platform/files.h"
+#include "platform/helper.h"
+#include "platform/helper_serve.h"
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -9,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,16 +106,21 @@ static void on_quiet(void *arg)
 	store_idle(p->db);
 }
 
-static int run(const struct platform_options *o, struct err *err)
+/* helper: our end of the root helper's socket; -1: there is none */
+static int run(const struct platform_options *given, int helper, struct err *err)
 {
 	struct loop *l = NULL;
 	int rc = loop_new(&l, err);
 	if (rc < 0)
 		return rc;
 	CLEANUP(platform_freep) struct platform *p = NULL;
+	struct platform_options options = *given, *o = &options;
+	if (helper >= 0)
+		rc = helper_new(l, helper, &options.helper, err);
 	loop_signal(l, SIGTERM, on_stop, l);
 	loop_signal(l, SIGINT, on_stop, l);
-	rc = platform_open(o, l, &p, err);
+	if (rc == 0)
+		rc = platform_open(o, l, &p, err);
 	if (rc == 0)
 		rc = platform_start(p, err);
 	if (rc == 0) {
@@ -122,6 +130,7 @@ static int run(const struct platform_options *o, struct err *err)
 		rc = loop_run(l, err);
 	}
 	platform_freep(&p);
+	helper_free(options.helper);
 	loop_free(l);
 	return rc;
 }
@@ -151,7 +160,7 @@ static void on_child(void *arg, int pid, int status, const struct rusage *ru)
 	timer_in(w->again, w->wait);
 }
 
-static _Noreturn void be_platform(const struct parent *w)
+static _Noreturn void be_platform(const struct parent *w, int helper)
 {
 	CLEANUP(err_clear) struct err err = {0};
 	sigset_t none;
@@ -160,11 +169,42 @@ static _Noreturn void be_platform(const struct parent *w)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	int rc = become(w->who, &err);
 	if (rc == 0)
-		rc = run(w->o, &err);
+		rc = run(w->o, helper, &err);
 	if (rc < 0)
 		log_error("%s", err_text(&err));
 	err_clear(&err);
 	exit(rc < 0 ? 1 : 0);               /* not _exit: a sanitizer looks for leaks on the way out */
+}
+
+static void on_helper_end(void *arg, int pid, int status, const struct rusage *ru)
+{
+	(void)arg, (void)pid, (void)ru;
+	if (status)
+		log_error("the root helper ended with status 0x%x; what needs it fails until the platform is restarted", (unsigned)status);
+}
+
+/* ours: the end for the platform process; -1 after an error that was logged */
+static int start_helper(struct parent *w)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	int pair[2];
+	if (unix_pair(SOCK_SEQPACKET, pair, &err) < 0) {
+		log_error("the root helper cannot be started: %s", err_text(&err));
+		return -1;
+	}
+	int pid = fork();
+	if (pid == 0) {
+		close(pair[1]);
+		_exit(helper_serve(w->o, w->who->uid, w->who->gid, pair[0]));
+	}
+	close(pair[0]);
+	if (pid < 0 || loop_child(w->loop, pid, on_helper_end, w, NULL, &err) < 0) {
+		log_error("the root helper cannot be started: %s", pid < 0 ? strerror(errno) : err_text(&err));
+		closep(&pair[1]);
+		return -1;
+	}
+	fd_nonblock(pair[1], true);
+	return pair[1];
 }
 
 static void start(struct parent *w)
@@ -172,9 +212,10 @@ static void start(struct parent *w)
 	CLEANUP(err_clear) struct err err = {0};
 	w->began = loop_monotonic();
 	fflush(NULL);
+	CLEANUP(closep) int helper = start_helper(w);
 	w->pid = fork();
 	if (w->pid == 0)
-		be_platform(w);
+		be_platform(w, helper);
 	if (w->pid < 0 || loop_child(w->loop, w->pid, on_child, w, &w->child, &err) < 0) {
 		log_error("the platform process cannot be started: %s", w->pid < 0 ? strerror(errno) : err_text(&err));
 		timer_in(w->again, w->wait);
@@ -218,7 +259,7 @@ int serve_platform(const struct platform_options *o, const char *user, struct er
 	struct person who;
 	if (geteuid() != 0) {
 		log_warning("not started as root: the platform answers, but runs no dynos and makes no add-ons");
-		return run(o, err);
+		return run(o, -1, err);
 	}
 	int rc = find_user(user ? user : USER_DEFAULT, o->home, &who, err);
 	if (rc == 0)
