@@ -1,5 +1,6 @@
 /* airflow dags simulate: what would run next, seen by the core itself; the store is only read. */
 #include "cli/simulate.h"
+#include "store/rows.h"
 #include "cli/cli.h"
 #include "cli/dagload.h"
 #include "cli/families.h"
@@ -57,7 +58,11 @@ static int load_last(struct cli *c, struct sim_dag *d, struct err *e)
   if (x < 0) return x;
   d->has_last = true;
   d->last = (struct run_info){row_time(&r, 2), row_time(&r, 3), row_time(&r, 4), row_time(&r, 5)};
-  return 0;
+  int64_t run = row_int(&r, 0), moved;
+  usec_t at;
+  x = store_moved(c->db, &moved, &at, e);
+  d->moved_at = x == 0 && run <= moved ? at : 0;
+  return x;
 }
 
 /* a task that others are mapped over gives them one copy unless history says otherwise */

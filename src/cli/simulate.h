@@ -5,6 +5,7 @@
 struct sim_task { usec_t took; bool known; int64_t length; };    /* took: 0 when not known; length: of what it gives to mapped tasks, -1 = not known */
 struct sim_dag {
   struct dag *dag; struct sim_task *tasks;
+  usec_t moved_at;                             /* when the last run was imported; 0: it was made here */
   bool paused, has_last;
   struct run_info next, last;                      /* next.run_after USEC_NONE: none is stored */
   VEC(usec_t) taken;                               /* logical dates after `last` that runs have already */

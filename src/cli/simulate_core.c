@@ -221,7 +221,7 @@ static void feed(struct drive *v)
   for (size_t i = 0; i < s->dags.n; i++) {
     const struct sim_dag *d = s->dags.at[i];
     step(v, (struct event){.kind = EV_DAG_STATE, .dag_state = {.dag_id = d->dag->dag_id, .paused = d->paused, .next_logical = d->next.logical_date,
-         .next_start = d->next.interval_start, .next_end = d->next.interval_end, .next_after = d->next.run_after, .has_last = d->has_last, .last = d->last,
+         .next_start = d->next.interval_start, .next_end = d->next.interval_end, .next_after = d->next.run_after, .has_last = d->has_last, .last = d->last, .moved_at = d->moved_at,
          .taken = d->taken.at, .n_taken = d->taken.n}});
     step(v, (struct event){.kind = EV_DAG, .dag = d->dag});
   }

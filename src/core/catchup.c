@@ -16,10 +16,19 @@ static void arm(struct core *c, struct dag_state *d)
 		heap_remove(&c->dag_timers, &d->timer);
 }
 
+/* What became due before a DAG was imported is not caught up: it goes on as if it had none of it, and as of that moment. */
 static enum timetable_answer ask(struct core *c, struct dag_state *d, struct run_info *ret)
 {
 	const struct dag *dag = d->dag;
-	return timetable_next(dag->timetable, d->has_last ? &d->last : NULL, dag->earliest, dag->latest, catches_up(c, dag), c->now, ret);
+	bool all = catches_up(c, dag), moved = all && d->has_last && d->moved_at && d->moved_at < c->now;
+	return timetable_next(dag->timetable, d->has_last ? &d->last : NULL, dag->earliest, dag->latest, all && !moved, moved ? d->moved_at : c->now, ret);
+}
+
+static void made_here(struct dag_state *d, const struct run_info *last)
+{
+	d->has_last = true;
+	d->last = *last;
+	d->moved_at = 0;
 }
 
 static bool same_info(const struct run_info *a, const struct run_info *b)
@@ -65,16 +74,14 @@ void catchup_note_run(struct core *c, struct dag_state *d, const struct dag_run 
 	(void)c;
 	if (run->partition_key && d->dag && timetable_kind(d->dag->timetable) == TT_CRON_PARTITION && (run->type == RUN_SCHEDULED || run->type == RUN_BACKFILL)) {
 		if (!d->has_last || run->run_after > d->last.run_after)
-			d->last = (struct run_info){ USEC_NONE, USEC_NONE, USEC_NONE, run->run_after };
-		d->has_last = true;
+			made_here(d, &(struct run_info){ USEC_NONE, USEC_NONE, USEC_NONE, run->run_after });
 		return;
 	}
 	if (run->logical_date == USEC_NONE || (run->type != RUN_SCHEDULED && run->type != RUN_BACKFILL))
 		return;
-	if (d->has_last && run->logical_date < d->last.logical_date)
+	if (d->has_last && run->logical_date <= d->last.logical_date)
 		return;
-	d->has_last = true;
-	d->last = (struct run_info){ run->logical_date, run->interval_start, run->interval_end, run->run_after };
+	made_here(d, &(struct run_info){ run->logical_date, run->interval_start, run->interval_end, run->run_after });
 }
 
 static bool date_taken(const struct dag_state *d, usec_t logical_date)
@@ -161,8 +168,7 @@ void catchup_drain(struct core *c, struct dag_state *d)
 			create_partition(c, d);
 		else if (!date_taken(d, made.logical_date))
 			create_next(c, d);
-		d->has_last = true;
-		d->last = made;
+		made_here(d, &made);
 		forget_taken(d);
 		catchup_compute(c, d);
 		if (d->has_next && d->next.run_after <= made.run_after && d->next.logical_date <= made.logical_date)

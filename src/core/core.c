@@ -116,6 +116,7 @@ static void on_dag_state(struct core *c, const struct event *ev)
 	if (ev->dag_state.has_last && (!d->has_last || d->last.logical_date <= ev->dag_state.last.logical_date)) {
 		d->has_last = true;
 		d->last = ev->dag_state.last;
+		d->moved_at = ev->dag_state.moved_at;
 	}
 	for (size_t i = 0; i < ev->dag_state.n_taken; i++)
 		vec_push(&d->taken, ev->dag_state.taken[i]);

@@ -97,7 +97,7 @@ struct event {
   union {
     struct dag *dag;
     struct { const char *dag_id; bool paused, stale; usec_t next_logical, next_start, next_end, next_after;
-             bool has_last; struct run_info last; const usec_t *taken; size_t n_taken; } dag_state;   /* last: the scheduled or backfill run with the latest logical date; next_* matter before EV_START only; taken: logical dates after `last` that runs have already */
+             bool has_last; struct run_info last; usec_t moved_at; const usec_t *taken; size_t n_taken; } dag_state;   /* last: the scheduled or backfill run with the latest logical date; moved_at: when that run was imported from elsewhere, 0: it was not; next_* matter before EV_START only; taken: logical dates after `last` that runs have already */
     const char *dag_id;
     struct { const char *name; int slots; bool include_deferred; } pool;
     struct { const char *dag_id; struct uuid version; const struct dag_run *row; } run;

@@ -104,6 +104,7 @@ struct dag_state {
 	bool paused, stale, gone, asked;     /* asked: the Python host was asked for the next run */
 	bool has_next, has_last;
 	struct run_info next, last;          /* last: of the automated run with the latest logical date */
+	usec_t moved_at;                     /* when `last` was imported from elsewhere; 0: it was made here */
 	VEC(struct dag_run *) runs;          /* live and kept ones, by logical date, then creation */
 	struct map by_run_id, limits;        /* limits: task_id -> struct task_limit* */
 	uint32_t n_queued, n_running;        /* without backfills */

@@ -197,12 +197,14 @@ void engine_ask_timetable(struct engine *e, struct dag_state *d)
   struct dag *dag = dag_state_dag(d);
   struct run_info last = {USEC_NONE, USEC_NONE, USEC_NONE, USEC_NONE};
   CLEANUP(rows_close) struct rows r = {0};
-  if (store_one(e->db, SQL_run_last_automatic, &r, NULL, v_text(dag->dag_id)) == 0)
+  bool has_last = store_one(e->db, SQL_run_last_automatic, &r, NULL, v_text(dag->dag_id)) == 0;
+  bool moved = has_last && dag->catchup && row_int(&r, 0) <= e->moved_run;      /* core/catchup.c: nothing from before an import is caught up */
+  if (has_last)
     last = (struct run_info){row_time(&r, 2), row_time(&r, 3), row_time(&r, 4), row_time(&r, 5)};
   ask(e, dag->dag_id, true,
       json_pack("{s:s,s:o,s:s,s:{s:o,s:o,s:o,s:o},s:o,s:o,s:b,s:o}", "what", "timetable_next", "file", file_json(e, dag, dag_pins(dag)), "dag_id", dag->dag_id, "last", "logical_date",
                 json_time(last.logical_date), "start", json_time(last.interval_start), "end", json_time(last.interval_end), "run_after", json_time(last.run_after),
-                "earliest", json_time(dag->start_date), "latest", json_time(dag->end_date), "catchup", dag->catchup, "now", json_time(loop_now())));
+                "earliest", json_time(dag->start_date), "latest", json_time(dag->end_date), "catchup", dag->catchup && !moved, "now", json_time(moved ? e->moved_at : loop_now())));
 }
 
 static usec_t time_at(const json_t *o, const char *key)

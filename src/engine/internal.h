@@ -70,6 +70,8 @@ struct engine {
   struct engine_counts counts;
   bool headless, failed, welcomed, stopping;
   bool triggerer;                     /* no scheduler: a triggerer; headless, and the lease is its own */
+  int64_t moved_run;                  /* the last run that an import brought: those up to it were made elsewhere */
+  usec_t moved_at;
   usec_t code_trim_next;              /* upkeep.c: not before */
   int64_t job_id, trigger_job_id;
   struct source *deadlines;           /* the next one that may be missed; NULL in a headless engine */

@@ -66,6 +66,7 @@ static int tell_state(struct engine *e, const struct rows *r, bool fresh, struct
   struct event ev = {.kind = EV_DAG_STATE, .dag_state = {.dag_id = row_text(r, 0), .paused = row_bool(r, 1), .stale = row_bool(r, 2),
                      .next_logical = row_time(r, 5), .next_start = row_time(r, 6), .next_end = row_time(r, 7), .next_after = row_time(r, 8), .has_last = has_last}};
   if (has_last) ev.dag_state.last = (struct run_info){row_time(&last, 2), row_time(&last, 3), row_time(&last, 4), row_time(&last, 5)};
+  if (has_last && row_int(&last, 0) <= e->moved_run) ev.dag_state.moved_at = e->moved_at;
   struct dates taken = {0};
   int x = fresh ? dates_taken(e, row_text(r, 0), has_last ? ev.dag_state.last.logical_date : INT64_MIN, &taken, err) : 0;
   ev.dag_state.taken = taken.at.at;
@@ -329,6 +330,7 @@ static int restore_asset_queue(struct engine *e, struct err *err)
 int engine_restore(struct engine *e, struct err *err)
 {
   int r = engine_load_pools(e, err);
+  if (r == 0) r = store_moved(e->db, &e->moved_run, &e->moved_at, err);
   if (r == 0) r = engine_load_dags(e, err);
   if (r == 0) r = restore_last_ended(e, err);
   struct restoring x = {.e = e, .err = err, .live = true};

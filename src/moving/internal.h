@@ -17,6 +17,7 @@ struct moving {
   struct lease lease;
   usec_t now;
   bool pickled;                                /* Airflow 2: conf and XComs are bytes */
+  bool brought_runs;                           /* in this batch */
   bool named_by_run;                           /* columns 0 and 1 of the step are DAG and run */
   struct map users, versions, assets;          /* id -> name; version uuid -> anything; id -> number as text */
   char *dag_id, *run_id;                       /* of the run looked up last */

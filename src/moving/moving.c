@@ -136,7 +136,9 @@ static int begin_batch(struct moving *m)
 
 static int end_batch(struct moving *m, bool ended)
 {
-  int x = m->o->dry ? 0 : store_commit(m->to, m->err);
+  int x = m->brought_runs && !m->o->dry ? store_run(m->to, SQL_moving_mark, m->err, v_time(m->now)) : 0;    /* with its runs: they start no catch-up */
+  m->brought_runs = false;
+  if (x == 0 && !m->o->dry) x = store_commit(m->to, m->err);
   if (x == 0 && m->o->progress) m->o->progress(m->o->arg, m->step, ended);
   return x;
 }

@@ -100,7 +100,9 @@ int moving_dag_run(struct moving *m)
   if (r.after == USEC_NONE) return moving_left(m, "it has no date at all");
   unfinished_run(m, &r);
   int x = version_of(m, 18, &r.version);
-  return x < 0 ? x : insert_run(m, &r);
+  if (x >= 0) x = insert_run(m, &r);
+  m->brought_runs |= x == MOVED_TAKEN;
+  return x;
 }
 
 /* user_id: FAB's number, or the name itself */

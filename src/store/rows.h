@@ -27,6 +27,8 @@ int store_find_run(struct store *s, const char *dag_id, const char *run_id, run_
 int store_load_tis(struct store *s, int64_t run_db_id, ti_row_fn fn, void *arg, struct err *err);      /* of one run, by task and map index */
 int store_find_ti(struct store *s, const struct uuid *id, ti_row_fn fn, void *arg, struct err *err);   /* E_NOT_FOUND */
 int store_load_map_lengths(struct store *s, int64_t run_db_id, map_length_fn fn, void *arg, struct err *err);
+/* Runs up to ret_run were brought by an import, the last one at ret_at; both 0 when there was none. */
+int store_moved(struct store *s, int64_t *ret_run, usec_t *ret_at, struct err *err);
 int store_next_run_id(struct store *s, int64_t *ret, struct err *err);                  /* first dag run id never used */
 
 /* The start token of a try, durable before the spawn; then pid and start ticks. The row of this try must be saved first; store_archive_try

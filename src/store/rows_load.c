@@ -155,3 +155,20 @@ int store_next_run_id(struct store *s, int64_t *ret, struct err *err)
 {
 	return store_get_int(s, SQL_run_next_id, 1, ret, err);
 }
+
+/* "RUN TIME", as moving_mark writes it */
+int store_moved(struct store *s, int64_t *ret_run, usec_t *ret_at, struct err *err)
+{
+	CLEANUP(freep) char *text = NULL;
+	int64_t at = 0;
+	*ret_run = *ret_at = 0;
+	int rc = store_get_text(s, SQL_meta_get, &text, err, v_text("import/last_run"));
+	char *space = rc == 0 && text ? strchr(text, ' ') : NULL;
+	if (!space)
+		return rc;
+	*space = 0;
+	if (str_to_int64(text, ret_run) < 0 || str_to_int64(space + 1, &at) < 0)
+		return err_set(err, E_STORE, "the entry import/last_run of meta is no pair of numbers");
+	*ret_at = at;
+	return 0;
+}

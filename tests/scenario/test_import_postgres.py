@@ -1,15 +1,18 @@
-"""updraft db import out of PostgreSQL: the database of a real Airflow 3.3.2 there (moving/airflow_3_3_postgres.sql.gz), and an export that goes
+"""updraft db import out of PostgreSQL: the databases of a real Airflow 3.3.2 and 2.11 there (moving/*_postgres.sql.gz), and an export that goes
 from one engine to the other. UPDRAFT_BUILD names the build directory."""
 import gzip, pathlib, sqlite3, subprocess, sys, unittest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import postgres
 from api_kit import Home, Server
-from test_import import HERE, KEY, FromAirflow3, command, counts, password_home, restore
+import test_import
+from test_import import HERE, KEY, command, counts, password_home, restore
 
 
-@unittest.skipUnless(postgres.programs(), "no PostgreSQL is installed (Debian: postgresql-15)")
-class WithServer(unittest.TestCase):
+needs_postgres = unittest.skipUnless(postgres.programs(), "no PostgreSQL is installed (Debian: postgresql-15)")
+
+
+class WithServer:
     @classmethod
     def start_postgres(cls):
         cls.pg = postgres.Server()
@@ -21,12 +24,12 @@ class WithServer(unittest.TestCase):
         cls.pg.remove()
 
 
-class FromPostgres(FromAirflow3, WithServer):
+class OnPostgres(WithServer):
     @classmethod
     def setUpClass(cls):
         cls.start_postgres()
         cls.pg.sql("CREATE DATABASE airflow")
-        text = gzip.decompress((HERE / "airflow_3_3_postgres.sql.gz").read_bytes())
+        text = gzip.decompress((HERE / cls.recorded).read_bytes())
         subprocess.run([f"{cls.pg.bin}/psql", "-h", cls.pg.folder, "-U", "postgres", "-d", "airflow", "-qX", "-v", "ON_ERROR_STOP=1"], input=text, check=True, stdout=subprocess.DEVNULL)
         cls.url = cls.pg.url("airflow")
         cls.before = cls.content()
@@ -35,7 +38,8 @@ class FromPostgres(FromAirflow3, WithServer):
 
     @classmethod
     def tearDownClass(cls):
-        super().tearDownClass()
+        cls.s.stop()
+        cls.home.close()
         cls.stop_postgres()
 
     @classmethod
@@ -52,7 +56,18 @@ class FromPostgres(FromAirflow3, WithServer):
         self.assertGreater(counts(text)["task instances"][1], 10)
 
 
-class ExportBetweenEngines(WithServer):
+@needs_postgres
+class FromAirflow3OnPostgres(OnPostgres, test_import.FromAirflow3):
+    recorded = "airflow_3_3_postgres.sql.gz"
+
+
+@needs_postgres
+class FromAirflow2OnPostgres(OnPostgres, test_import.FromAirflow2):
+    recorded = "airflow_2_11_postgres.sql.gz"
+
+
+@needs_postgres
+class ExportBetweenEngines(WithServer, unittest.TestCase):
     def test_there_and_back_give_the_same_bytes(self):
         self.start_postgres()
         try:
@@ -78,8 +93,6 @@ class ExportBetweenEngines(WithServer):
         finally:
             self.stop_postgres()
 
-
-del FromAirflow3, WithServer
 
 if __name__ == "__main__":
     unittest.main()

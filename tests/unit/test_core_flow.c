@@ -257,6 +257,35 @@ static void catchup_runs(void **state)
 	kit_clear(&k);
 }
 
+/* As imported: the last run was made elsewhere eleven days ago, and a day and a half have passed since the import. */
+static struct event moved_in(const char *dag_id, usec_t at)
+{
+	usec_t date = NOW - 12 * DAY;
+	return (struct event){ .kind = EV_DAG_STATE, .dag_state = { .dag_id = dag_id, .has_last = true, .last = { date, date, date + DAY, date + DAY }, .moved_at = at } };
+}
+
+static void an_import_starts_no_catchup(void **state)
+{
+	(void)state;
+	for (int moved = 0; moved < 2; moved++) {
+		struct kit k;
+		kit_init(&k, NOW);
+		kit_add(&k, kit_dag("dag d catchup=1 interval=0_0_*_*_* start=2025-12-01;task a"));
+		vec_push(&k.states, ((struct kit_dag){ .dag_id = strdup("d"), .paused = true, .next = { .run_after = USEC_NONE } }));
+		kit_start(&k);
+		struct event ev = moved_in("d", moved ? NOW - DAY - DAY / 2 : 0);
+		kit_step(&k, &ev);
+		assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-22T00:00:00+00:00"), moved ? "absent" : "running");
+		assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-29T00:00:00+00:00"), moved ? "absent" : "running");
+		assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-30T00:00:00+00:00"), "running");   /* the latest that was due then */
+		assert_string_equal(kit_run_state(&k, "d", "scheduled__2025-12-31T00:00:00+00:00"), "running");   /* and all that came due since */
+		assert_string_equal(kit_run_state(&k, "d", "scheduled__2026-01-01T00:00:00+00:00"), "running");
+		kit_time(&k, NOW + 3 * DAY + 5);
+		assert_int_equal(k.runs.n, moved ? 6 : 14);
+		kit_clear(&k);
+	}
+}
+
 static void no_catchup_makes_one(void **state)
 {
 	(void)state;
@@ -575,7 +604,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(linear_run), cmocka_unit_test(failure_goes_down), cmocka_unit_test(retries), cmocka_unit_test(no_retry_and_lost),
 		cmocka_unit_test(pools_and_priorities), cmocka_unit_test(weight_rules_of_ones_own), cmocka_unit_test(large_tasks_are_not_starved), cmocka_unit_test(missing_pool_appears),
-		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger), cmocka_unit_test(clears_only_what_is_new), cmocka_unit_test(a_cleared_run_follows_the_dag),
+		cmocka_unit_test(limits), cmocka_unit_test(catchup_runs), cmocka_unit_test(no_catchup_makes_one), cmocka_unit_test(an_import_starts_no_catchup), cmocka_unit_test(max_active_runs_queue), cmocka_unit_test(starts_with_its_trigger), cmocka_unit_test(ended_by_its_trigger), cmocka_unit_test(clears_only_what_is_new), cmocka_unit_test(a_cleared_run_follows_the_dag),
 		cmocka_unit_test(paused_dag_waits), cmocka_unit_test(timeout_of_a_run), cmocka_unit_test(empty_operator_needs_no_process),
 		cmocka_unit_test(consecutive_failures_pause), cmocka_unit_test(depends_on_past), cmocka_unit_test(reschedule_and_defer),
 		cmocka_unit_test(waits_for_a_person), cmocka_unit_test(deadlock_fails_the_run), cmocka_unit_test(a_run_set_to_queued_keeps_its_tasks),

@@ -34,6 +34,10 @@ INSERT INTO dag_run (dag_id, run_id, run_type, state, version, logical_date, int
   last_decision, triggered_by, triggering_user, partition_key, clear_number, bundle_version, conf, created_version, updated)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?5, ?20) ON CONFLICT DO NOTHING
 -- run, content, user, created, updated
+-- now: runs up to the newest one were made elsewhere
+-- name: moving_mark
+INSERT INTO meta (key, value) SELECT 'import/last_run', CAST(COALESCE(max(id), 0) AS TEXT) || ' ' || CAST(CAST(?1 AS INTEGER) AS TEXT) FROM dag_run WHERE 1 = 1
+ON CONFLICT (key) DO UPDATE SET value = excluded.value
 -- name: moving_run_note
 INSERT INTO run_note (dag_run, content, username, created, updated) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 -- name: moving_ti
