@@ -239,6 +239,7 @@ int auth_account(const struct auth *a, const char *user, struct auth_account *re
 		return rc;
 	ret->known = row_bool(&r, 6) && row_text(&r, 5);
 	ret->hash = xstrdup(ret->known ? row_text(&r, 5) : "");
+	ret->ended = row_int(&r, 13);
 	rows_close(&r);
 	return best_role(a, user, &ret->role, err);
 }
@@ -267,12 +268,14 @@ static const char *role_text(const struct auth *a, const char *user, enum role r
 	return a->kind == AUTH_SIMPLE_ALL_ADMINS ? "ADMIN" : role_name(role);
 }
 
-/* Ends every token of a password that has been changed. Keyed, so that a token tells nothing about the hash. */
-static char *password_mark(const struct auth *a, const char *hash)
+/* Ends every token of a password that has been changed, or whose user's tokens were ended. Keyed, so that a token tells nothing
+ * about the hash. */
+static char *password_mark(const struct auth *a, const struct auth_account *account)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
-	HMAC(EVP_sha256(), a->secret_key, (int)strlen(a->secret_key), (const unsigned char *)hash, strlen(hash), mac, &n);
+	CLEANUP(freep) char *text = account->ended ? xasprintf("%s %lld", account->hash, (long long)account->ended) : xstrdup(account->hash);
+	HMAC(EVP_sha256(), a->secret_key, (int)strlen(a->secret_key), (const unsigned char *)text, strlen(text), mac, &n);
 	return base64url_encode(mac, 12, false);
 }
 
@@ -282,7 +285,7 @@ static void write_mark(const struct auth *a, struct json_writer *w, const char *
 	CLEANUP(err_clear) struct err err = {0};
 	if (!stored || auth_account(a, user, &account, &err) < 0)
 		return;
-	CLEANUP(freep) char *mark = password_mark(a, account.hash);
+	CLEANUP(freep) char *mark = password_mark(a, &account);
 	jw_kstr(w, "pwd", mark);
 	free(account.hash);
 }
@@ -383,7 +386,7 @@ static int user_of(struct call *c, const json_t *claims)
 		struct auth_account account;
 		CLEANUP(err_clear) struct err err = {0};
 		int rc = auth_account(a, name, &account, &err);
-		CLEANUP(freep) char *mark = rc == 0 ? password_mark(a, account.hash) : NULL;
+		CLEANUP(freep) char *mark = rc == 0 ? password_mark(a, &account) : NULL;
 		free(account.hash);
 		CLEANUP(freep) char *text = NULL;
 		if (rc < 0 || !account.known || !streq(mark, jg_str(claims, "pwd", NULL)) || auth_grants(a, name, &text, &err) < 0)
@@ -522,6 +525,15 @@ void auth_revoke(struct call *c)
 		if (store_run(a->db, SQL_token_revoke, &err, v_text(jg_str(claims, "jti", "")), v_int(jg_int(claims, "exp", 0) * USEC_SEC)) < 0)
 			api_note(c->api, "revoking a token", &err);
 	}
+}
+
+int auth_revoke_all(struct call *c, const char *user, struct err *err)
+{
+	struct auth *a = c->api->auth;
+	for (size_t i = 0; i < TOKENS_KEPT; i++)
+		if (a->good[i].user && streq(a->good[i].user, user))
+			good_clear(&a->good[i]);
+	return store_run(a->db, SQL_user_end_sessions, err, v_text(user), v_time(loop_now()));
 }
 
 /* ---- life ---- */

@@ -31,11 +31,12 @@ void auth_basic_good(struct call *c, const char *authorization, const struct use
 void session_cookie(struct call *c, const char *token);                 /* NULL: takes the browser's away (login.c) */
 bool auth_is_revoked(struct call *c);                   /* the token that the request carries was taken back */
 void auth_revoke(struct call *c);                       /* the tokens this request carries */
+int auth_revoke_all(struct call *c, const char *user, struct err *err);   /* of a password user; other API servers notice within seconds */
 
 /* simple mode: checks at once. E_UNAUTHORIZED */
 int auth_simple_check(const struct auth *a, const char *user, const char *password, enum role *ret, struct err *err);
 /* password mode: what the store knows; hash malloc'd ("" for an unknown user, so that both take as long) */
-struct auth_account { char *hash; bool known; enum role role; };
+struct auth_account { char *hash; bool known; enum role role; usec_t ended; };   /* ended: when all its tokens were, last */
 int auth_account(const struct auth *a, const char *user, struct auth_account *ret, struct err *err);
 
 /* what the user's roles give beyond the built-in ones, as permit.c reads it; malloc'd, NULL or "" for nothing */

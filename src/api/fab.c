@@ -1,6 +1,7 @@
 /* fab: users, roles and permissions over HTTP, as the FAB provider's /auth/fab/v1 has them. They are rows of the store, the same that
  * `airflow users` and `airflow roles` change; what the built-in roles may is the table resources.def and cannot be changed. */
 #include "api/accounts.h"
+#include "api/auth.h"
 #include "api/handlers.h"
 #include "api/permit.h"
 #include "loop/workers.h"
@@ -370,6 +371,20 @@ void fab_delete_user(struct call *c)
 	if (!there)
 		call_fail(c, 404, "The User with username `%s` was not found", name);
 	else if (there > 0 && run_all(c->api->db, all, ARRAY_LEN(all), name, &err) < 0)
+		call_fail_err(c, &err);
+	else if (there > 0)
+		call_empty(c, 204);
+}
+
+/* ours: FAB has no such operation */
+void end_user_sessions(struct call *c)
+{
+	CLEANUP(err_clear) struct err err = {0};
+	const char *name = call_param(c, "username");
+	int there = taken(c, SQL_user_named, name, NULL);
+	if (!there)
+		call_fail(c, 404, "The User with username `%s` was not found", name);
+	else if (there > 0 && auth_revoke_all(c, name, &err) < 0)
 		call_fail_err(c, &err);
 	else if (there > 0)
 		call_empty(c, 204);

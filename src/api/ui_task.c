@@ -1,5 +1,6 @@
 /* ui_task: our own page of a task instance, shown by the UI's plugin mechanism: why it waits, and what its tries used. */
 #include "api/handlers.h"
+#include "api/permit.h"
 #include "base/time.h"
 #include "store/explain.h"
 #include <string.h>
@@ -16,6 +17,11 @@ json_t *ui_own_plugin(const struct call *c)
 	json_object_set_new(p, "external_views", json_pack("[{s:s,s:n,s:n,s:s,s:n,s:b,s:s,s:s},{s:s,s:n,s:n,s:s,s:s,s:b,s:s,s:s}]",
 		"name", "Why and usage", "icon", "icon_dark_mode", "url_route", "updraft-task", "category", "nav_top_level", 0, "href", task, "destination", "task_instance",
 		"name", "updraft", "icon", "icon_dark_mode", "url_route", "updraft-status", "category", "browse", "nav_top_level", 0, "href", status, "destination", "nav"));
+	if (may(c, RES_USER, READ)) {
+		CLEANUP(freep) char *people = xasprintf("%s/updraft/people.html", base);
+		json_array_append_new(json_object_get(p, "external_views"), json_pack("{s:s,s:n,s:n,s:s,s:s,s:b,s:s,s:s}", "name", "Users and roles", "icon",
+			"icon_dark_mode", "url_route", "updraft-people", "category", "admin", "nav_top_level", 0, "href", people, "destination", "nav"));
+	}
 	static const char *const empty[] = { "react_apps", "appbuilder_views", "appbuilder_menu_items", "global_operator_extra_links", "operator_extra_links" };
 	for (size_t i = 0; i < ARRAY_LEN(empty); i++)
 		json_object_set_new(p, empty[i], json_array());

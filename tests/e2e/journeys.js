@@ -218,7 +218,65 @@ J['a path in base_url'] = async page => {
   if (page.strays.length) throw new Error('outside of the path: ' + page.strays);
 };
 // what a wrong password is answered with is part of its journey
-const ALLOWED = { 'log in and out': /^(401 (GET|POST) |console: .*401)/ };
+J['users and roles, our own page'] = async page => {
+  const base = process.env.E2E_LOGIN, json = { 'Content-Type': 'application/json' };
+  await page.goto(base + '/plugin/updraft-people', { waitUntil: 'load' });
+  await page.locator('[name=username]').fill('olga');
+  await page.locator('[name=password]').fill('secret');
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Admin', exact: true }).click();
+  await page.getByRole('menuitem', { name: 'Users and roles' }).click();
+  const frame = page.frameLocator('iframe'), dialog = frame.getByRole('dialog'), said = text => frame.getByRole('status').getByText(text).waitFor({ timeout: PATIENCE });
+  const row = name => frame.getByRole('row').filter({ has: frame.getByRole('cell', { name, exact: true }) });
+  const token = async password => (await page.request.post(base + '/auth/token', { headers: json, data: { username: 'pat<b>', password } }));
+  const may = async t => (await page.request.get(base + '/api/v2/variables', { headers: { Authorization: 'Bearer ' + t } })).status();
+
+  await frame.getByRole('button', { name: 'Add a role' }).click();
+  await dialog.getByLabel('Name').fill('Watchers');
+  await dialog.getByLabel(/^Permissions/).fill('can_read Variables\nno_such_thing DAGs');
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  await dialog.getByRole('alert').filter({ hasText: 'no_such_thing' }).waitFor({ timeout: PATIENCE });
+  await dialog.getByLabel(/^Permissions/).fill('can_read Variables');
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  await said('The role Watchers was added.');
+
+  await frame.getByRole('button', { name: 'Add a user' }).click();
+  for (const [label, value] of [['Username', 'pat<b>'], ['First name', 'Pat'], ['Last name', 'Doe'], ['Email', 'pat@example.com'], ['Password', 'first-word']])
+    await dialog.getByLabel(label).fill(value);
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  await said('pat<b> was added.');
+  await row('pat<b>').getByRole('cell', { name: 'Viewer' }).waitFor();
+  const first = (await (await token('first-word')).json()).access_token;
+  if (await may(first) !== 403) throw new Error('a Viewer reads variables');
+
+  await row('pat<b>').getByRole('button', { name: 'Roles' }).click();
+  await dialog.getByLabel('Watchers').check();
+  await dialog.getByRole('button', { name: 'Change' }).click();
+  await said('The roles of pat<b> were changed.');
+  const second = (await (await token('first-word')).json()).access_token;
+  if (await may(second) !== 200) throw new Error('a Watcher does not read variables');
+
+  await row('pat<b>').getByRole('button', { name: 'End sessions' }).click();
+  await dialog.getByRole('button', { name: 'End them' }).click();
+  await said('The sessions and tokens of pat<b> have ended.');
+  if (await may(second) !== 403) throw new Error('an ended token is good');
+
+  await row('pat<b>').getByRole('button', { name: 'New password' }).click();
+  await dialog.getByLabel('Password').fill('second-word');
+  await dialog.getByRole('button', { name: 'Change' }).click();
+  await said('pat<b> has a new password');
+  if ((await token('first-word')).status() !== 401 || (await token('second-word')).status() !== 201) throw new Error('the password is not the new one');
+
+  await row('pat<b>').getByRole('button', { name: 'Delete' }).click();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await said('pat<b> was deleted.');
+  await row('Watchers').getByRole('button', { name: 'Delete' }).click();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await said('The role Watchers was deleted.');
+  if ((await token('second-word')).status() !== 401) throw new Error('a deleted user logs in');
+};
+const ALLOWED = { 'users and roles, our own page': /^(4\d\d (GET|POST) |console: .*40[0-9])/,
+  'log in and out': /^(401 (GET|POST) |console: .*401)/ };
 
 J['a second language'] = async (page, base) => {
   await page.addInitScript(() => localStorage.setItem('i18nextLng', 'de'));

@@ -70,6 +70,20 @@ class Fab(unittest.TestCase):
         self.assertNotIn("one", log["create_user"].replace("Airflow", "").replace('"X"', ""))
         self.assertNotIn("two", log["update_user"])
 
+    def test_ended_sessions(self):
+        """of one user: every token is refused at once, a new login is good, the others' go on, the log says who did it"""
+        admin, first, second = self.token("admin"), self.token("vera"), self.token("vera")
+        self.assertEqual([self.ask("GET", "/api/v2/dags", token=t)[0] for t in (first, second)], [200, 200])
+        self.assertEqual(self.ask("DELETE", "/users/vera/tokens", token=first)[0], 403)
+        self.assertEqual(self.ask("DELETE", "/users/nobody/tokens", token=admin)[0], 404)
+        self.assertEqual(self.ask("DELETE", "/users/vera/tokens", token=admin)[0], 204)
+        self.assertEqual([self.ask("GET", "/api/v2/dags", token=t)[0] for t in (first, second, self.token("vera"), admin)], [403, 403, 200, 200])
+        self.assertEqual(self.ask("DELETE", "/users/vera/tokens", token=admin)[0], 204)
+        until, log = time.monotonic() + 120, []
+        while len(log) < 2 and time.monotonic() < until:      # written after the answer
+            log = self.ask("GET", "/api/v2/eventLogs?event=end_user_sessions&order_by=-id", token=admin)[1]["event_logs"]
+        self.assertEqual([e["owner"] for e in log], ["admin", "admin"])
+
     def test_built_in_roles(self):
         admin = self.token("admin")
         roles = {r["name"]: r["actions"] for r in self.ask("GET", "/roles", token=admin)[1]["roles"]}

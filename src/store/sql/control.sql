@@ -75,8 +75,10 @@ DELETE FROM command WHERE id IN (SELECT c.id FROM command c WHERE c.done IS NOT 
 INSERT INTO users (username, email, first_name, last_name, password_hash, created, updated, origin)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7) RETURNING id
 -- name: user_get
-SELECT id, username, email, first_name, last_name, password_hash, active, created, updated, last_login, login_count, fail_login_count, origin
+SELECT id, username, email, first_name, last_name, password_hash, active, created, updated, last_login, login_count, fail_login_count, origin, sessions_ended
 FROM users WHERE username = ?
+-- name: user_end_sessions
+UPDATE users SET sessions_ended = ?2 WHERE username = ?1
 -- name: user_list
 -- sqlite
 SELECT u.id, u.username, u.email, u.first_name, u.last_name, u.active, u.created, u.last_login,

@@ -1,0 +1,2 @@
+-- when all sessions and tokens of a user were ended last
+ALTER TABLE users ADD COLUMN sessions_ended bigint NOT NULL DEFAULT 0;
