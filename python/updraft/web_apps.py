@@ -106,12 +106,16 @@ class AsItCame:
         self.app = app
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             headers = dict(scope["headers"])
             own = (REMOTE, SCHEME, INNER, b"connection")
-            scope = {**scope, "client": (headers.get(REMOTE, b"").decode(), 0), "scheme": headers.get(SCHEME, b"http").decode(),
+            scope = {**scope, "client": (headers.get(REMOTE, b"").decode(), 0), "scheme": self._scheme(scope["type"], headers.get(SCHEME, b"http").decode()),
                      "headers": [(k, v) for k, v in scope["headers"] if k not in own]}
         await self.app(scope, receive, send)
+
+    @staticmethod
+    def _scheme(kind: str, given: str) -> str:
+        return given if kind == "http" else "wss" if given == "https" else "ws"
 
 
 def _start_auth_manager() -> list[Any]:

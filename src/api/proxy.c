@@ -1,4 +1,5 @@
 #include "api/proxy.h"
+#include "api/tunnel.h"
 #include "base/json.h"
 #include <errno.h>
 #include <sys/epoll.h>
@@ -9,6 +10,7 @@
 #define WAITS_MAX ((size_t)512 * 1024)  /* bytes for a client that reads slowly */
 #define WHOLE_MAX ((uint64_t)256 * 1024)/* answers of a known length up to this are sent in one piece */
 #define BLOCK ((size_t)64 * 1024)
+#define WEBSOCKET "websocket"
 #define LOOK (5 * USEC_SEC)             /* a client that hung up is noticed by writing to it */
 
 enum stage { AT_HEAD, AT_LENGTH, AT_CHUNK, IN_CHUNK, AFTER_CHUNK, AT_TRAILER, TO_EOF, COMPLETE, BROKEN };
@@ -27,6 +29,7 @@ struct proxied {
 	int status;
 	const char *type, *trouble;
 	bool whole, answered;
+	bool upgrade, switches;         /* a websocket was asked for; and is granted */
 };
 
 static void proxied_free(void *arg)
@@ -69,7 +72,8 @@ static void write_request(struct proxied *p, bool anonymous)
 	}
 	if (r->body.len || http_header(r, "Content-Length") || http_header(r, "Transfer-Encoding"))
 		buf_printf(&p->out, "Content-Length: %zu\r\n", r->body.len);
-	buf_printf(&p->out, "X-Updraft-Remote: %s\r\nX-Updraft-Scheme: %s\r\nConnection: close\r\n\r\n", r->remote, r->scheme);
+	buf_printf(&p->out, "X-Updraft-Remote: %s\r\nX-Updraft-Scheme: %s\r\n%s\r\n\r\n", r->remote, r->scheme,
+	           p->upgrade ? "Connection: Upgrade\r\nUpgrade: " WEBSOCKET : "Connection: close");
 	buf_add(&p->out, r->body.data ? r->body.data : "", r->body.len);
 }
 
@@ -167,6 +171,13 @@ static void take_head(struct proxied *p, size_t n)
 	p->at = n;
 	if (!line || strlen(line) < 12 || !str_starts(line, "HTTP/1.") || str_to_int64(arena_strndup(&p->r->arena, line + 9, 3), &status) < 0 || status < 100) {
 		p->stage = BROKEN;
+		return;
+	}
+	if (status == 101) {
+		while ((line = strtok_r(NULL, "\r\n", &save)))
+			take_header(p, line, &length, &chunked);
+		p->switches = p->upgrade;
+		p->stage = p->upgrade ? COMPLETE : BROKEN;
 		return;
 	}
 	if (status < 200) {                       /* 100 Continue and the like: the real one follows */
@@ -283,9 +294,29 @@ static void stop_watching(struct proxied *p)
 	p->watch = NULL;
 }
 
+static void open_tunnel(struct proxied *p, struct loop *l)
+{
+	struct http_request *r = p->r;
+	int fd = p->fd;
+	size_t n = available(p);
+	char *early = arena_strndup(&r->arena, "", 0);
+	if (n) {
+		early = arena_alloc(&r->arena, n);
+		memcpy(early, p->in.data + p->at, n);
+	}
+	p->fd = -1;
+	proxied_free(p);
+	http_on_cancel(r, NULL, NULL);
+	tunnel_open(r, l, WEBSOCKET, fd, early, n);
+}
+
 /* what is known now goes on; may free p */
 static void pass_on(struct proxied *p, struct loop *l)
 {
+	if (p->switches) {
+		open_tunnel(p, l);
+		return;
+	}
 	bool over = p->stage == COMPLETE || p->stage == BROKEN;
 	if (over)
 		stop_watching(p);
@@ -352,6 +383,7 @@ void proxy_request(struct http_request *r, const struct proxy_target *t)
 	p->r = r;
 	p->fd = -1;
 	p->trouble = arena_strdup(&r->arena, t->trouble);
+	p->upgrade = http_wants_switch(r, WEBSOCKET);
 	write_request(p, t->anonymous);
 	if (unix_connect(t->socket, SOCK_STREAM | SOCK_NONBLOCK, &p->fd, NULL) < 0) {
 		p->fd = -1;

@@ -1,5 +1,5 @@
 /* proxy: a request answered by another HTTP server, behind a unix socket of this host. The body that came is sent on, what comes back
- * is passed through as it comes; of it at most half a MiB waits here for a slow client. */
+ * is passed through as it comes; of it at most half a MiB waits here for a slow client. A websocket becomes a tunnel. */
 #pragma once
 #include "http/http.h"
 

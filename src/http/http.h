@@ -98,6 +98,20 @@ typedef enum http_more (*http_pull_fn)(void *arg, struct buf *out);
 void http_stream(struct http_request *r, int status, const char *type, http_pull_fn pull, void (*done)(void *arg), void *arg);
 void http_wake(struct http_request *r);
 
+/* ---- 101: the connection becomes another protocol's ----
+ * When the answer's head is out, `switched` gets the connection: its descriptor, not blocking, plain also under TLS, and what the client
+ * has sent already. The taker ends it with http_switched_end, or is told to do so by `stop` when the server is freed; before that it
+ * must no longer watch the descriptor. `over` runs exactly once, last, also when it never came so far. */
+struct http_switch {
+	void (*switched)(void *arg, int fd, const char *early, size_t n);
+	void (*stop)(void *arg);
+	void (*over)(void *arg);
+	void *arg;
+};
+void http_switch(struct http_request *r, const char *protocol, const struct http_switch *to);
+void http_switched_end(struct http_request *r);
+bool http_wants_switch(const struct http_request *r, const char *protocol);   /* Connection: Upgrade, Upgrade: protocol */
+
 /* ---- a body that is taken as it comes, for one that is larger than memory ----
  * Of a request that `http_options.streams` picked the handler runs when the head has arrived; it may answer at once (what follows of the
  * body is then dropped) or call http_body. take gets what came and returns how much of it was taken: with less than n the client is not

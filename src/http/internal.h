@@ -46,6 +46,8 @@ struct exchange {
 	bool streamed, body_ended, body_waits;   /* its body goes to `take`; the end was said; the taker is full */
 	http_take_fn take;
 	void *take_arg;
+	struct http_switch *to;         /* of an answer 101; else NULL */
+	struct MHD_UpgradeResponseHandle *switched;      /* as long as it is the taker's */
 };
 
 struct http_server {
@@ -74,6 +76,7 @@ struct exchange *exchange_new(struct http_server *s, struct MHD_Connection *mhd)
 void exchange_end(struct exchange *x);                    /* back to the free list; runs done and cancel */
 enum MHD_Result exchange_queue(struct exchange *x);       /* hands the answer to microhttpd */
 void exchange_refuse(struct exchange *x, int status, const char *detail);   /* answers JSON detail and hangs up */
+struct MHD_Response *switch_response(struct exchange *x);  /* switch.c */
 void server_kick(struct http_server *s);                  /* run microhttpd again soon */
 
 /* gzip.c: packs the answer, or lets its stream be packed, if the client takes that and it is worth it; says so in its headers */

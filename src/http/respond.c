@@ -81,7 +81,7 @@ void http_wake(struct http_request *r)
 enum MHD_Result exchange_queue(struct exchange *x)
 {
 	gzip_answer(x);
-	struct MHD_Response *m = x->pull
+	struct MHD_Response *m = x->to ? switch_response(x) : x->pull
 		? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL)
 		: MHD_create_response_from_buffer(x->nreply, (void *)(uintptr_t)x->reply_body, MHD_RESPMEM_PERSISTENT);
 	if (!m)

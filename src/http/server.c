@@ -221,7 +221,7 @@ static int read_pem(const char *path, const char *option, struct buf *ret, struc
 
 static int daemon_start(struct http_server *s, const char *cert, const char *key, struct err *err)
 {
-	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG | (cert ? MHD_USE_TLS : 0);
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_TURBO | MHD_USE_ERROR_LOG | (cert ? MHD_USE_TLS : 0);
 	struct MHD_OptionItem tls[] = {
 		{ cert ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)cert },
 		{ key ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, (void *)(uintptr_t)key },
@@ -306,7 +306,7 @@ int http_server_new(struct loop *l, const struct http_options *o, http_handler_f
 static bool answers_pending(const struct http_server *s)
 {
 	for (const struct exchange *x = s->live; x; x = x->next)
-		if (x->r.status && !x->pull)
+		if (x->r.status && !x->pull && !x->to)
 			return true;
 	return false;
 }
@@ -329,6 +329,9 @@ void http_server_free(struct http_server *s)
 	if (!s)
 		return;
 	s->stopping = true;
+	for (struct exchange *x = s->live; x; x = x->next)
+		if (x->switched)
+			x->to->stop(x->to->arg);
 	for (struct exchange *x = s->live; x; x = x->next)
 		if (x->suspended)
 			MHD_resume_connection(x->mhd);   /* a suspended connection may not see the daemon stop */
