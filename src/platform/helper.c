@@ -11,7 +11,7 @@ struct waiting {                                 /* for its answer */
 	enum helper_verb verb;
 	helper_fn fn;
 	void *arg;
-	bool too_long;
+	bool too_long, forgotten;
 };
 
 struct outgoing {
@@ -47,7 +47,7 @@ static void answer(struct waiting *w, int code, const json_t *result, const stru
 {
 	if (w->fn)
 		w->fn(w->arg, code, result, err);
-	else if (code < 0)
+	else if (code < 0 && !w->forgotten)
 		fprintf(stderr, "updraft platform: %s: %s\n", helper_verb_name(w->verb), err_text(err));
 	free(w);
 }
@@ -179,6 +179,15 @@ void helper_free(struct helper *h)
 	}
 	close(h->sock);
 	free(h);
+}
+
+void helper_forget(struct helper *h, const void *arg)
+{
+	for (struct waiting *w = h ? h->waiting : NULL; w; w = w->next)
+		if (w->arg == arg) {
+			w->fn = NULL;
+			w->forgotten = true;
+		}
 }
 
 void helper_call(struct helper *h, enum helper_verb verb, json_t *args, const int *fds, size_t nfds, helper_fn fn, void *arg)

@@ -52,5 +52,7 @@ typedef void (*helper_fn)(void *arg, int code, const json_t *result, const struc
 /* sock is the client's from then on. When the helper ends, every call that waits is answered with E_CLOSED */
 int helper_new(struct loop *l, int sock, struct helper **ret, struct err *err);
 void helper_free(struct helper *h);       /* callbacks that wait are called with E_CLOSED */
+/* calls with this arg are answered to nobody any more, without a word */
+void helper_forget(struct helper *h, const void *arg);
 /* args: stolen, NULL is {}. fds stay the caller's. fn is called once, never before helper_call returns; NULL: nobody asks (errors are printed) */
 void helper_call(struct helper *h, enum helper_verb verb, json_t *args, const int *fds, size_t nfds, helper_fn fn, void *arg);

@@ -54,6 +54,7 @@ struct platform {
 	struct dynos *dynos;
 	struct router *router;
 	struct applog *applog;
+	struct meeting *meeting;        /* rendezvous */
 	struct heroku *heroku;
 	struct addons *addons;
 };

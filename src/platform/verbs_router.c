@@ -100,9 +100,9 @@ int verb_router_start(struct helper_root *h, struct helper_in *in, json_t **ret,
 	if (!program)
 		return err_set(err, E_NOT_FOUND, "haproxy is not installed: apt-get install haproxy");
 	if (!old || !jg_bool(in->args, "takeover", false))
-		return run_router(h, (const char *const[]){ program, "-q", "-D", "-f", "router/haproxy.cfg", "-p", "router/haproxy.pid", NULL }, err);
+		return run_router(h, (const char *const[]){ program, "-D", "-f", "router/haproxy.cfg", "-p", "router/haproxy.pid", NULL }, err);
 	snprintf(pid, sizeof pid, "%lld", (long long)old);
-	return run_router(h, (const char *const[]){ program, "-q", "-D", "-f", "router/haproxy.cfg", "-p", "router/haproxy.pid", "-x", "router/admin.sock", "-sf", pid, NULL }, err);
+	return run_router(h, (const char *const[]){ program, "-D", "-f", "router/haproxy.cfg", "-p", "router/haproxy.pid", "-x", "router/admin.sock", "-sf", pid, NULL }, err);
 }
 
 int verb_router_stop(struct helper_root *h, struct helper_in *in, json_t **ret, struct err *err)
