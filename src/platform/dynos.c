@@ -76,6 +76,7 @@ static void unlink_dyno(struct dyno *d)
 	helper_forget(d->p->helper, d);
 	source_free(d->again);
 	rendezvous_forget(d);
+	router_gone(d->p, d);
 	free(d->command);
 	free(d);
 }

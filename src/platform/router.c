@@ -2,7 +2,11 @@
  * is not enough (more backends or places than were declared, a host name that the certificate has not) or fails, one graceful takeover. */
 #include "platform/router_private.h"
 #include "loop/log.h"
+#include "platform/files.h"
 #include "platform/helper.h"
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LOOK (50 * USEC_MSEC)
@@ -49,6 +53,43 @@ static int free_backend(const struct router *r)
 
 static void start(struct router *r);
 
+/* HAProxy is no child of ours: it outlives us. One that ends by itself is started again */
+static void on_end(void *arg, int fd, uint32_t events)
+{
+	struct router *r = arg;
+	(void)fd;
+	(void)events;
+	source_free(r->process_watch);
+	r->process_watch = NULL;
+	closep(&r->process);
+	if (r->starting)
+		return;
+	log_warning("HAProxy has ended: it is started again");
+	start(r);
+}
+
+static void watch_process(struct router *r)
+{
+	CLEANUP(freep) char *path = platform_path(r->p, "router/haproxy.pid");
+	CLEANUP(buf_clear) struct buf b = {0};
+	int64_t pid;
+	source_free(r->process_watch);
+	r->process_watch = NULL;
+	if (r->process >= 0)
+		closep(&r->process);
+	r->process = -1;
+	if (file_read(path, 64, &b, NULL) < 0 || !b.len)
+		return;
+	b.data[strcspn(b.data, "\n")] = '\0';
+	if (str_to_int64(b.data, &pid) || pid < 2)
+		return;
+	r->process = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+	if (r->process >= 0)
+		r->process_watch = loop_fd(r->p->loop, r->process, EPOLLIN, on_end, r);
+	else if (errno == ESRCH)
+		start(r);
+}
+
 static void on_start(void *arg, int code, const json_t *result, const struct err *err)
 {
 	struct router *r = arg;
@@ -58,6 +99,8 @@ static void on_start(void *arg, int code, const json_t *result, const struct err
 		log_error("the router: %s", err_text(err));
 	else if (r->dirty)
 		start(r);
+	else
+		watch_process(r);
 }
 
 static void start(struct router *r)
@@ -207,7 +250,7 @@ static const char *state_of(const struct router *r, const struct app *a, const s
 	if (a->maintenance)
 		return "H80";
 	if (l->up || l->starting)
-		return "ok";
+		return l->up ? "ok" : "boot";
 	if (l->crashed)
 		return "H10";
 	return has_slug(r->p, &a->id) ? "H14" : "H81";
@@ -372,12 +415,22 @@ void router_leave(struct platform *p, struct dyno *d, void (*fn)(void *arg), voi
 	timer_in(r->look, 0);
 }
 
+void router_gone(struct platform *p, const struct dyno *d)
+{
+	struct router *r = p->router;
+	for (size_t i = r ? r->leaving.n : 0; i-- > 0;)
+		if (r->leaving.at[i]->d == d) {
+			free(r->leaving.at[i]);
+			r->leaving.at[i] = r->leaving.at[--r->leaving.n];
+		}
+}
+
 /* ---- life ---- */
 
 int router_start(struct platform *p, struct err *err)
 {
 	struct router *r = xcalloc(1, sizeof *r);
-	*r = (struct router){ .p = p, .backends = ROUTER_SPARE, .places = ROUTER_SERVERS, .talks_end = &r->talks, .log_fd = -1 };
+	*r = (struct router){ .p = p, .backends = ROUTER_SPARE, .places = ROUTER_SERVERS, .talks_end = &r->talks, .log_fd = -1, .process = -1 };
 	p->router = r;
 	r->look = loop_timer(p->loop, on_look, r);
 	int rc = platform_mkdir(p, "router", 0700, err);
@@ -403,6 +456,9 @@ void router_stop(struct platform *p)
 		free(a);
 	}
 	source_free(r->look);
+	source_free(r->process_watch);
+	if (r->process >= 0)
+		closep(&r->process);
 	source_free(r->log_watch);
 	if (r->log_fd >= 0)
 		closep(&r->log_fd);

@@ -8,4 +8,5 @@ void router_open(struct platform *p);                            /* dynos are kn
 void router_app(struct platform *p, const struct app *a);        /* its host names, dynos, maintenance; called after each change */
 void router_forget(struct platform *p, const struct uuid *app);
 /* no new requests for d; fn once, later or now, when those it has are answered or have had their time */
+void router_gone(struct platform *p, const struct dyno *d);      /* d is freed: nobody is told of it any more */
 void router_leave(struct platform *p, struct dyno *d, void (*fn)(void *arg), void *arg);

@@ -11,13 +11,17 @@ static const struct { const char *code; int status; const char *what, *title, *t
 
 static void head(const struct router *r, struct buf *b)
 {
+	static const int own[] = { 502, 503, 504 };      /* of HAProxy itself: the app did not answer */
 	const char *home = r->p->o.home;
 	buf_printf(b, "# Written by the platform with every change; what is written here by hand is lost.\n"
 		"global\n    stats socket %s/router/admin.sock mode 600 level admin expose-fd listeners\n    stats timeout 60s\n    log %s/router/log.sock len 8192 format raw local0\n"
 		"    maxconn 8000\n    hard-stop-after 120s\n    ssl-default-bind-options ssl-min-ver TLSv1.2\n    tune.ssl.default-dh-param 2048\n\n", home, home);
 	/* 30 s to the first byte as Heroku has it; its rolling 55 s afterwards HAProxy 2.6 has for tunnels only */
 	buf_adds(b, "defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n    timeout server 30s\n    timeout tunnel 55s\n    timeout http-request 30s\n"
-		"    timeout http-keep-alive 60s\n    timeout queue 30s\n    retries 74\n    option redispatch 1\n    option abortonclose\n    option http-no-delay\n    log global\n\n");
+		"    timeout http-keep-alive 60s\n    timeout queue 30s\n    retries 74\n    option redispatch 1\n    option abortonclose\n    option http-no-delay\n    log global\n");
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		buf_printf(b, "    http-error status %d content-type \"text/html; charset=utf-8\" file %s/router/pages/error.html\n", own[i], home);
+	buf_addc(b, '\n');
 }
 
 static void frontend(const struct router *r, struct buf *b)
@@ -102,6 +106,8 @@ static int write_pages(const struct router *r, struct err *err)
 	int rc = platform_mkdir(r->p, "router/pages", 0700, err);
 	if (rc == 0)
 		rc = write_page(r, "no-app", "No such app", "There is no app of this name here.", err);
+	if (rc == 0)
+		rc = write_page(r, "error", pages[0].title, pages[0].text, err);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(pages); i++)
 		rc = write_page(r, pages[i].code, pages[i].title, pages[i].text, err);
 	return rc;

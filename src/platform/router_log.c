@@ -18,7 +18,7 @@ static const char *code_of(char *const f[FIELDS], const char **ret_what)
 {
 	static const struct { const char *ended, *code, *what; } ends[] = {
 		{ "sH", "H12", "Request timeout" }, { "SH", "H13", "Connection closed without response" }, { "PH", "H17", "Poorly formatted HTTP response" },
-		{ "SC", "H21", "Backend connection refused" }, { "sC", "H20", "App boot timeout" }, { "sQ", "H11", "Backlog too deep" },
+		{ "SC", "H21", "Backend connection refused" }, { "sC", "H19", "Backend connection timeout" }, { "sQ", "H11", "Backlog too deep" },
 		{ "SD", "H18", "Server Request Interrupted" }, { "sD", "H15", "Idle connection" }, { "CH", "H27", "Client Request Interrupted" },
 		{ "CC", "H27", "Client Request Interrupted" }, { "cD", "H28", "Client Connection Idle" }, { "cH", "H28", "Client Connection Idle" },
 	};
@@ -27,6 +27,10 @@ static const char *code_of(char *const f[FIELDS], const char **ret_what)
 			*ret_what = pages[i].what;
 			return pages[i].code;
 		}
+	if (streq(f[STATE], "boot") && f[ENDED][1] == 'C') {
+		*ret_what = "App boot timeout";
+		return "H20";
+	}
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (!strncmp(f[ENDED], ends[i].ended, 2)) {
 			*ret_what = ends[i].what;

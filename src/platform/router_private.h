@@ -9,7 +9,7 @@ struct router_server { char dyno[37], name[64], ip[16]; int port; bool used, dra
 struct router_app {
 	struct router_app *next;
 	struct uuid id;
-	char name[31], state[8];                 /* "ok", or the H-code of the page that is shown */
+	char name[31], state[8];                 /* "ok", "boot" (none is up yet), or the H-code of the page that is shown */
 	int backend;
 	VEC(struct router_server) servers;       /* by place: server s<i+1> */
 	VEC(char *) hosts;
@@ -23,6 +23,8 @@ struct router {
 	struct talk *talks, **talks_end;
 	struct source *log_watch;
 	int log_fd;
+	struct source *process_watch;            /* of the running HAProxy, by a pidfd */
+	int process;
 	VEC(struct leaving *) leaving;
 	struct source *look;                     /* after those who leave */
 };

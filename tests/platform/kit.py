@@ -64,7 +64,7 @@ class Platform:
         os.chmod(self.dir, 0o755)
         self.home = self.dir / "home"
         self.args, self.process, self.tokens = args, None, {}
-        self.http_port = free_port()
+        self.http_port, self.https_port = free_port(), free_port()
         self.start()
 
     # ---- the process
@@ -74,7 +74,7 @@ class Platform:
         where = self.home / "run/port"
         where.unlink(missing_ok=True)
         self.process = subprocess.Popen([UPDRAFT, "platform", "--home", str(self.home), "--port", "0" if not self.tokens else str(self.port),
-                                         "--http-port", str(self.http_port), "--https-port", str(free_port()), *self.args],
+                                         "--http-port", str(self.http_port), "--https-port", str(self.https_port), *self.args],
                                         stdout=self.log, stderr=self.log, start_new_session=True)
         until = time.monotonic() + PATIENCE
         while not where.exists() or not where.read_text().endswith("\n"):

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -38,6 +39,17 @@ s.daemon_threads = False
 signal.signal(signal.SIGTERM, lambda *a: threading.Thread(target=s.shutdown).start())
 print("listening", os.environ["VERSION"], flush=True)
 s.serve_forever()
+'''
+
+SOCKETS = r'''
+import os, socket
+s = socket.create_server(("", int(os.environ["PORT"])))
+while True:
+    c = s.accept()[0]
+    c.recv(9999)
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    c.sendall(c.recv(100).upper())
+    c.close()
 '''
 
 
@@ -93,6 +105,7 @@ class Formation(unittest.TestCase):
         for folder in (tree.parent, tree.parent.parent):
             os.chmod(folder, 0o711)
         (tree / "server.py").write_text(SERVER)
+        (tree / "sockets.py").write_text(SOCKETS)
         os.chown(tree, 1900000000 + number * 16, 1900000000 + number * 16)
         db = sqlite3.connect(p.home / "platform.db", timeout=60)
         columns = [r[1] for r in db.execute("PRAGMA table_info(slug)")]
@@ -209,6 +222,28 @@ class Formation(unittest.TestCase):
         self.assertEqual(self.get()[0], 200)
         self.assertEqual(self.get("/close")[0], 502)
         self.wait_log("code=H13")
+
+    def test_haproxy_killed_tls_and_websockets(self):
+        self.app("sockets", web="exec python3 -S sockets.py")
+        self.wait_dynos(web_1="up")
+        p = self.platform
+        pid = int((p.home / "router/haproxy.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        dynokit.until(lambda: (p.home / "router/haproxy.pid").read_text().strip() not in ("", str(pid)), "another HAProxy")
+        dynokit.until(lambda: not socket.socket().connect_ex(("127.0.0.1", p.https_port)), "its port")
+        context = ssl.create_default_context(cafile=str(p.home / "ca/ca.pem"))
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", p.https_port), dynokit.PATIENCE), server_hostname="sockets.localhost") as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: sockets.localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = s.recv(1000)
+                self.assertTrue(more, head)
+                head += more
+            self.assertIn(b"101 Switching", head)
+            s.sendall(b"frames")
+            self.assertEqual(s.recv(100), b"FRAMES")
+        self.wait_log("status=101")
+        self.wait_log("protocol=https")
 
     def test_unknown_and_blank(self):
         p = self.platform

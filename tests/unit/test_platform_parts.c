@@ -8,7 +8,9 @@
 #include "platform/helper.h"
 #include "platform/holder.h"
 #include "platform/limits.h"
+#include "platform/applog.h"
 #include "platform/network.h"
+#include "platform/router_private.h"
 
 static const char order[] = "{\"dyno\":\"0190a5a0-0000-7000-8000-000000000001\",\"app\":\"0190a5a0-0000-7000-8000-000000000002\",\"name\":\"web.1\",\"slot\":3,\"net\":2,"
 	"\"stack\":\"s-1\",\"command\":\"true\",\"env\":{\"A\":\"b\",\"DYNO\":\"mine\"},\"tty\":false,\"wait\":false,\"port\":5000,\"boot\":60,\"memory\":536870912,\"disk\":1073741824,"
@@ -162,11 +164,42 @@ static void nameservers(void **state)
 	assert_string_equal(found[1], "8.8.8.8");
 }
 
+/* a name of an app, one server up and one that leaves: what HAProxy reads after a crash is what runs now */
+static void router_files(void **state)
+{
+	struct platform p = { .o = { .home = "/srv/updraft", .host = "127.0.0.1", .http_port = 8080 } };
+	struct router_app a = { .state = "ok", .backend = 1 };
+	struct router r = { .p = &p, .apps = &a, .backends = 2, .places = 3 };
+	CLEANUP(buf_clear) struct buf config = {0}, hosts = {0}, states = {0};
+	char host[] = "shop.localhost";
+	(void)state;
+	vec_push(&a.servers, ((struct router_server){ .used = true, .ip = "10.9.0.6", .port = 5001 }));
+	vec_push(&a.servers, ((struct router_server){ .used = true, .draining = true, .ip = "10.9.0.10", .port = 5002 }));
+	vec_push(&a.hosts, host);
+	router_config_text(&r, &config);
+	router_hosts_text(&r, &hosts);
+	router_states_text(&r, &states);
+	assert_non_null(strstr(config.data, "backend b0\n    balance random\n    server s1 127.0.0.1:1 disabled\n"));
+	assert_non_null(strstr(config.data, "backend b1\n    balance random\n    server s1 10.9.0.6:5001\n    server s2 127.0.0.1:1 disabled\n    server s3 127.0.0.1:1 disabled\n"));
+	assert_string_equal(hosts.data, "shop.localhost b1\n");
+	assert_string_equal(states.data, "shop.localhost ok\n");
+	vec_clear(&a.servers);
+	vec_clear(&a.hosts);
+}
+
+static void a_line_of_a_log(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = {0};
+	(void)state;
+	applog_format(&b, 1795893265000042, "app", "web.1", "text \"here\"", 11);
+	assert_string_equal(b.data, "2026-11-28T19:14:25.000042+00:00 app[web.1]: text \"here\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arguments), cmocka_unit_test(addresses), cmocka_unit_test(the_bundle), cmocka_unit_test(groups),
-		cmocka_unit_test(listening), cmocka_unit_test(nameservers),
+		cmocka_unit_test(listening), cmocka_unit_test(nameservers), cmocka_unit_test(router_files), cmocka_unit_test(a_line_of_a_log),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
