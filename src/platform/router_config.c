@@ -125,7 +125,7 @@ static int write_one(const struct router *r, const char *name, void (*fn)(const 
 static int write_certificate(const struct router *r, struct err *err)
 {
 	CLEANUP(freep) char *path = platform_path(r->p, "router/certs.pem");
-	CLEANUP(buf_clear) struct buf b = {0}, had = {0};
+	CLEANUP(buf_clear) struct buf b = {0};
 	VEC(const char *) names = {0};
 	vec_push(&names, r->p->o.domain);
 	for (const struct router_app *a = r->apps; a; a = a->next)
