@@ -19,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UPDRAFT_BUILD", ROOT / "build"))
 UPDRAFT = str(BUILD / "bin/updraft")
-HEROKU = ROOT / ".cache/heroku/node_modules/heroku/bin/run"
+HEROKU = ROOT / ".cache/heroku/node_modules/heroku/bin/run.js"
 SCHEMA = ROOT.parent / "shared/data/heroku-platform-api.schema.json"
 V3 = "application/vnd.heroku+json; version=3"
 PATIENCE = 180            # seconds for what takes a second on an idle machine

@@ -306,6 +306,28 @@ class Formation(unittest.TestCase):
         self.assertIn(b"got words\r\n20 70\r\n/dev/pts/0", text)
         dynokit.until(lambda: not self.dynos(type="run"), "the dyno to go")
 
+    def test_the_official_command(self):
+        why = missing("heroku", "node")
+        if why:
+            raise unittest.SkipTest(why)
+        self.app("official", web=self.WEB, worker="sleep 10000")
+        self.wait_dynos(web_1="up")
+        heroku = lambda word, *a, **k: self.platform.heroku(word, "--app", "official", *a, token=self.token, **k)
+        self.assertRegex(heroku("ps"), r"=== web \(\S+\): exec python3 -S server.py \(1\)\n+web\.1: up \d")
+        self.assertIn("now running web at 2", heroku("ps:scale", "web=2"))
+        self.wait_dynos(web_1="up", web_2="up")
+        self.assertRegex(heroku("logs", "--num", "500"), r"(?m)^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 app\[web\.1\]: listening one$")
+        self.assertNotIn("web.1", heroku("logs", "--dyno-name", "web.2", "--num", "500"))
+        self.assertIn("hello from run.", heroku("run", "--no-tty", "echo hello from $DYNO"))
+        self.assertTrue(heroku("run", "--exit-code", "--no-tty", "--", "bash -c 'exit 7'", check=False).startswith("7 "))
+        said = heroku("run", "--no-tty", "read x; echo $x is it", stdin="a word\n")
+        self.assertIn("a word is it", said)
+        self.assertIn("run.", heroku("run:detached", "echo from afar"))
+        self.wait_log("from afar")
+        heroku("ps:restart", "--dyno-name", "web.2")
+        self.wait_log("heroku[web.2]: Restarting")
+        self.wait_dynos(web_1="up", web_2="up")
+
 
 if __name__ == "__main__":
     unittest.main()
