@@ -71,12 +71,13 @@ class Formation(unittest.TestCase):
         try:
             for app in p.call("GET", "/apps", token=cls.token).json:
                 p.call("DELETE", f"/apps/{app['name']}", token=cls.token)
-            p.stop()
+            code = p.stop()
             uid = p.home.stat().st_uid
             helper = dynokit.Helper(p.home, uid, next(a for a in p.args if "/" in a))
             helper.call("router_stop")
             helper.call("net_close")
             helper.close()
+            assert code == 0, p.said()
         finally:
             p.stop()
             shutil.rmtree(p.dir, ignore_errors=True)
