@@ -27,15 +27,15 @@ const struct clean_table *store_clean_table(const char *name)
 static void add_where(const struct clean_request *rq, struct buf *sql, struct val *values, size_t *ret_n)
 {
 	const struct clean_table *w = rq->what;
-	buf_printf(sql, " FROM \"%s\" t WHERE %s < ? AND %s", w->table, w->date, w->condition);
+	buf_printf(sql, " FROM \"%s\" t WHERE %s < ?1 AND %s", w->table, w->date, w->condition);
 	values[0] = v_int(rq->before);
 	*ret_n = 1;
 	if (!w->dag || !rq->n_dags)
 		return;
 	buf_printf(sql, " AND %s %s (", w->dag, rq->except ? "NOT IN" : "IN");
 	for (size_t i = 0; i < rq->n_dags; i++) {
-		buf_adds(sql, i ? ", ?" : "?");
 		values[(*ret_n)++] = v_text(rq->dags[i]);
+		buf_printf(sql, "%s?%zu", i ? ", " : "", *ret_n);
 	}
 	buf_addc(sql, ')');
 }
