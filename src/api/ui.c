@@ -265,8 +265,8 @@ void dashboard_dag_stats(struct call *c)
 	where_dags(c, &where, "d.dag_id", false);
 	buf_printf(&sql, "SELECT COALESCE(sum(d.is_paused = 0), 0), COALESCE(sum((SELECT r.state FROM dag_run r WHERE r.dag_id = d.dag_id AND "
 	           "r.logical_date IS NOT NULL ORDER BY r.logical_date DESC LIMIT 1) = 'failed'), 0), "
-	           "COALESCE(sum(EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_id = d.dag_id AND r.state = 'running')), 0), "
-	           "COALESCE(sum(EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_id = d.dag_id AND r.state = 'queued')), 0) FROM dag d%s", where.text.data);
+	           "COALESCE(sum(d.dag_id IN (SELECT r.dag_id FROM dag_run r WHERE r.state = 'running' AND r." STORE_RUN_LIVE ")), 0), "
+	           "COALESCE(sum(d.dag_id IN (SELECT r.dag_id FROM dag_run r WHERE r.state = 'queued' AND r." STORE_RUN_LIVE ")), 0) FROM dag d%s", where.text.data);
 	int rc = store_query_text(c->api->db, sql.data, where.values.at, where.values.n, &r, &err);
 	if (rc >= 0)
 		rc = rows_next(&r, &err);

@@ -20,7 +20,7 @@ RUNS = 1000                                     # of a DAG; 10,000 task instance
 LARGE = ("task_instance", "dag_run", "task_try", "xcom", "log")
 ASKED = [                                       # what the pages of the UI ask
     "/api/v2/dags?limit=50", "/ui/dags?limit=50&dag_runs_limit=14", "/api/v2/dags?limit=50&order_by=-last_run_start_date",
-    "/ui/grid/structure/d0?limit=25", "/ui/grid/runs/d0?limit=25&order_by=-run_after", "/ui/grid/ti_summaries/d0?run_ids=scheduled__1&run_ids=scheduled__2",
+    "/ui/grid/structure/d0?limit=25", "/ui/grid/structure/d0?limit=25&order_by=-run_after", "/ui/grid/runs/d0?limit=25&order_by=-run_after", "/ui/grid/ti_summaries/d0?run_ids=scheduled__1&run_ids=scheduled__2",
     "/api/v2/dags/d0/dagRuns?limit=25&order_by=-run_after", "/api/v2/dags/d0/dagRuns/scheduled__7/taskInstances?limit=50", "/ui/dashboard/dag_stats",
     "/api/v2/pools?limit=50",
 ]
