@@ -42,6 +42,7 @@ INSERT INTO dag_run (id, dag_id, run_id, run_type, state, version, created_versi
          decode(lpad(to_hex(d + 1), 32, '0'), 'hex'), decode(lpad(to_hex(d + 1), 32, '0'), 'hex'), {t0} + n * 3600000000, {t0} + n * 3600000000, {t0} + (n + 1) * 3600000000,
          {t0} + (n + 1) * 3600000000, {t0} + (n + 1) * 3600000000, {t0} + (n + 1) * 3600000000, {t0} + (n + 1) * 3600000000 + 60000000, 0, '{{}}', {t0}, 'timetable'
   FROM generate_series(0, {runs} - 1) n, generate_series(0, {dags} - 1) d;
+SELECT setval('dag_run_id_seq', (SELECT max(id) FROM dag_run));
 INSERT INTO task_instance (id, dag_run, task_id, map_index, state, try_number, max_tries, version, scheduled_at, queued_at, start_date, end_date, pool, pool_slots, priority_weight,
                            hostname, unixname, pid, reschedules, updated)
   SELECT decode(lpad(to_hex(r.id * {tasks} + t), 32, '0'), 'hex'), r.id, 't' || t, -1,

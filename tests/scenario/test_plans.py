@@ -1,5 +1,6 @@
 """What the pages of the UI ask of a PostgreSQL with 200,000 task instances goes by indexes: judged by the plans, never by time."""
 import datetime
+import filecmp
 import pathlib
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import unittest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1])]
 import many_rows
 import postgres
+from api_kit import Home
 
 TASK_INSTANCES = 200_000
 MOST_ROWS = 6000            # of one statement; 1,000 runs of a DAG may be ordered, 20,000 runs and 200,000 instances may not be read
@@ -48,6 +50,18 @@ class Plans(unittest.TestCase):
         listed = [(text, plan) for text, _, plan in plans if '"task_instance" t' in text]      # the other tables are empty, or small enough to be read
         self.assertEqual({text for text, plan in listed if "task_instance" in many_rows.walks(plan)}, set())
         self.assertEqual({text for text, plan in listed if many_rows.read_most(plan) > MOST_ROWS}, set())
+
+    def test_an_export_comes_back_from_the_other_engine_byte_for_byte(self):
+        def updraft(env, *words):
+            subprocess.run([many_rows.BUILD / "bin/updraft", *words], env=env, check=True, capture_output=True)
+        here = self.many.home.path
+        other = Home()
+        self.addCleanup(other.close)
+        updraft(self.many.home.env, "db", "export", str(here / "first.jsonl"))
+        updraft(other.env, "db", "restore", str(here / "first.jsonl"), "--yes")
+        updraft(other.env, "db", "export", str(here / "second.jsonl"))
+        self.assertGreater(other.run("SELECT count(*) FROM dag_run")[0][0], 10_000)
+        self.assertTrue(filecmp.cmp(here / "first.jsonl", here / "second.jsonl", shallow=False))
 
     def test_a_walk_would_be_seen(self):
         self.many.watched()
