@@ -5,6 +5,8 @@
 #include "platform/limits.h"
 #include "platform/network.h"
 #include "platform/proc.h"
+#include "platform/slug_copy.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -58,7 +60,7 @@ static int mount_disk(const char *path, struct err *err)
 {
 	CLEANUP(freep) char *program = NULL;
 	int r = proc_find("mount", "mount", &program, err);
-	return r ? r : proc_run(&PROC(program, "-o", "loop,nosuid,nodev,noatime", path, "work"), NULL, err);
+	return r ? r : proc_run(&PROC(program, "-o", "loop,nosuid,nodev,noatime,discard", path, "work"), NULL, err);
 }
 
 /* One of another size, or one that does not mount (the machine broke down), is made anew: it is a cache */
@@ -298,19 +300,34 @@ static int watch(const struct box *b)
 
 /* ---- the slug ---- */
 
-static _Noreturn void copy_as_app(const struct box *b, int from, int to)
+/* as the app's user, who may read and write only what is the app's anyway */
+static _Noreturn void copy_as_app(const struct box *b, int from, int to, int before)
 {
-	/* links are copied as links; who copies may read and write only what is the app's anyway */
-	static const char source[] = "/proc/self/fd/3/.", target[] = "/proc/self/fd/4/";
-	int null = open("/dev/null", O_RDWR);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(b->o->log, 1) < 0 || dup2(b->o->log, 2) < 0)
-		_exit(126);
-	kid_begin((const int[]){ from, to }, 2);
-	umask(022);
+	CLEANUP(err_clear) struct err e = {0};
+	struct slug_copied n;
+	umask(0);
 	if (setgroups(0, NULL) < 0 || setresgid(b->uid, b->uid, b->uid) < 0 || setresuid(b->uid, b->uid, b->uid) < 0)
 		_exit(126);
-	execl("/bin/cp", "cp", "-a", "--reflink=auto", source, target, (char *)NULL);
-	_exit(127);
+	int r = slug_copy(from, to, before, &n, &e);
+	if (r)
+		dprintf(b->o->log, " !     %s\n", err_text(&e));
+	err_clear(&e);
+	_exit(r ? 1 : 0);
+}
+
+/* the newest there is: ids are in the order of their times. -1: none */
+static int newest_slug(const struct box *b)
+{
+	char best[37] = "";
+	struct uuid id;
+	int fd = -1, again = openat(b->slugs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = again < 0 ? NULL : fdopendir(again);
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		if (uuid_parse(e->d_name, &id) == 0 && strlen(e->d_name) == 36 && strcmp(e->d_name, best) > 0)
+			memcpy(best, e->d_name, 37);
+	if (dir)
+		closedir(dir);
+	return *best && beneath_open(b->slugs, best, O_RDONLY | O_DIRECTORY, &fd, NULL) == 0 ? fd : -1;
 }
 
 static int keep_slug(const struct box *b, struct err *err)
@@ -319,6 +336,7 @@ static int keep_slug(const struct box *b, struct err *err)
 	CLEANUP(freep) char *fresh = xasprintf("%s.new", slug);
 	CLEANUP(closep) int work = open("work", O_RDONLY | O_DIRECTORY | O_CLOEXEC), from = -1, to = -1;
 	int r = work < 0 ? err_errno(err, errno, "the build disk") : beneath_open(work, "slug", O_RDONLY | O_DIRECTORY, &from, err);
+	CLEANUP(closep) int before = newest_slug(b);
 	if (r == 0)
 		r = beneath_remove(b->slugs, fresh, err);
 	if (r == 0 && mkdirat(b->slugs, fresh, 0755) < 0)
@@ -331,12 +349,12 @@ static int keep_slug(const struct box *b, struct err *err)
 		return r;
 	int pid = fork();
 	if (pid < 0)
-		return err_errno(err, errno, "cp");
+		return err_errno(err, errno, "copying the slug");
 	if (pid == 0)
-		copy_as_app(b, from, to);
+		copy_as_app(b, from, to, before);
 	if (wait_for(pid) != 0) {
 		beneath_remove(b->slugs, fresh, NULL);
-		return err_set(err, E_SYSTEM, "the slug could not be copied; is the disk full?");
+		return err_set(err, E_SYSTEM, "the slug could not be copied");
 	}
 	return renameat(b->slugs, fresh, b->slugs, slug) < 0 ? err_errno(err, errno, "the slug") : 0;
 }
@@ -420,6 +438,8 @@ int box_run(const struct box_order *o)
 		status = watch(&b);
 	if (r == 0 && status == 0 && (r = keep_slug(&b, &e)))
 		status = BOX_BROKEN;
+	if (b.pid > 0)
+		sweep(&b, NULL);                 /* what is not cache gives its room back at once */
 	if (r)
 		dprintf(o->log, " !     %s: %s\n", BOX_BROKEN_TEXT, err_text(&e));
 	end(&b);

@@ -212,7 +212,7 @@ static int insert_slug(struct build *b, struct err *err)
 	CLEANUP(freep) char *path = xasprintf("apps/%s/slugs/%s", app_id, slug_id);
 	int rc = store_begin(b->p->db, err);
 	if (rc == 0)
-		rc = store_run(b->p->db, SQL_plat_slug_add, err, v_uuid(&b->slug), v_uuid(&b->app.id), v_text(b->commit ? b->commit : b->version), v_null(), v_text(b->stack), v_text(types),
+		rc = store_run(b->p->db, SQL_plat_slug_add, err, v_uuid(&b->slug), v_uuid(&b->app.id), v_text(b->commit ? b->commit : b->version), v_null(), v_text(b->app.build_stack), v_text(types),
 			       v_text(b->found.packs), v_int(b->found.size_kib * 1024), v_null(), v_text(path), v_int(now));
 	if (rc == 0)
 		rc = store_run(b->p->db, SQL_plat_app_built, err, v_uuid(&b->app.id), v_text(b->found.packs), v_int(b->found.size_kib * 1024), v_null(), v_int(now));
@@ -761,8 +761,10 @@ int builds_start(struct platform *p, struct err *err)
 		rc = store_run(p->db, SQL_plat_build_broken_off, err, v_int(loop_now()));
 	if (rc < 0)
 		return rc;
-	if (p->helper)
+	if (p->helper) {
 		helper_call(p->helper, HELPER_net_open, NULL, NULL, 0, NULL, NULL);
+		helper_call(p->helper, HELPER_build_sweep, NULL, NULL, 0, NULL, NULL);
+	}
 	p->builds = xcalloc(1, sizeof *p->builds);
 	p->builds->known = buf_steal(&known);
 	return 0;

@@ -3,6 +3,7 @@
 #include "platform/box.h"
 #include "platform/beneath.h"
 #include "platform/share.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -275,6 +276,27 @@ int verb_build_kill(struct helper_root *h, struct helper_in *in, json_t **ret, s
 	return kill(pid, SIGTERM) < 0 ? err_errno(err, errno, "the build") : 0;
 }
 
+/* what boxes left that did not come to their own end. None runs yet when this is asked: the platform has just started */
+int verb_build_sweep(struct helper_root *h, struct helper_in *in, json_t **ret, struct err *err)
+{
+	CLEANUP(closep) int home = -1, builds = -1;
+	struct uuid id;
+	(void)in, (void)ret;
+	if (kids.n)
+		return err_set(err, E_CONFLICT, "build_sweep: something runs");
+	int r = beneath_home(helper_root_place(h), &home, err);
+	if (r == 0)
+		r = beneath_root_folder(home, "builds", 0700, 0, &builds, err);
+	int again = r == 0 ? openat(builds, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *dir = again >= 0 ? fdopendir(again) : NULL;
+	for (struct dirent *e; dir && r == 0 && (e = readdir(dir));)
+		if (uuid_parse(e->d_name, &id) == 0)
+			r = beneath_remove(builds, e->d_name, err);
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 /* ---- what is removed ---- */
 
 static int remove_below(const struct place *p, const char *folder, const char *name, struct err *err)
@@ -304,4 +326,11 @@ int verb_app_remove(struct helper_root *h, struct helper_in *in, json_t **ret, s
 	(void)ret;
 	int r = remove_below(helper_root_place(h), "git", repository, err);
 	return r ? r : remove_below(helper_root_place(h), "apps", app, err);
+}
+
+int verb_cache_remove(struct helper_root *h, struct helper_in *in, json_t **ret, struct err *err)
+{
+	CLEANUP(freep) char *folder = xasprintf("apps/%s", jg_str(in->args, "app", ""));
+	(void)ret;
+	return remove_below(helper_root_place(h), folder, "build.disk", err);
 }

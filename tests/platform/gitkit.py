@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 
+import dynokit
 import kit
 
 CACHE = kit.ROOT / ".cache/stack"
@@ -33,6 +34,23 @@ def small_stack() -> pathlib.Path:
 
 
 class GitPlatform(kit.Platform):
+    """With apps that may run: what outlives the platform's process is ended with it. args: --net NETWORK first."""
+
+    def close(self):
+        try:
+            for token in self.tokens.values():
+                for app in self.call("GET", "/apps", token=token).json:
+                    self.call("DELETE", f"/apps/{app['name']}", token=token)
+            code, uid = self.stop(), self.home.stat().st_uid
+            helper = dynokit.Helper(self.home, uid, self.args[1])
+            helper.call("router_stop")
+            helper.call("net_close")
+            helper.close()
+            assert code == 0, f"the platform left with {code}\n{self.said()}"
+        finally:
+            self.stop()
+            shutil.rmtree(self.dir, ignore_errors=True)
+
     def __init__(self, *args: str):
         stack = small_stack()
         super().__init__(*args)

@@ -96,6 +96,10 @@ class Push(unittest.TestCase):
         said = p.push()
         self.assertIn("Using the cached environment", said)
         self.assertIn("Released v3", said)
+        again = self.slug(p.app)
+        one = next(slug.glob(".heroku/python/lib/python3*/site-packages/itsdangerous/__init__.py"))
+        self.assertEqual(one.stat().st_ino, (again / one.relative_to(slug)).stat().st_ino)       # a slug shares what the one before has
+        self.assertNotEqual(slug, again)
 
     def test_the_locks_of_other_tools(self):
         p = self.project().write("Procfile", "web: x\n")
@@ -160,6 +164,43 @@ class Push(unittest.TestCase):
         push.communicate()
         gitkit.wait_for(lambda: self.releases(p.app)[-1]["version"] == 2, "the release of a push whose client had gone")
         gitkit.wait_for(lambda: "Everything up-to-date" in p.push(check=False), "the branch moves when its build is released")
+
+    def test_builds_are_listed_read_and_cancelled(self):
+        p = self.project().write("Procfile", "web: one\n").write("manage.py", "").write("bin/pre_compile", "#!/bin/sh\necho begun\n[ -z \"$(cat /tmp/env/SLOW)\" ] || sleep 600\n")
+        builds, call = f"/apps/{p.app}/builds", lambda *a: self.platform.call(*a, token=self.token)
+        self.assertEqual(call("PATCH", f"/apps/{p.app}/config-vars", {"SLOW": ""}).status, 200)
+        commit = p.commit()
+        p.push()
+        one = call("GET", builds).json
+        self.assertEqual([(b["status"], b["source_blob"]["version"], b["user"]["email"]) for b in one], [("succeeded", commit, "you@example.org")])
+        if kit.SCHEMA.exists():
+            self.assertEqual(kit.Schema().of(one, "build"), [])
+        self.assertEqual(one[0]["release"]["id"], self.releases(p.app)[-1]["id"])
+        where = one[0]["output_stream_url"].split(str(self.platform.port))[1]
+        output = self.platform.call("GET", where)                  # whoever has the URL may read it
+        self.assertTrue(output.status == 200 and output.text.startswith("-----> Building on") and "Released v3" in output.text, output)
+        self.assertEqual(self.platform.call("GET", where[:-1] + ("0" if where[-1] != "0" else "1")).status, 404)
+        # one that hangs
+        call("PATCH", f"/apps/{p.app}/config-vars", {"SLOW": "1"})
+        p.write("x", "y").commit()
+        push = p.start_push()
+        self.wait_for_line(push, "begun")
+        hanging = call("GET", builds).json[-1]
+        self.assertEqual(hanging["status"], "pending")
+        self.assertEqual(call("DELETE", f"{builds}/{hanging['id']}").status, 200)
+        said = push.communicate(timeout=kit.PATIENCE)[0]
+        self.assertIn("the build was cancelled", said)
+        self.assertEqual(push.returncode, 1)
+        self.assertEqual([b["status"] for b in call("GET", builds).json], ["succeeded", "failed"])
+        self.assertEqual(call("DELETE", f"{builds}/{hanging['id']}").status, 422)
+        self.assertEqual(call("GET", f"{builds}/{p.app}").status, 404)
+        self.assertEqual(call("POST", builds, {"source_blob": {"url": "http://example.org/x.tgz"}}).status, 422)
+        # the packs' cache goes when it is told to
+        disk = next((self.platform.home / "apps").glob(f"{call('GET', f'/apps/{p.app}').json['id']}/build.disk"))
+        self.assertEqual(call("DELETE", f"/apps/{p.app}/build-cache").status, 200)
+        self.assertFalse(disk.exists())
+        call("PATCH", f"/apps/{p.app}/config-vars", {"SLOW": ""})
+        self.assertIn("Verifying deploy... done.", p.push())
 
     def wait_for_line(self, process, text):
         said = ""
@@ -270,7 +311,7 @@ ls /proc | grep -c '^[0-9]' | sed 's/^/processes /'
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
-class Large(unittest.TestCase):
+class Alone(unittest.TestCase):
     def test_a_large_push_in_little_memory(self):
         """200 MB with UPDRAFT_LONG; 30 MB else"""
         size = (200 if os.environ.get("UPDRAFT_LONG") else 30) << 20
@@ -286,6 +327,27 @@ class Large(unittest.TestCase):
         self.assertIn("Released v3", p.push())
         self.assertLess(self.peak(platform) - before, 8 << 10)
         self.assertEqual(os.stat(next((platform.home / "apps").glob("*/slugs/*/blob"))).st_size, size)
+
+    def test_a_restart_ends_what_is_being_built(self):
+        platform = gitkit.GitPlatform("--net", NET)
+        self.addCleanup(platform.close)
+        token = platform.user("you@example.org")
+        platform.call("POST", "/apps", {"name": "slow"}, token=token)
+        p = gitkit.Project(platform, "slow", token)
+        p.write("Procfile", "web: a\n").write("manage.py", "").write("bin/pre_compile", "#!/bin/sh\necho begun\nsleep 600\n").commit()
+        push = p.start_push()
+        for line in push.stdout:
+            if "begun" in line:
+                break
+        self.assertEqual(platform.stop(), 0)
+        said = push.communicate(timeout=kit.PATIENCE)[0]
+        self.assertNotEqual(push.returncode, 0, said)
+        platform.start()
+        self.assertEqual([b["status"] for b in platform.call("GET", "/apps/slow/builds", token=token).json], ["failed"])
+        gitkit.wait_for(lambda: not [m for m in pathlib.Path("/proc/mounts").read_text().splitlines() if str(platform.home) in m], "the build's mounts are gone")
+        p.write("bin/pre_compile", "#!/bin/sh\n").commit()
+        self.assertIn("Verifying deploy... done.", p.push())
+        gitkit.wait_for(lambda: [x.name for x in (platform.home / "builds").iterdir()] in ([], [".runc"]), "nothing of builds is left")
 
     @staticmethod
     def peak(platform) -> int:

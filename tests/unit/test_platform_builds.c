@@ -9,6 +9,12 @@
 #include "platform/hook.h"
 #include "platform/packs.h"
 #include "platform/procfile.h"
+#include "platform/slug_copy.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static char *types_text(const json_t *types)
 {
@@ -208,11 +214,76 @@ static void cgi_heads(void **state)
 	assert_int_equal(cgi_head_read("Status: 99\n\n", 12, &head, &status), E_PROTOCOL);
 }
 
+/* ---- slugs ---- */
+
+static void write_at(int folder, const char *name, const char *text, mode_t mode)
+{
+	int fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0);
+	close(fd);
+	const struct timespec old[2] = { { .tv_sec = 1000, .tv_nsec = 5 }, { .tv_sec = 1000, .tv_nsec = 5 } };
+	utimensat(folder, name, old, 0);
+}
+
+static int folder_at(int folder, const char *name)
+{
+	assert_int_equal(mkdirat(folder, name, 0755), 0);
+	int fd = openat(folder, name, O_RDONLY | O_DIRECTORY);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static ino_t inode_of(int folder, const char *name, struct stat *st)
+{
+	assert_int_equal(fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW), 0);
+	return st->st_ino;
+}
+
+static void slugs_share_what_is_alike(void **state)
+{
+	(void)state;
+	char name[] = "/tmp/updraft-slug-XXXXXX";
+	assert_non_null(mkdtemp(name));
+	int top = open(name, O_RDONLY | O_DIRECTORY), from = folder_at(top, "from"), in = folder_at(from, "deep"), one = folder_at(top, "1"), two = folder_at(top, "2");
+	struct slug_copied n;
+	struct stat a, b;
+	write_at(from, "kept", "same", 0640);
+	write_at(from, "changed", "before", 0644);
+	write_at(in, "run", "#!/bin/sh", 0755);
+	assert_int_equal(symlinkat("/etc/shadow", from, "link"), 0);
+	assert_int_equal(mkfifoat(from, "pipe", 0600), 0);
+	assert_int_equal(slug_copy(from, one, -1, &n, NULL), 0);
+	assert_int_equal(n.linked, 0);
+	assert_int_equal(n.bytes, 4 + 6 + 9);
+	assert_true(inode_of(one, "kept", &a) != inode_of(from, "kept", &b));
+	assert_true(a.st_mode == b.st_mode && a.st_mtim.tv_sec == 1000 && a.st_mtim.tv_nsec == 5);
+	assert_true(inode_of(one, "link", &a) && S_ISLNK(a.st_mode));
+	assert_int_equal(faccessat(one, "pipe", F_OK, 0), -1);
+	/* the same size and time, but another mode; another text and time */
+	assert_int_equal(fchmodat(from, "kept", 0600, 0), 0);
+	int fd = openat(from, "changed", O_WRONLY | O_TRUNC);
+	assert_int_equal(write(fd, "after!", 6), 6);
+	close(fd);
+	assert_int_equal(slug_copy(from, two, one, &n, NULL), 0);
+	assert_int_equal(n.linked, 1);
+	assert_true(inode_of(two, "deep/run", &a) == inode_of(one, "deep/run", &b));
+	assert_true(inode_of(two, "kept", &a) != inode_of(one, "kept", &b));
+	assert_true(inode_of(two, "changed", &a) != inode_of(one, "changed", &b));
+	/* over what is there already: refused */
+	CLEANUP(err_clear) struct err e = {0};
+	assert_int_not_equal(slug_copy(from, two, one, &n, &e), 0);
+	const int open_ones[] = { from, in, one, two, top };
+	for (size_t i = 0; i < ARRAY_LEN(open_ones); i++)
+		close(open_ones[i]);
+	CLEANUP(freep) char *clean = xasprintf("rm -rf %s", name);
+	assert_int_equal(system(clean), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(procfiles_that_are_good), cmocka_unit_test(procfiles_that_are_bad), cmocka_unit_test(what_packs_release), cmocka_unit_test(what_a_build_says),
-		cmocka_unit_test(what_packs_are_called), cmocka_unit_test(pkt_lines), cmocka_unit_test(push_commands), cmocka_unit_test(git_paths), cmocka_unit_test(cgi_heads),
+		cmocka_unit_test(what_packs_are_called), cmocka_unit_test(pkt_lines), cmocka_unit_test(push_commands), cmocka_unit_test(git_paths), cmocka_unit_test(cgi_heads), cmocka_unit_test(slugs_share_what_is_alike),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
