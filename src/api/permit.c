@@ -128,9 +128,9 @@ bool may_menu(const struct call *c, enum resource res)
 	for (size_t i = 0; i < ARRAY_LEN(later); i++)
 		if (later[i] == res)
 			least = ROLE_OP;
-	if (res == RES_VIEW || c->user.role >= least)
+	if (res == RES_VIEW ? c->user.role > ROLE_PUBLIC : c->user.role >= least)
 		return may(c, res, READ);
-	CLEANUP(freep) char *line = xasprintf("\n%s\tmenu_access\n", resource_name(res));
+	CLEANUP(freep) char *line = xasprintf("\n%s\tmenu_access\n", res == RES_VIEW ? "Docs" : resource_name(res));
 	return c->user.grants && strstr(c->user.grants, line);
 }
 

@@ -62,6 +62,7 @@ class PublicRole(unittest.TestCase):
     def test_no_such_role(self):
         s = self.start(self.serve(AIRFLOW__FAB__AUTH_ROLE_PUBLIC="Nobodys"))
         self.assertEqual([s.ask("GET", p)[0] for p in ("/api/v2/dags", "/api/v2/variables", "/ui/auth/menus")], [403, 403, 200])   # FAB
+        self.assertEqual(s.ask("GET", "/ui/auth/menus")[1]["authorized_menu_items"], [])   # FAB
 
     def test_webserver_config(self):
         home = self.serve()
