@@ -77,6 +77,7 @@ static int plan_mark(struct call *c, struct bulk *b, const struct target *t, int
 	for (char *p = lower; *p; p++)
 		*p = (char)(*p >= 'A' && *p <= 'Z' ? *p + 32 : *p);
 	int rc = marking_selection(c, t->dag_id, t->run_id, t->entity, seeds, &index, &x, err);
+	marking_order(&x, lower);
 	only_others(&x.where, lower);
 	if (rc >= 0)
 		rc = list_count(c, &task_instances_list, &x.where, &others, err);

@@ -30,6 +30,8 @@ int reached_runs(struct call *c, const char *dag_id, const char *run_id, bool pa
  * options: include_upstream, include_downstream, include_past, include_future */
 int marking_selection(struct call *c, const char *dag_id, const char *run_id, const json_t *options, const json_t *seeds, const int64_t *map_index, struct change *x,
                    struct err *err);
+/* before it begins: each run is marked by a command of its own, and what one run's mark lets start in the next should be marked by then */
+void marking_order(struct change *x, const char *state);
 void only_others(struct where *w, const char *state);              /* those whose state is another */
 void where_texts(struct where *w, const char *sql, const json_t *list);
 /* After a change the states are others, so the answer selects by the instances that were chosen before; ret_runs: their run ids */

@@ -177,6 +177,7 @@ static void patch_mark(struct call *c, struct patch *p)
 		return;
 	}
 	x->kind = "ti.mark";
+	marking_order(x, p->state);
 	x->done = marked;
 	p->change = NULL;
 	change_begin(c, x);

@@ -152,6 +152,19 @@ int marking_selection(struct call *c, const char *dag_id, const char *run_id, co
 	return 0;
 }
 
+/* A success or skip lets tasks of the run after it start (depends_on_past): the newest run first. A failure holds them: the oldest first. */
+void marking_order(struct change *x, const char *state)
+{
+	size_t n = json_array_size(x->runs);
+	if (!streq(state, "success") && !streq(state, "skipped"))
+		return;
+	json_t *turned = json_array();
+	for (size_t i = n; i-- > 0; )
+		json_array_append(turned, json_array_get(x->runs, i));
+	json_decref(x->runs);
+	x->runs = turned;
+}
+
 void only_others(struct where *w, const char *state)
 {
 	where_add(w, "COALESCE(t.state, '') <> ?");

@@ -250,6 +250,18 @@ class Open(unittest.TestCase):
         self.home.run("DELETE FROM task_instance WHERE dag_run = ?", run)
         self.home.run("DELETE FROM dag_run WHERE id = ?", run)
 
+    def test_marks_reach_other_runs_in_an_order(self):
+        """What lets tasks of the run after it start is for the newest run first; a failure for the oldest (depends_on_past)."""
+        path = "/api/v2/dags/d3/dagRuns/scheduled__1/taskInstances/t0"
+        runs = [r[0] for r in self.home.run("SELECT run_id FROM dag_run WHERE dag_id = 'd3' ORDER BY logical_date")]
+        self.assertEqual(len(runs), 3)
+        for state, want in (("failed", runs), ("skipped", runs[::-1]), ("failed", runs), ("success", runs[::-1])):
+            last = self.home.run("SELECT COALESCE(max(id), 0) FROM command")[0][0]
+            code, got = self.s.ask("PATCH", path, {"new_state": state, "include_past": True, "include_future": True})[:2]
+            self.assertEqual(code, 200, got)
+            asked = self.home.run("SELECT args FROM command WHERE id > ? AND kind = 'ti.mark' ORDER BY id", last)
+            self.assertEqual([json.loads(a[0])["run_id"] for a in asked], want, state)
+
     def test_change_and_clear(self):
         base = "/api/v2/dags/d3/dagRuns/scheduled__1/taskInstances"
         got = self.s.ask("PATCH", base + "/t0", {"new_state": "Success", "note": "n", "include_downstream": True})[1]

@@ -83,6 +83,24 @@ static void check_limits(struct world *w)
 	}
 }
 
+/* runs of a backfill count for its limit, the others for their DAG's */
+static void count_running(void *arg, struct dag_run *run)
+{
+	struct world *w = arg;
+	const struct dag *newest = dag_state_dag(run->owner);
+	int limit = newest ? newest->max_active_runs : 0;
+	if (run->state != RUN_RUNNING || !newest)
+		return;
+	const void *whole = run->owner;
+	for (size_t i = 0; i < w->k.backfills.n; i++)
+		if (w->k.backfills.at[i].id == run->backfill_id) {
+			whole = &w->k.backfills.at[i];
+			limit = w->k.backfills.at[i].max_active_runs >= 0 ? w->k.backfills.at[i].max_active_runs : limit;
+		}
+	if (++*tally(w, whole, "runs") > limit)
+		fail(w, "%s runs, one more than the %d that may at once", run->run_id, limit);
+}
+
 /* ---- priority: who starts in a step was never less urgent than one who waits for nothing but the same slots ---- */
 
 static void check_overtaken(struct world *w, const struct task_instance *started, const struct task_instance *ti)
@@ -166,6 +184,8 @@ void check(struct world *w)
 	w->busy.n = 0;
 	core_each_ti(w->k.core, note_busy, w);
 	check_limits(w);
+	if (!w->overtaken)
+		core_each_run(w->k.core, count_running, w);
 	if (!w->k.before) {
 		check_spawned(w);
 		check_priority(w);

@@ -108,12 +108,11 @@ static void skip_tasks(struct kit *k, const struct task_instance *ti, const json
 		kit_skip(k, ti, ids, maps, n);
 }
 
-static void intervene(struct play *p, const json_t *step)
+static void intervene_in(struct play *p, const json_t *step, const char *run)
 {
 	const json_t *list = jg(step, "clear") ? jg(step, "clear") : jg(step, "mark");
 	const char *ids[8];
-	char run[16];
-	struct selection sel = { .dag_id = p->dag_id, .run_id = run_of(step, run), .task_ids = ids, .downstream = jg_bool(step, "downstream", false),
+	struct selection sel = { .dag_id = p->dag_id, .run_id = run, .task_ids = ids, .downstream = jg_bool(step, "downstream", false),
 		.upstream = jg_bool(step, "upstream", false), .only_failed = jg_bool(step, "only_failed", false), .reset_run_queued = true };
 	kit_bring_back(&p->k, p->dag_id, run);
 	for (size_t i = 0; i < json_array_size(list) && i < 8; i++)
@@ -125,6 +124,18 @@ static void intervene(struct play *p, const json_t *step)
 	}
 	ti_state_from(jg_str(step, "state", ""), &mark.mark.state);
 	kit_step(&p->k, &mark);
+}
+
+/* run by run, as the API asks for it (marking_order): a mark that lets tasks of the next run start is for the newest run first */
+static void intervene(struct play *p, const json_t *step)
+{
+	char name[16];
+	int own = (int)jg_int(step, "run", 0), from = jg_bool(step, "past", false) ? 0 : own, to = jg_bool(step, "future", false) ? (int)p->k.runs.n - 1 : own;
+	bool newest_first = jg(step, "mark") && !streq(jg_str(step, "state", ""), "failed");
+	for (int i = from; i <= to; i++) {
+		snprintf(name, sizeof name, "run%d", newest_first ? to - (i - from) : i);
+		intervene_in(p, step, name);
+	}
 }
 
 static bool end_one(struct play *p, const json_t *step)

@@ -9,7 +9,8 @@ length, or skipping tasks downstream), retry and reschedule delays passed, a def
 marked tasks; and the states of all instances and runs after Airflow looked at the runs until nothing changed any more, as
 differences to the step before. Airflow decides; what happens is drawn here. trace_dags.py makes the DAGs, of four kinds by
 number: flow (one run), changed (clears and marks), past (several runs that look at each other), admission (pools, weights
-and limits: who is queued, where the other kinds end at scheduled).
+and limits: who is queued, where the other kinds end at scheduled). From number 4000 on all are past, and clears and marks
+reach the runs before or after, too ("past", "future").
 """
 import gzip
 import json
@@ -55,7 +56,7 @@ if sys.argv[1] != "merge":
     from airflow.utils.state import DagRunState, State, TaskInstanceState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
     from sqlalchemy import delete, select, update
-    from trace_dags import EPOCH, Builder
+    from trace_dags import EPOCH, REACHING, Builder
 
 UNTOUCHABLE = ("running", "success", "failed")      # skip_downstream leaves these alone
 LEFT_OUT = ("template_fields_renderers", "template_fields", "template_ext", "ui_color", "ui_fgcolor", "bash_command", "op_args", "op_kwargs", "templates_dict",
@@ -169,7 +170,8 @@ class Trace:
 
     def start_run(self):
         n = len(self.runs)
-        date = EPOCH + timedelta(days=n)
+        # A mark that reaches the past leaves out the run itself where another DAG had one of the same id and date before (docs/DIFFERENCES.md).
+        date = EPOCH + timedelta(days=n, seconds=self.number if self.number >= REACHING else 0)
         self.sdag.create_dagrun(run_id=f"run{n}", logical_date=date, data_interval=(date, date), run_after=EPOCH, run_type=DagRunType.MANUAL,
                                 triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.RUNNING, start_date=EPOCH, session=self.session)
         self.save()
@@ -272,24 +274,33 @@ class Trace:
         n = rnd.choice([1, 1, 1, 2])
         ids = sorted(rnd.sample(sorted(self.sdag.task_ids), min(n, len(self.sdag.task_ids))))
         event = {"run": int(run.run_id[3:])}
-        if rnd.random() < 0.65:
+        if rnd.random() < (0.4 if self.number >= REACHING else 0.65):
             event |= {"clear": ids, "downstream": rnd.random() < 0.6, "upstream": rnd.random() < 0.2, "only_failed": rnd.random() < 0.3}
             if any(t.get("trigger_rule") == "always" for t in self.mapped_over_xcoms()):
                 raise Ambiguous                # it would start over the list that its source pushed before
+            event |= self.reach()
             part = self.sdag.partial_subset(task_ids=set(ids), include_downstream=event["downstream"], include_upstream=event["upstream"])
-            part.clear(run_id=run.run_id, only_failed=event["only_failed"], session=self.session)
+            which = {"run_id": run.run_id}
+            if "past" in event:
+                which = {"start_date": None if event["past"] else run.logical_date, "end_date": None if event["future"] else run.logical_date}
+            part.clear(**which, only_failed=event["only_failed"], session=self.session)
         else:
             ids = [i for i in ids if i not in self.sources] or ids       # a success set by hand pushes nothing to map over
             state = rnd.choice(["success", "failed", "skipped"])
-            event |= {"mark": ids[:1], "state": state, "downstream": rnd.random() < 0.3, "upstream": rnd.random() < 0.2}
+            event |= {"mark": ids[:1], "state": state, "downstream": rnd.random() < 0.3, "upstream": rnd.random() < 0.2, **self.reach()}
             self.sdag.set_task_instance_state(task_id=ids[0], run_id=run.run_id, state=TaskInstanceState(state), upstream=event["upstream"],
-                                              downstream=event["downstream"], commit=True, session=self.session)
+                                              downstream=event["downstream"], past=event.get("past", False), future=event.get("future", False),
+                                              commit=True, session=self.session)
         self.session.flush()
         self.sdag = self.read_dag()                 # a part of a DAG shares its groups with the whole
         for r in self.runs:
             if r.state == DagRunState.QUEUED:
                 r.state = DagRunState.RUNNING
         return event
+
+    def reach(self):
+        """whether the runs before and after are meant, too"""
+        return {"past": self.rnd.random() < 0.5, "future": self.rnd.random() < 0.5} if self.number >= REACHING else {}
 
     def mapped_over_xcoms(self):
         return [t["__var"]["partial_kwargs"] for t in self.serialized()["dag"]["tasks"] if t["__var"].get("_is_mapped") and "xcomref" in json.dumps(t["__var"]["expand_input"])]
@@ -304,7 +315,7 @@ class Trace:
         return self.end_one() or self.wait(), 0
 
     def play(self):
-        left = {"changed": 4, "past": 2}.get(self.kind, 0)
+        left = 4 if self.number >= REACHING else {"changed": 4, "past": 2}.get(self.kind, 0)
         count = {"past": self.rnd.randint(2, 4), "admission": self.rnd.randint(1, 3)}.get(self.kind, 1)
         try:
             for _ in range(110):
