@@ -179,6 +179,8 @@ void check(struct world *w)
 		fail(w, "the core's counters are wrong:\n%s", out.data);
 	if (w->k.double_starts)
 		fail(w, "a try was started twice");
+	if (w->k.wrong_archives)
+		fail(w, "a try went to the history when the next one had begun");
 	if (w->k.early_asset_runs)
 		fail(w, "a run started before all assets that its DAG waits for were updated");
 	w->busy.n = 0;

@@ -30,7 +30,7 @@ PLANTED = {
     "timetables": ("core/timetable_next.c", "return next == USEC_NONE || grid_prev(g, next) != t ? next : t;", "return next;"),
     "stale_messages": ("core/outcome.c", "return ti && ti->try_number == ref->try_number && !ti->run->p->dead ? ti : NULL;", "return ti && !ti->run->p->dead ? ti : NULL;"),
     "fail_fast_dates": ("core/state.c", "\tif (ti->state == state)\n\t\treturn;                     /* it keeps", "\tif (ti->state == state && ti->end_date != USEC_NONE)\n\t\treturn;                     /* it keeps"),
-    "retry_in_the_same_step": ("core/core.c", "if (ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step)", "if (ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step + 1)"),
+    "retry_in_the_same_step": ("core/ready.c", "bool just_ended = ti->state == TI_UP_FOR_RETRY && ti->p->ended_step == c->step;", "bool just_ended = ti->state == TI_UP_FOR_RETRY && ti->p->ended_step > c->step;"),
     "slots_kept_for_the_patient": ("core/admit.c", "\t\t\tp->reserved = k->slots;\n\t\t\treturn NULL;", "\t\t\tp->reserved = 0;"),
     "backfill_limit": ("core/queue.c", "return b->running < (uint32_t)b->max_active_runs ? WHY_NONE", "return b->running <= (uint32_t)b->max_active_runs ? WHY_NONE"),
     "backfill_done": ("core/backfill.c", "if (b && !b->queued && !b->running)", "if (b && !b->queued && b->running > 1)"),

@@ -396,7 +396,11 @@ static void perform(struct kit *k, const struct action *a)
 	case ACT_SAVE_RUN: save_run_row(k, a->run); break;
 	case ACT_SAVE_TI: save_ti_row(k, a->ti); k->decisions++; break;
 	case ACT_SAVE_DAG: save_dag_row(k, a->dag); break;
-	case ACT_ARCHIVE_TRY: k->archives++; break;
+	case ACT_ARCHIVE_TRY:
+		row = kit_ti_row(k, &a->ti->id);
+		k->archives++;
+		k->wrong_archives += !row || row->row.try_number != a->number;      /* what is copied is the row as it is now */
+		break;
 	case ACT_FORGET_XCOMS: forget_length(k, a->ti); break;
 	case ACT_DELETE_RUN: delete_run_row(k, a->number); break;
 	case ACT_SPAWN: spawn(k, a->ti); break;

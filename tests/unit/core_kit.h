@@ -37,7 +37,7 @@ struct kit {
 	VEC(struct uuid) spawned;        /* of the last step */
 	VEC(struct ti_ref) weighed;      /* instances whose weight was asked for, in all steps */
 	int64_t steps, decisions;
-	int spawns, kills, archives, double_starts, early_asset_runs, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
+	int spawns, kills, archives, double_starts, early_asset_runs, wrong_archives, inputs_due, callbacks, replies, last_reply, idle_backfills, triggers;
 	int64_t idle_backfill;           /* the last one of them */
 	char last_text[256];
 	struct dag_run *last_run;
