@@ -343,8 +343,11 @@ static int cmd_scheduler(struct cli *c)
 
 static int cmd_dag_processor(struct cli *c)
 {
+  const char *names[64];
+  int n = cli_values(c, "--bundle-name", names, (int)ARRAY_LEN(names));
+  if (n > (int)ARRAY_LEN(names)) return cli_usage(c, "--bundle-name is given %d times; %d are possible", n, (int)ARRAY_LEN(names));
   struct config *cfg = role_start(c, "dag-processor", true);
-  return cfg ? processor_main(cfg, cli_has(c, "--hosted")) : 1;
+  return cfg ? processor_main(cfg, &(struct processor_part){names, (size_t)n}, cli_has(c, "--hosted")) : 1;
 }
 
 static int cmd_triggerer(struct cli *c)
@@ -381,7 +384,7 @@ static const struct cli_arg scheduler_args[] = {DAEMON_ARGS, {"--num-runs,-n", "
   {"--skip-serve-logs,-s", NULL, "accepted, without effect: logs are served by the API server"}};
 static const struct cli_arg triggerer_args[] = {DAEMON_ARGS, {"--capacity", "N", "so many triggers at a time, instead of [triggerer] capacity"}, {"--queues", "NAME,...", "accepted, without effect"},
   {"--skip-serve-logs,-s", NULL, "accepted, without effect: logs are served by the API server"}};
-static const struct cli_arg processor_args[] = {DAEMON_ARGS, {"--hosted", NULL, "started by a scheduler; gives way to one of its own"}, {"--bundle-name,-B", "NAME", "accepted; all bundles are served"}};
+static const struct cli_arg processor_args[] = {DAEMON_ARGS, {"--hosted", NULL, "started by a scheduler; gives way to one of its own"}, {"--bundle-name,-B", "NAME", "serve only this bundle; may be given more than once. Other processors may serve others"}};
 static const struct cli_arg api_args[] = {DAEMON_ARGS, {"--port,-p", "PORT", "listen there instead of [api] port"}, {"--host,-H,--hostname", "ADDRESS", "listen there instead of [api] host"},
   {"--workers,-w", "N", "accepted, without effect: one process serves all"}, {"--ssl-cert", "FILE", "certificate"}, {"--ssl-key", "FILE", "its key"},
   {"--proxy-headers", NULL, "believe X-Forwarded-*"}, {"--i-know", NULL, "serve without login beyond this machine"}, {"--worker-timeout,-t", "SECONDS", "accepted, without effect"},

@@ -25,10 +25,26 @@ void hosted_watch(struct engine *e)
   if (e->hosted_pid && loop_child(e->loop, e->hosted_pid, on_left, e, NULL, &err) < 0) log_error("cannot watch the DAG processor: %s", err_text(&err));
 }
 
-void hosted_look(struct engine *e)
+/* One that serves all bundles, one that wants to, or some that share them. */
+static bool processor_there(struct engine *e)
 {
   usec_t now = loop_now();
-  if (!e->hosts_processor || e->hosted_pid || e->failed || lease_is_held(e->db, "dag-processor", now, NULL) || lease_is_held(e->db, "dag-processor-claim", now, NULL)) return;
+  struct arena a = {0};
+  CLEANUP(rows_close) struct rows r = {0};
+  VEC(const char *) names = {0};
+  bool there = lease_is_held(e->db, "dag-processor", now, NULL) || lease_is_held(e->db, "dag-processor-claim", now, NULL);
+  int x = there ? 0 : store_query_values(e->db, SQL_lease_parts, NULL, 0, &r, NULL);
+  while (!there && x >= 0 && (x = rows_next(&r, NULL)) == 1) vec_push(&names, arena_strdup(&a, row_text(&r, 0)));
+  rows_close(&r);
+  for (size_t i = 0; i < names.n; i++) there = there || lease_is_held(e->db, names.at[i], now, NULL);
+  vec_clear(&names);
+  arena_clear(&a);
+  return there;
+}
+
+void hosted_look(struct engine *e)
+{
+  if (!e->hosts_processor || e->hosted_pid || e->failed || processor_there(e)) return;
   char program[] = "airflow", role[] = "dag-processor", hosted[] = "--hosted", parent[16];
   char *argv[] = {program, role, hosted, NULL};
   posix_spawnattr_t attr;

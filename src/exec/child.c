@@ -152,10 +152,10 @@ void child_open_log(struct child *c)
 	}
 }
 
-static struct child *child_new(struct supervisor *s, uint64_t id, enum exec_kind kind, json_t *spec)
+static struct child *child_new(struct supervisor *s, uint64_t id, enum exec_kind kind, enum owner owner, json_t *spec)
 {
 	struct child *c = xcalloc(1, sizeof *c);
-	*c = (struct child){ .s = s, .id = id, .kind = kind, .owner = owner_of_kind(kind), .spec = spec, .token = xstrdup(jg_str(spec, "token", "")),
+	*c = (struct child){ .s = s, .id = id, .kind = kind, .owner = owner, .spec = spec, .token = xstrdup(jg_str(spec, "token", "")),
 		.requests_fd = -1, .kill_at = USEC_NONE, .timeout_at = USEC_NONE, .linger_at = USEC_NONE, .look_at = USEC_NONE };
 	c->last_unanswered = &c->unanswered;
 	c->reader.cap = kind == EXEC_PARSE ? s->o->frame_cap_parse : s->o->frame_cap_other;
@@ -171,7 +171,6 @@ static struct child *child_new(struct supervisor *s, uint64_t id, enum exec_kind
 
 void child_spawn(struct supervisor *s, struct conn *from, uint64_t id, const char *json, size_t n)
 {
-	(void)from;
 	struct err err = {0};
 	json_t *spec = NULL;
 	enum exec_kind kind;
@@ -185,7 +184,7 @@ void child_spawn(struct supervisor *s, struct conn *from, uint64_t id, const cha
 		json_decref(spec);
 		return;
 	}
-	struct child *c = child_new(s, id, kind, spec);
+	struct child *c = child_new(s, id, kind, kind == EXEC_PARSE && conn_owns(from) >= OWN_PART ? conn_owns(from) : owner_of_kind(kind), spec);
 	FAULT("child-before");
 	c->refused = s->stopping;
 	if (s->stopping)

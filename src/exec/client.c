@@ -285,7 +285,7 @@ int exec_client_new(struct loop *loop, const char *socket_path, const char *owns
                     struct exec_client **ret, struct err *err)
 {
 	static const char *const words[] = { "task", "parse", "trigger", "host", "ask" };
-	bool known = false;
+	bool known = str_starts(owns, "parse/");
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		known = known || streq(owns, words[i]);
 	if (!known)

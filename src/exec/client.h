@@ -62,7 +62,7 @@ struct exec_callbacks {
 };                                                     /* any of them may be NULL */
 
 struct exec_client;
-/* owns: "task", "parse", "trigger", "host" or "ask" (a Python host of the API server's own). A second client for the same word replaces the first. Never fails: connects in the background */
+/* owns: "task", "parse" (or "parse/BUNDLE,...", of a DAG processor of some bundles), "trigger", "host" or "ask" (a Python host of the API server's own). A second client for the same word replaces the first. Never fails: connects in the background */
 int exec_client_new(struct loop *loop, const char *socket_path, const char *owns, const struct exec_callbacks *cb, void *arg,
                     struct exec_client **ret, struct err *err);
 void exec_client_free(struct exec_client *c);          /* children live on; NULL is fine */

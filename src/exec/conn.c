@@ -9,7 +9,7 @@
 #define CHOKE_LOW ((size_t)1 << 20)
 #define MASKS_MAX 10000
 
-static const char *const owner_names[OWNERS] = { "task", "parse", "trigger", "host", "ask" };
+static const char *const owner_names[OWN_PART] = { "task", "parse", "trigger", "host", "ask" };
 
 struct conn {
 	struct conn *next;
@@ -21,6 +21,11 @@ struct conn {
 	enum owner own;                      /* OWNERS: no HELLO yet */
 	bool waiting, choked, leaving;       /* waiting: for EPOLLOUT; leaving: closed once out is written */
 };
+
+enum owner conn_owns(const struct conn *c)
+{
+	return c->own;
+}
 
 static size_t unsent(const struct conn *c)
 {
@@ -62,7 +67,7 @@ static void conn_close(struct conn *c)
 	buf_clear(&c->in);
 	buf_clear(&c->out);
 	free(c);
-	if (owned && (own == OWN_PARSE || own == OWN_ASK))
+	if (owned && (own == OWN_PARSE || own == OWN_ASK || own >= OWN_PART))
 		end_children_of(s, own);
 }
 
@@ -259,19 +264,37 @@ static void welcome(struct conn *conn)
 				resend(conn, c);
 }
 
-static enum owner owner_named(const char *name)
+/* The place of a processor of some bundles: the one that it had, or one that nobody has. */
+static enum owner part_named(struct supervisor *s, const char *name)
+{
+	int at = -1;
+	for (int i = PARTS; i-- > 0; )
+		if (s->part[i] && streq(s->part[i], name))
+			return OWN_PART + (enum owner)i;
+		else if (!s->owner[OWN_PART + i])
+			at = i;
+	if (at < 0)
+		return OWNERS;
+	free(s->part[at]);
+	s->part[at] = xstrdup(name);
+	return OWN_PART + (enum owner)at;
+}
+
+static enum owner owner_named(struct supervisor *s, const char *name)
 {
 	enum owner o = 0;
-	while (o < OWNERS && !streq(name, owner_names[o]))
+	if (str_starts(name, "parse/"))
+		return part_named(s, name);
+	while (o < OWN_PART && !streq(name, owner_names[o]))
 		o++;
-	return o;
+	return o < OWN_PART ? o : OWNERS;
 }
 
 static void take_over(struct conn *c)
 {
 	struct conn *old = c->s->owner[c->own];
 	if (old && old != c) {
-		CLEANUP(freep) char *text = xasprintf("process %d took over what this client (process %d) owned: %s children", c->pid, old->pid, owner_names[c->own]);
+		CLEANUP(freep) char *text = xasprintf("process %d took over what this client (process %d) owned: %s children", c->pid, old->pid, c->own < OWN_PART ? owner_names[c->own] : "parse");
 		put_notice(old, "warning", text, true);
 		old->leaving = true;
 	}
@@ -280,9 +303,9 @@ static void take_over(struct conn *c)
 
 static int hello(struct conn *c, const json_t *o, struct err *err)
 {
-	enum owner own = owner_named(jg_str(o, "owns", ""));
+	enum owner own = owner_named(c->s, jg_str(o, "owns", ""));
 	if (own == OWNERS)
-		return err_set(err, E_PROTOCOL, "HELLO: owns is \"%s\"; it is one of task, parse, trigger, host, ask", jg_str(o, "owns", ""));
+		return err_set(err, E_PROTOCOL, "HELLO: owns is \"%s\"; it is one of task, parse, trigger, host, ask, or parse/BUNDLE,... (of those %d at a time)", jg_str(o, "owns", ""), PARTS);
 	if (c->own < OWNERS)
 		return err_set(err, E_PROTOCOL, "HELLO came twice");
 	c->own = own;

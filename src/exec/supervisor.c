@@ -410,6 +410,8 @@ static void finish(struct supervisor *s)
 	closep(&s->lock_fd);
 	free(s->socket_path);
 	free(s->dir);
+	for (int i = 0; i < PARTS; i++)
+		free(s->part[i]);
 	free(s);
 }
 

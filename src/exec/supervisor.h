@@ -17,7 +17,8 @@
 #define BUCKETS 512
 #define SCRATCH 65536
 
-enum owner { OWN_TASK, OWN_PARSE, OWN_TRIGGER, OWN_HOST, OWN_ASK, OWNERS };
+#define PARTS 16                                 /* DAG processors that share the bundles */
+enum owner { OWN_TASK, OWN_PARSE, OWN_TRIGGER, OWN_HOST, OWN_ASK, OWN_PART, OWNERS = OWN_PART + PARTS };
 
 struct conn;
 struct child;
@@ -34,6 +35,7 @@ struct supervisor {
 	struct cgroups cgroups;
 	VEC(char *) env;                         /* base environment of all children, "NAME=value" */
 	struct conn *conns, *owner[OWNERS];
+	char *part[PARTS];                       /* "parse/NAME,...": which part owner[OWN_PART + i] has; NULL: none yet */
 	struct child *by_id[BUCKETS], *by_pid[BUCKETS];
 	size_t live;                             /* children that have not ended */
 	VEC(struct child *) dirty;               /* their logs have lines to write; NULL: freed meanwhile */
@@ -129,6 +131,7 @@ void child_put_exit(const struct child *c, struct buf *out);
 void child_dirty(struct child *c);                       /* its log has lines */
 bool child_is_skip(const struct child *c, int status);
 enum owner owner_of_kind(enum exec_kind k);
+enum owner conn_owns(const struct conn *c);
 
 /* ---- relay.c ---- */
 

@@ -52,6 +52,8 @@ struct processor {
   VEC(struct parse *) parses;
   struct metrics *metrics;              /* NULL while they are off */
   struct lease lease, claim;
+  bool is_part;                         /* serves some bundles, each under a lease of parts */
+  struct lease *parts;
   int64_t job_id;
   uint64_t next_child;
   struct source *timer, *beat, *rescan, *debounce;
@@ -69,7 +71,14 @@ int parse_save(struct processor *p, struct file *f, const json_t *record, const 
 int file_forget(struct processor *p, struct bundle_state *b, const char *rel, struct err *err);       /* the file is gone */
 /* processor.c */
 void once_choose(struct bundle_state *b);
+/* part.c: which bundles, and nobody else at the same time */
+int part_choose(const struct processor_part *part, struct bundles *b, struct err *err);
+char *part_word(const struct processor *p);                          /* what it owns at the supervisor; malloc'd */
+int part_acquire(struct processor *p, struct err *err);              /* E_CONFLICT: somebody else has them */
+int part_renew(struct processor *p, struct err *err);
+void part_release(struct processor *p);
 /* asked.c */
+int asked_look(struct processor *p, struct err *err);                /* of a part: takes what is for its bundles */
 int asked_listen(struct processor *p, struct err *err);
 /* scan.c */
 int scan_all(struct processor *p, struct err *err);                 /* folders of this host, and what has been fetched */

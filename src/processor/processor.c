@@ -415,12 +415,13 @@ static int start_work(struct processor *p, struct err *err)
   char host[256] = "localhost";
   gethostname(host, sizeof host - 1);
   exec_supervisor_socket(config_home(p->cfg), &socket);
-  int r = exec_client_new(p->loop, socket.data, "parse", &callbacks, p, &p->exec, err);
+  CLEANUP(freep) char *word = part_word(p);
+  int r = exec_client_new(p->loop, socket.data, word, &callbacks, p, &p->exec, err);
   if (r == 0) r = store_insert(p->db, SQL_job_start, &p->job_id, err, v_text("DagProcessorJob"), v_text(host), v_null(), v_int(getpid()), v_null(),
                                v_time(loop_now()), v_null());
   for (size_t i = 0; r == 0 && i < p->n_bundles; i++)
     if (!p->bundles[i].bundle.class) r = bundle_put(&p->bundles[i], err);
-  if (r == 0 && !p->once) r = bundles_retire(p, err);
+  if (r == 0 && !p->once && !p->is_part) r = bundles_retire(p, err);
   if (r < 0) return r;
   p->active = true;
   if (!p->once && (r = metrics_open(p->cfg, p->loop, &p->metrics, err)) < 0) return r;
@@ -429,13 +430,13 @@ static int start_work(struct processor *p, struct err *err)
   if (!p->once) timer_every(p->rescan, config_seconds(p->cfg, OPT_dag_processor_refresh_interval));
   r = scan_all(p, err);
   p->total = (int)p->queue.n;
-  return r < 0 || p->once ? r : asked_listen(p, err);
+  return r < 0 || p->once ? r : p->is_part ? asked_look(p, err) : asked_listen(p, err);
 }
 
 /* A processor of its own asks a hosted one to leave by holding the claim; a hosted one leaves when somebody does. */
 static int try_start(struct processor *p, struct err *err)
 {
-  int r = lease_acquire(p->db, "dag-processor", loop_now(), &p->lease, err);
+  int r = part_acquire(p, err);
   if (r == 0) r = start_work(p, err);
   if (r != E_CONFLICT || p->hosted) return r;
   if (!p->told) log_info("another DAG processor is at work; this one waits to take over");
@@ -460,16 +461,16 @@ static void on_beat(void *arg)
     loop_stop(p->loop);
     return;
   }
-  if (asked_listen(p, &err) < 0) { fail(p, &err, "listening"); return; }
+  if ((p->is_part ? asked_look(p, &err) : asked_listen(p, &err)) < 0) { fail(p, &err, "listening"); return; }
   tell_totals(p);
-  r = store_lease_renew(p->db, &p->lease, loop_now(), LEASE_TTL, &err);
+  r = part_renew(p, &err);
   if (r == E_FENCED) fail(p, &err, "another DAG processor has taken over");
   else if (r < 0 || store_run(p->db, SQL_job_beat, &err, v_int(p->job_id), v_time(loop_now())) < 0) log_warning("heartbeat: %s", err_text(&err));
 }
 
 static void processor_free(struct processor *p);
 
-static int processor_new(const struct config *cfg, struct store *db, struct loop *loop, struct processor **ret, struct err *err)
+static int processor_new(const struct config *cfg, const struct processor_part *part, struct store *db, struct loop *loop, struct processor **ret, struct err *err)
 {
   struct processor *p = xcalloc(1, sizeof *p);
   struct bundles b = {0};
@@ -486,6 +487,8 @@ static int processor_new(const struct config *cfg, struct store *db, struct loop
   p->debounce = loop_timer(loop, on_rescan, p);
   int r = fernet_new(config_str(cfg, OPT_core_fernet_key), &p->fernet, err);
   if (r == 0) r = bundles_load(cfg, &b, err);
+  if (r == 0) r = part_choose(part, &b, err);
+  p->is_part = part->n > 0;
   if (r < 0) { bundles_clear(&b); processor_free(p); return r; }
   p->bundles = xcalloc(b.n, sizeof *p->bundles);
   p->n_bundles = b.n;
@@ -513,8 +516,9 @@ static void processor_free(struct processor *p)
   vec_clear(&p->parses);
   if (p->active && !p->failed) {
     store_run(p->db, SQL_job_end, NULL, v_int(p->job_id), v_time(loop_now()), v_text("success"));
-    store_lease_release(p->db, &p->lease, NULL);
+    part_release(p);
   }
+  free(p->parts);
   metrics_count(p->metrics, METRIC_JOB_END, 1, METRIC_NO_TAGS);
   metrics_close(p->metrics);
   if (p->claim.fence) store_lease_release(p->db, &p->claim, NULL);
@@ -539,7 +543,7 @@ static void on_stop(void *arg, int signo, int pid)
 
 static void on_quiet(void *arg) { store_idle(arg); }
 
-static int live_once(const struct config *cfg, bool hosted, bool *ret_again)
+static int live_once(const struct config *cfg, const struct processor_part *part, bool hosted, bool *ret_again)
 {
   CLEANUP(err_clear) struct err err = {0};
   struct store *db = NULL;
@@ -551,7 +555,7 @@ static int live_once(const struct config *cfg, bool hosted, bool *ret_again)
   if (r == 0) {
     loop_signal(loop, SIGTERM, on_stop, loop);
     loop_signal(loop, SIGINT, on_stop, loop);
-    r = processor_new(cfg, db, loop, &p, &err);
+    r = processor_new(cfg, part, db, loop, &p, &err);
   }
   if (r == 0) {
     p->hosted = hosted;
@@ -571,13 +575,13 @@ static int live_once(const struct config *cfg, bool hosted, bool *ret_again)
   return r < 0 || failed;
 }
 
-int processor_main(const struct config *cfg, bool hosted)
+int processor_main(const struct config *cfg, const struct processor_part *part, bool hosted)
 {
   int r;
   bool again;
   do {
     again = false;
-    r = live_once(cfg, hosted, &again);
+    r = live_once(cfg, part, hosted, &again);
   } while (again && patience_wait());
   return r && !again;
 }
@@ -599,7 +603,7 @@ int processor_once(const struct config *cfg, struct store *db, const char *only,
   struct loop *loop = NULL;
   struct processor *p = NULL;
   int r = loop_new(&loop, err);
-  if (r == 0) r = processor_new(cfg, db, loop, &p, err);
+  if (r == 0) r = processor_new(cfg, &(struct processor_part){0}, db, loop, &p, err);
   if (r == 0) {
     p->once = true;
     p->only = only;

@@ -9,9 +9,11 @@ struct store;
 struct processor;
 
 /* Role: runs until SIGTERM or SIGINT; the exit status. Waits for the lease `dag-processor` when another holds it.
+ * part: the bundles that it serves, n = 0: all; then the lease is `dag-processor/NAME` for each (part.c). E_CONFIG in the log: one is not there.
  * hosted: started by a scheduler that found no DAG processor; leaves with 0 as soon as one that is not hosted claims the work
  * (lease `dag-processor-claim`). */
-int processor_main(const struct config *cfg, bool hosted);
+struct processor_part { const char *const *names; size_t n; };
+int processor_main(const struct config *cfg, const struct processor_part *part, bool hosted);
 
 /* Parses every file once, or those whose path ends in `only`, and returns when all have answered: `dags reserialize`, tests.
  * progress (may be NULL) is called after each file. */

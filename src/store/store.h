@@ -128,7 +128,7 @@ int store_settle(struct store *s, struct err *err);
 int store_failed(const struct store *s, const char **ret_why);
 
 /* ---- leases with fencing. Times are the caller's wall clock ---- */
-struct lease { char name[32]; char owner[64]; int64_t fence; usec_t expires; };
+struct lease { char name[272]; char owner[64]; int64_t fence; usec_t expires; };
 struct lease_request { const char *name, *owner, *host, *info; int pid; usec_t now, ttl; };   /* info: JSON or NULL */
 /* Takes a free or expired lease, or one whose owner is the same; the fence grows each time. E_CONFLICT names the holder. */
 int store_lease_take(struct store *s, const struct lease_request *rq, struct lease *ret, struct err *err);

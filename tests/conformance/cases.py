@@ -8,6 +8,7 @@ import os
 from collections import namedtuple
 
 import again_cases
+import combined_cases
 import more_cases
 import odd_cases
 import provider_cases
@@ -38,12 +39,13 @@ PROFILES["environment"] = {
     "AIRFLOW__SECRETS__BACKEND_KWARGS": '{"prefix": "here"}',
 }
 PROFILES["odd"] = {}
+PROFILES["combined"] = {}
 PROFILES["providers"] = {}
 PROVIDERS = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.cache/workloads"))
 # The DAG files of a profile: (what real Airflow is given, what we are given). The two say the same in words of 3.x and 1.x,
 # and ours knows Airflow 1's data intervals by itself.
 DAGS = {"airflow1": ("dags_1x_as_3", "dags_1x"), "examples": ("dags_none", "dags_none"), "environment": ("environment/dags", "environment/dags"),
-        "odd": ("dags_odd", "dags_odd"), "more": ("dags_more", "dags_more"),
+        "odd": ("dags_odd", "dags_odd"), "combined": ("dags_combined", "dags_combined"), "more": ("dags_more", "dags_more"),
         "providers": ("providers/dags", "providers/dags")}
 OURS_NEEDS_NO_ENVIRONMENT = ("airflow1",)
 CASES = []
@@ -241,6 +243,7 @@ case("e_weights_tries", "e_weights_tries", [("unpause", "e_weights_tries"), ("tr
                                             ("ended", "e_weights_tries", 1)], profile="environment")
 
 again_cases.add(case)
+combined_cases.add(case)
 odd_cases.add(case)
 provider_cases.add(case)
 more_cases.add(case)

@@ -26,6 +26,9 @@ UPDATE lease SET expires = ?3 WHERE name = ?1 AND fence = ?2
 -- The row stays: its fence must go on growing.
 -- name: lease_release
 UPDATE lease SET expires = 0 WHERE name = ?1 AND fence = ?2
+-- processors that serve some bundles
+-- name: lease_parts
+SELECT name FROM lease WHERE name LIKE 'dag-processor/%' AND expires > 0
 -- name: lease_check
 -- sqlite
 SELECT 1 FROM lease WHERE name = ? AND fence = ?
