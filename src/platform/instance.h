@@ -48,6 +48,7 @@ struct platform {
 	int (*release_phase)(struct platform *p, const struct app *a, const struct release *r, const char *command,
 	                     void (*line)(void *arg, const char *text, size_t n), void (*done)(void *arg, int exit_code, const char *why), void *arg, struct err *err);
 	struct releases *releases;
+	struct tools *tools;
 	/* the modules' own */
 	struct builds *builds;
 	struct git_front *git;

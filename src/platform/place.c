@@ -82,3 +82,15 @@ char *place_path(const struct place *p, const char *fmt, ...)
 	va_end(ap);
 	return buf_steal(&b);
 }
+
+uint32_t place_addon_ip(const struct place *p)
+{
+	return place_host_ip(p, p->dynos_max - 1);           /* the last slot: no dyno gets it */
+}
+
+/* from the far end of the apps' range, which apps reach after 60,000 of them */
+uid_t place_addon_uid(const struct place *p, uint32_t number)
+{
+	uint32_t slot = PLACE_APPS_MAX - 1 - number / PLACE_UIDS_PER_APP % 4096;
+	return p->uid_base + slot * PLACE_UIDS_PER_APP + number % PLACE_UIDS_PER_APP;
+}

@@ -1,5 +1,6 @@
 /* apps: apps, collaborators, config vars. */
 #include "platform/heroku/heroku.h"
+#include "platform/addons.h"
 #include "platform/releases.h"
 #include "platform/ending.h"
 #include "platform/stacks.h"
@@ -317,7 +318,9 @@ int config_update(struct hcall *c, struct err *err)
 	struct release made;
 	if (!c->body)
 		return bad_params(c, err, "the body is an object of config vars");
-	int rc = app_config_merge(c->p, &c->app, c->body, &config, &changed, &gone, err);
+	int rc = addons_guard(c->p, &c->app, c->body, err);
+	if (rc == 0)
+		rc = app_config_merge(c->p, &c->app, c->body, &config, &changed, &gone, err);
 	if (rc == 0 && (*changed || *gone)) {
 		CLEANUP(freep) char *description = description_of(changed, gone);
 		const struct release_request rq = { .app = &c->app, .description = description, .user = &c->who };

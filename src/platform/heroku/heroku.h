@@ -65,6 +65,10 @@ void write_user(struct json_writer *w, const struct uuid *id, const char *email)
 void named_uuid(const char *kind, const char *name, struct uuid *ret);
 void write_named(struct json_writer *w, const char *key, const char *kind, const char *name);
 
+/* an add-on that who may see: of an app of theirs, or attached to `app`, which is (NULL: by id and name only) */
+struct addon;
+int call_addon(struct hcall *c, const struct app *app, const char *text, struct addon *ret, struct err *err);
+
 #define ROUTE(method, path, need, fn) int fn(struct hcall *c, struct err *err);
 #include "platform/heroku/heroku.def"
 #undef ROUTE

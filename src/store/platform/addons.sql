@@ -61,3 +61,34 @@ DELETE FROM attachment WHERE id = ?
 
 -- name: plat_attachment_delete_addon
 DELETE FROM attachment WHERE addon_id = ?
+
+-- name: plat_addon_forget_transfers
+DELETE FROM transfer WHERE addon_id = ?
+
+-- define: transfer
+x.id, x.app_id, x.addon_id, x.num, x.kind, x.from_name, x.to_name, x.source_num, x.path, x.bytes, x.log, x.succeeded, x.created_at, x.started_at, x.finished_at
+
+-- name: plat_transfer_add
+INSERT INTO transfer (id, app_id, addon_id, num, kind, from_name, to_name, source_num, path, created_at, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+
+-- name: plat_transfer_next
+SELECT coalesce(max(num), 0) + 1 FROM transfer WHERE app_id = ?
+
+-- name: plat_transfer_list
+SELECT {transfer} FROM transfer x WHERE x.app_id = ? AND x.deleted_at IS NULL ORDER BY x.num
+
+-- name: plat_transfer_by_num
+SELECT {transfer} FROM transfer x WHERE x.app_id = ?1 AND x.num = ?2 AND x.deleted_at IS NULL
+
+-- name: plat_transfer_by_id
+SELECT {transfer} FROM transfer x WHERE x.id = ? AND x.deleted_at IS NULL
+
+-- name: plat_transfer_done
+UPDATE transfer SET succeeded = ?2, finished_at = ?3, bytes = ?4, log = ?5 WHERE id = ?1
+
+-- name: plat_transfer_deleted
+UPDATE transfer SET deleted_at = ?2, path = NULL WHERE id = ?1
+
+-- those that ran when the platform ended
+-- name: plat_transfer_cut
+UPDATE transfer SET succeeded = 0, finished_at = ?1, log = 'the platform ended while it ran' WHERE succeeded IS NULL
