@@ -11,7 +11,7 @@ static const char *data(const struct addon *a, const char *key)
 	return jg_str(a->data, key, "");
 }
 
-struct act { struct platform *p; addon_fn done; addon_info_fn info; json_t *about; int memory; void *arg; };
+struct act { struct platform *p; addon_fn done; addon_info_fn info; json_t *about; int64_t number; void *arg; };
 
 static void on_helper(void *arg, int code, const json_t *result, const struct err *err)
 {
@@ -19,6 +19,15 @@ static void on_helper(void *arg, int code, const json_t *result, const struct er
 	(void)result;
 	t->done(t->arg, code, code < 0 ? err_text(err) : "");
 	free(t);
+}
+
+/* what a start that failed left behind goes */
+static void on_provisioned(void *arg, int code, const json_t *result, const struct err *err)
+{
+	struct act *t = arg;
+	if (code < 0)
+		helper_call(t->p->helper, HELPER_addon_redis_end, json_pack("{s:I}", "number", (json_int_t)t->number), NULL, 0, NULL, NULL);
+	on_helper(arg, code, result, err);
 }
 
 static int needs_helper(struct platform *p, struct err *err)
@@ -50,11 +59,13 @@ static int redis_provision(struct platform *p, struct addon *a, addon_fn done, v
 	for (size_t i = 0; i < sizeof random; i++)
 		snprintf(password + 1 + 2 * i, 3, "%02x", random[i]);
 	addon_address(p, ip);
-	CLEANUP(freep) char *url = xasprintf("redis://:%s@%s:%d", password, ip, port);
+	CLEANUP(freep) char *url = xasprintf("redis://default:%s@%s:%d", password, ip, port);
 	json_object_set_new(a->data, "password", json_string(password));
 	json_object_set_new(a->data, "port", json_integer(port));
 	json_object_set_new(a->config, "URL", json_string(url));
-	helper_call(p->helper, HELPER_addon_redis, start_args(a), NULL, 0, on_helper, act_new(p, done, arg));
+	struct act *t = act_new(p, done, arg);
+	t->number = a->number;
+	helper_call(p->helper, HELPER_addon_redis, start_args(a), NULL, 0, on_provisioned, t);
 	return 0;
 }
 
@@ -111,7 +122,7 @@ static int redis_info(struct platform *p, const struct addon *a, addon_info_fn d
 {
 	CLEANUP(freep) char *auth = xasprintf("REDISCLI_AUTH=%s", data(a, "password"));
 	CLEANUP(freep) char *port = xasprintf("%lld", (long long)jg_int(a->data, "port", 0));
-	const char *const argv[] = { "redis-cli", "-h", "127.0.0.1", "-p", port, "-t", "10", "INFO", NULL };
+	const char *const argv[] = { "redis-cli", "-h", "127.0.0.1", "-p", port, "INFO", NULL };
 	const char *const env[] = { auth, NULL };
 	struct act *t = act_new(p, NULL, arg);
 	t->info = done;

@@ -56,8 +56,9 @@ static void on_soon(void *arg)
 static void next_step(struct end *e)
 {
 	CLEANUP(err_clear) struct err err = {0};
-	int rc = steps[e->at] ? steps[e->at](e->p, &e->app, on_step, e, &err) : remove_rows(e, &err);
-	if (rc < 0 || !steps[e->at])
+	end_fn step = steps[e->at];                   /* it may be done, and e->at another one, when it returns */
+	int rc = step ? step(e->p, &e->app, on_step, e, &err) : remove_rows(e, &err);
+	if (rc < 0 || !step)
 		finish(e, rc, err_text(&err));
 }
 

@@ -33,7 +33,7 @@ void place_ip_text(uint32_t ip, char ret[16]);
 void place_link(const struct place *p, uint32_t net_slot, char ret[16]);    /* the host's end: u<tag><slot> */
 /* malloc'd HOME/<fmt> */
 char *place_path(const struct place *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Add-ons' servers: the address on which all of them are reached from dynos, on the host's loopback interface; whose they are. number: the
- * add-on's; 0 is the PostgreSQL cluster of all of them */
+/* Add-ons' servers: the address on which all of them are reached from dynos, on the host's loopback interface; whose they are (but for the
+ * PostgreSQL of all of them, whose user has a name). number: the add-on's */
 uint32_t place_addon_ip(const struct place *p);
 uid_t place_addon_uid(const struct place *p, uint32_t number);

@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/stat.h>
@@ -16,6 +19,7 @@
 #include <unistd.h>
 
 #define PG_BIN "/usr/lib/postgresql/15/bin"
+#define PG_USER "updraft-pg"
 
 struct errand { struct helper_root *h; uint64_t n; int fd; struct source *watch; struct buf said; };
 typedef int (*errand_fn)(const struct place *p, const json_t *args, const char *ip, struct err *err);
@@ -145,6 +149,23 @@ static int put(const char *name, const char *text, int mode, struct err *err)
 
 /* ---- PostgreSQL ---- */
 
+/* initdb wants a user that has a name: the cluster's is a system user of its own, the same for every platform of the machine */
+static int cluster_user(uid_t *ret, struct err *err)
+{
+	CLEANUP(freep) char *program = NULL;
+	struct passwd *pw = getpwnam(PG_USER);
+	int rc = pw ? 0 : proc_find("useradd", "passwd", &program, err);
+	if (rc < 0)
+		return rc;
+	const struct proc add = PROC(program, "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", PG_USER);
+	if (!pw && (rc = proc_run(&add, NULL, err)) < 0)
+		return rc;
+	if (!pw && !(pw = getpwnam(PG_USER)))
+		return err_set(err, E_SYSTEM, "the user " PG_USER " was made and cannot be found");
+	*ret = pw->pw_uid;
+	return 0;
+}
+
 static int make_cluster(const char *password, struct err *err)
 {
 	const struct proc init = PROC(PG_BIN "/initdb", "-D", "data", "-U", "updraft", "--auth=scram-sha-256", "--pwfile=password", "-E", "UTF8", "--locale=C.UTF-8");
@@ -185,10 +206,12 @@ static int start_cluster(struct err *err)
 
 static int postgres_errand(const struct place *p, const json_t *args, const char *ip, struct err *err)
 {
-	uid_t uid = place_addon_uid(p, 0);
+	uid_t uid = 0;
 	if (access(PG_BIN "/initdb", X_OK) < 0)
 		return err_set(err, E_NOT_FOUND, "PostgreSQL is not installed: apt-get install postgresql-15");
-	int rc = have_address(ip, err);
+	int rc = cluster_user(&uid, err);
+	if (rc == 0)
+		rc = have_address(ip, err);
 	if (rc == 0)
 		rc = enter_folder(p, "pg", uid, err);
 	if (rc == 0)
@@ -226,14 +249,36 @@ static int64_t redis_pid(void)
 
 static int configure_redis(const json_t *args, const char *ip, struct err *err)
 {
-	CLEANUP(freep) char *acl = xasprintf("user default on >%s ~* &* +@all -@admin -@dangerous +info +keys +sort +flushdb +flushall +client|setname +client|getname +client|id +client|setinfo +client|no-evict\n",
+	CLEANUP(freep) char *acl = xasprintf("user default on >%s ~* &* +@all -@admin -@dangerous +info +keys +sort +flushdb +flushall +client|setname +client|getname +client|id\n",
 					     jg_str(args, "password", ""));
 	CLEANUP(freep) char *text = xasprintf(
 		"bind 127.0.0.1 %s\nport %lld\nprotected-mode yes\ndaemonize yes\npidfile redis.pid\nlogfile redis.log\nloglevel warning\ndir .\naclfile users.acl\nmaxmemory %lldmb\nmaxmemory-policy noeviction\n"
-		"maxclients %lld\nappendonly yes\nappendfsync everysec\nsave 900 1\nunixsocket \"\"\nenable-debug-command no\nenable-module-command no\ntimeout 0\n", ip,
+		"maxclients %lld\nappendonly yes\nappendfsync everysec\nsave 900 1\ntimeout 0\n", ip,
 		(long long)jg_int(args, "port", 0), (long long)jg_int(args, "memory", 25), (long long)jg_int(args, "clients", 20) + 2);
 	int rc = put("users.acl", acl, 0600, err);
 	return rc < 0 ? rc : put("redis.conf", text, 0600, err);
+}
+
+static bool answers(int port)
+{
+	CLEANUP(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+}
+
+/* it goes into the background before it listens, and says only in its log why it does not */
+static int wait_for_redis(int port, struct err *err)
+{
+	CLEANUP(buf_clear) struct buf log = {0};
+	for (int i = 0; i < 1200; i++) {
+		if (answers(port))
+			return 0;
+		if (i > 40 && !redis_pid())
+			break;
+		poll(NULL, 0, 50);
+	}
+	proc_read_file("redis.log", 1 << 20, &log, NULL);
+	return err_set(err, E_SYSTEM, "Redis did not come up: %s", log.len ? log.data + (log.len > 600 ? log.len - 600 : 0) : "its log is empty");
 }
 
 static int redis_errand(const struct place *p, const json_t *args, const char *ip, struct err *err)
@@ -251,7 +296,9 @@ static int redis_errand(const struct place *p, const json_t *args, const char *i
 		return rc;
 	const struct proc start = PROC(program, "redis.conf");
 	rc = configure_redis(args, ip, err);
-	return rc < 0 ? rc : proc_run(&start, NULL, err);
+	if (rc == 0)
+		rc = proc_run(&start, NULL, err);
+	return rc < 0 ? rc : wait_for_redis((int)jg_int(args, "port", 0), err);
 }
 
 int verb_addon_redis(struct helper_root *h, struct helper_in *in, json_t **ret, struct err *err)

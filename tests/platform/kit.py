@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -20,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("UPDRAFT_BUILD", ROOT / "build"))
 UPDRAFT = str(BUILD / "bin/updraft")
 HEROKU = ROOT / ".cache/heroku/node_modules/heroku/bin/run.js"
-SCHEMA = ROOT.parent / "shared/data/heroku-platform-api.schema.json"
+SCHEMA = next((f for f in (d / "shared/data/heroku-platform-api.schema.json" for d in ROOT.parents) if f.exists()), ROOT / "heroku-platform-api.schema.json")
 V3 = "application/vnd.heroku+json; version=3"
 PATIENCE = 180            # seconds for what takes a second on an idle machine
 PASSWORD = "correct horse"
@@ -94,8 +95,21 @@ class Platform:
         self.log.close()
         return code
 
+    def end_addons(self):
+        """the servers of add-ons outlive the platform: those of this home are ended by their pid files"""
+        for f in [*self.home.glob("addons/*/data/postmaster.pid"), *self.home.glob("addons/*/redis.pid")]:
+            pid = int(f.read_text().split()[0])
+            try:
+                fd = os.pidfd_open(pid)
+                os.kill(pid, signal.SIGINT if f.name == "postmaster.pid" else signal.SIGTERM)
+                select.select([fd], [], [], PATIENCE)
+                os.close(fd)
+            except ProcessLookupError:
+                pass
+
     def close(self):
         code = self.stop()
+        self.end_addons()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert code == 0, f"the platform left with {code}"
 

@@ -455,7 +455,7 @@ int addon_resolve_call(struct hcall *c, struct err *err)
 	CLEANUP(addon_clear) struct addon a = {0};
 	const char *text = body_str(c, "addon");
 	struct app app;
-	bool has;
+	bool has = false;
 	int rc = text ? app_of_body(c, &app, &has, err) : bad_params(c, err, "addon: which one?");
 	if (rc == 0)
 		rc = call_addon(c, has ? &app : NULL, text, &a, err);
@@ -605,7 +605,7 @@ int attachment_create(struct hcall *c, struct err *err)
 	const char *addon = c->body ? body_named(jg(c->body, "addon")) : NULL;
 	struct app app;
 	struct uuid made;
-	bool has;
+	bool has = false;
 	int rc = app_of_body(c, &app, &has, err);
 	if (rc == 0 && (!addon || !has))
 		rc = bad_params(c, err, "name the addon and the app");
@@ -626,7 +626,7 @@ int attachment_resolve(struct hcall *c, struct err *err)
 	CLEANUP(addon_clear) struct addon a = {0};
 	const char *text = body_str(c, "addon_attachment");
 	struct app app;
-	bool has;
+	bool has = false;
 	int rc = text ? app_of_body(c, &app, &has, err) : bad_params(c, err, "addon_attachment: which one?");
 	if (rc == 0 && !has)
 		rc = bad_params(c, err, "app: of which app?");

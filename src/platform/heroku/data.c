@@ -215,8 +215,11 @@ static void write_transfer(struct hcall *c, const struct rows *r)
 	struct json_writer *w = &c->w;
 	struct uuid id;
 	bool backup = streq(row_text(r, 4), "backup");
-	char name[24];
+	char name[24], text[37], key[65], base[300];
 	row_uuid(r, 0, &id);
+	uuid_format(&id, text);
+	url_secret(c->p, "backup", text, key);
+	CLEANUP(freep) char *url = xasprintf("%s/streams/backups/%s?key=%s", platform_url(c->p, base), text, key);
 	snprintf(name, sizeof name, "b%03lld", (long long)row_int(r, 3));
 	jw_object(w);
 	write_uuid(w, "uuid", &id);
@@ -226,6 +229,7 @@ static void write_transfer(struct hcall *c, const struct rows *r)
 	jw_kstr(w, "from_name", row_text(r, 5));
 	jw_kstr(w, "to_type", backup ? "gof3r" : "pg_restore");
 	jw_kstr(w, "to_name", row_text(r, 6));
+	jw_kstr(w, "to_url", backup && !row_null(r, 8) ? url : NULL);
 	jw_key(w, "options");
 	jw_object(w);
 	jw_end_object(w);

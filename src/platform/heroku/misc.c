@@ -346,3 +346,20 @@ int pack_update(struct hcall *c, struct err *err)
 	}
 	return pack_list(c, err);
 }
+
+/* What the command asks a registry of short names for: it sends blob_url back as the buildpack. Which names there are, the build knows. */
+int pack_registry(struct hcall *c, struct err *err)
+{
+	CLEANUP(freep) char *name = xasprintf("%s/%s", c->arg[0], c->arg[1]);
+	CLEANUP(freep) char *url = xasprintf("urn:buildpack:%s", name);
+	struct uuid id;
+	if (strlen(name) > 100 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_/") != strlen(name))
+		return not_found(c, err, "buildpack");
+	named_uuid("buildpack", name, &id);
+	jw_object(&c->w);
+	write_uuid(&c->w, "id", &id);
+	jw_kstr(&c->w, "name", name);
+	jw_kstr(&c->w, "blob_url", url);
+	jw_end_object(&c->w);
+	return 0;
+}
