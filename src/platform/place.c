@@ -85,7 +85,7 @@ char *place_path(const struct place *p, const char *fmt, ...)
 
 uint32_t place_addon_ip(const struct place *p)
 {
-	return place_host_ip(p, p->dynos_max - 1);           /* the last slot: no dyno gets it */
+	return place_host_ip(p, 0);                          /* of the first slot, which no dyno and no build gets */
 }
 
 /* from the far end of the apps' range, which apps reach after 60,000 of them */

@@ -21,7 +21,7 @@ class Addons(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.p = Platform("--uid-base", "1700000000", "--net", "10.77.0.0/16")
-        cls.addClassCleanup(subprocess.run, ["ip", "address", "del", "10.77.255.253/32", "dev", "lo"], capture_output=True)
+        cls.addClassCleanup(subprocess.run, ["ip", "address", "del", "10.77.0.1/32", "dev", "lo"], capture_output=True)
         cls.addClassCleanup(cls.p.close)
         cls.me, cls.you = cls.p.user("me@example.com"), cls.p.user("you@example.com")
 

@@ -48,7 +48,7 @@ class Api(unittest.TestCase):
         self.ok("GET", "/account", token=token)
         listed = self.ok("GET", "/oauth/authorizations", like="oauth-authorization").json
         self.assertIn(made["id"], [x["id"] for x in listed])
-        self.assertNotIn(token, str(listed))
+        self.assertNotIn(token, str(listed))                    # but for the one that asks
         self.refused(404, "not_found", "authorization", "GET", f"/oauth/authorizations/{made['id']}", token=self.you)
         self.ok("DELETE", f"/oauth/authorizations/{made['id']}")
         self.refused(401, "unauthorized", "Invalid credentials", "GET", "/account", token=token)

@@ -122,6 +122,13 @@ int authorization_create(struct hcall *c, struct err *err)
 	return rc;
 }
 
+/* Only its hash is kept, but the one that asks has just said what it is: logout finds itself in the list by that */
+static const char *own_text(const struct hcall *c, const struct uuid *id)
+{
+	const char *header = http_header(c->r, "Authorization");
+	return uuid_eq(id, &c->token) && header && !strncasecmp(header, "Bearer ", 7) ? header + 7 : NULL;
+}
+
 static void read_row(const struct rows *r, struct authorization *ret)
 {
 	*ret = (struct authorization){ .scope = row_text(r, 2), .description = row_text(r, 3), .created_at = row_time(r, 4), .updated_at = row_time(r, 5), .expires_at = row_time(r, 6) };
@@ -136,6 +143,7 @@ int authorization_list(struct hcall *c, struct err *err)
 	while (rc == 0 && (rc = rows_next(&r, err)) > 0) {
 		struct authorization a;
 		read_row(&r, &a);
+		a.text = own_text(c, &a.id);
 		list_item(c, &a.id, "");
 		write_authorization(&c->w, &c->who, &a);
 		rc = 0;
@@ -170,10 +178,13 @@ static int find_own(struct hcall *c, const struct uuid *id, bool *ret_found, str
 	return rc;
 }
 
+/* "~" would be the one that Heroku's dashboard shows as the API key: there is none here, and logout ends what is not that */
 int authorization_info(struct hcall *c, struct err *err)
 {
 	struct uuid id;
 	bool found = false;
+	if (streq(c->arg[0], "~"))
+		return not_found(c, err, "authorization");
 	int rc = which(c, &id, err);
 	if (rc == 0)
 		rc = find_own(c, &id, &found, err);
