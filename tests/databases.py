@@ -1,5 +1,6 @@
 """The database of a test's home: a file in it, or, with UPDRAFT_TEST_ENGINE=postgres, one of its own on the server of
-tests/postgres.py (python3 tests/postgres.py python3 -m unittest ...: it names the server in UPDRAFT_TEST_POSTGRES).
+tests/postgres.py (python3 tests/postgres.py python3 -m unittest ...: it names the server in UPDRAFT_TEST_POSTGRES); with
+UPDRAFT_TEST_ENGINE=pgbouncer the same, reached through the pooler there (UPDRAFT_TEST_POOLER). The tests' own eyes look past it.
 
 Statements are SQLite's, with `?`; only what both understand may be asked."""
 import itertools
@@ -8,9 +9,10 @@ import sqlite3
 
 NUMBERS = itertools.count(1)
 SERVER = os.environ.get("UPDRAFT_TEST_POSTGRES", "")
-ON_POSTGRES = os.environ.get("UPDRAFT_TEST_ENGINE", "sqlite") == "postgres"
-if ON_POSTGRES and not SERVER:
-    raise SystemExit("UPDRAFT_TEST_ENGINE=postgres needs a server: run it by tests/postgres.py")
+POOLER = os.environ.get("UPDRAFT_TEST_POOLER", "") if os.environ.get("UPDRAFT_TEST_ENGINE") == "pgbouncer" else None
+ON_POSTGRES = os.environ.get("UPDRAFT_TEST_ENGINE", "sqlite") in ("postgres", "pgbouncer")
+if ON_POSTGRES and not SERVER or POOLER == "":
+    raise SystemExit("UPDRAFT_TEST_ENGINE needs a server (and pgbouncer a pooler): run it by tests/postgres.py")
 
 
 class File:
@@ -50,7 +52,7 @@ class OnServer:
         self.name = f"w{os.getpid()}_{next(NUMBERS)}"
         self._connect = psycopg2.connect
         self._postgres(f'CREATE DATABASE "{self.name}" TEMPLATE template0')
-        self.url = f"postgresql+psycopg2://postgres@/{self.name}?host={server}"
+        self.url = f"postgresql+psycopg2://postgres@/{self.name}?host={POOLER or server}"
         self.env = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.url}
 
     def _open(self, name):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A PostgreSQL of one's own for tests: in a temporary folder, on a unix socket there, gone afterwards.
 
-    postgres.py PROGRAM ARGS...    runs a program with UPDRAFT_TEST_POSTGRES naming the socket's folder
+    postgres.py PROGRAM ARGS...    runs a program with UPDRAFT_TEST_POSTGRES naming the socket's folder, and, where PgBouncer is
+                                   installed, UPDRAFT_TEST_POOLER naming that of one before it, in transaction mode
 
 Where no PostgreSQL is installed the program runs without that variable and says what it left out. As root the server runs as
 `postgres` (Debian's package makes the user) or `nobody`: it refuses to be root."""
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-VARIABLE = "UPDRAFT_TEST_POSTGRES"
+VARIABLE, POOLER = "UPDRAFT_TEST_POSTGRES", "UPDRAFT_TEST_POOLER"
 
 
 def programs():
@@ -98,16 +99,60 @@ class Server:
         return f"postgresql+psycopg2://postgres@/{database}?host={self.folder}"
 
 
+class Pooler:
+    """PgBouncer in transaction mode before every database of a server, on a socket in `folder`."""
+
+    @staticmethod
+    def program():
+        return shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:" + os.environ.get("PATH", ""))
+
+    def __init__(self, server):
+        self.server, self.folder, self.process = server, os.path.join(server.folder, "pool"), None
+        os.mkdir(self.folder)
+        files = {"users": '"postgres" ""\n"airflow" ""\n', "pgbouncer.ini":
+                 f"[databases]\n* = host={server.folder}\n[pgbouncer]\nlisten_addr =\nlisten_port = 5432\nunix_socket_dir = {self.folder}\nauth_type = trust\n"
+                 f"auth_file = {self.folder}/users\npool_mode = transaction\nmax_client_conn = 300\ndefault_pool_size = 10\n"}
+        for name, text in files.items():
+            with open(os.path.join(self.folder, name), "w") as f:
+                f.write(text)
+        if server.who:
+            for name in (".", *files):
+                os.chown(os.path.join(self.folder, name), *server.who)
+
+    def start(self):
+        self.process = self.server._run(self.program(), "-q", os.path.join(self.folder, "pgbouncer.ini"))
+        while not self._answers():
+            if self.process.poll() is not None:
+                raise SystemExit("postgres.py: PgBouncer did not start: " + open(os.path.join(self.server.folder, "log")).read())
+
+    def _answers(self):
+        return subprocess.run([f"{self.server.bin}/pg_isready", "-q", "-h", self.folder, "-d", "postgres", "-U", "postgres", "-t", "1"]).returncode == 0
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+
+def environment(server, pooler):
+    return {VARIABLE: server.folder, **({POOLER: pooler.folder} if pooler else {})}
+
+
 def main(argv):
     if not programs():
         print("postgres.py: no PostgreSQL is installed (Debian: postgresql-15)", file=sys.stderr)
         return subprocess.call(argv)
     server = Server()
+    pooler = Pooler(server) if Pooler.program() else None
     try:
         server.make()
         server.start()
-        return subprocess.call(argv, env={**os.environ, VARIABLE: server.folder})
+        if pooler:
+            pooler.start()
+        return subprocess.call(argv, env={**os.environ, **environment(server, pooler)})
     finally:
+        if pooler:
+            pooler.stop()
         server.remove()
 
 

@@ -157,9 +157,10 @@ def chaos() -> None:
 OVER_POSTGRES = [
     ("scenario/test_roles.py", {}, ("Scheduler", "Commands")),
     ("chaos/test_chaos.py", {"CHAOS_KILLS": "10"}, ()),
+    ("chaos/test_chaos.py", {"CHAOS_KILLS": "10", "UPDRAFT_TEST_ENGINE": "pgbouncer"}, ("Chaos.test_roles_die_and_tasks_do_not_notice",)),
     ("conformance/test_conformance.py", {"CONFORMANCE_SAMPLE": "3"}, ()),
 ]
-ALL_OVER_POSTGRES = [*((f, {"CHAOS_KILLS": "100"}, ()) for f, _, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
+ALL_OVER_POSTGRES = [*((f, {**env, "CHAOS_KILLS": "100", "CONFORMANCE_SAMPLE": "1"}, ()) for f, env, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
 
 
 def postgres() -> None:
@@ -170,12 +171,21 @@ def postgres() -> None:
         skipped.append("postgres: no PostgreSQL is installed (Debian: postgresql-15)")
         return
     server = servers.Server()
+    pooler = servers.Pooler(server) if servers.Pooler.program() else None
     try:
         server.make()
         server.start()
+        if pooler:
+            pooler.start()
         for path, env, only in ALL_OVER_POSTGRES if os.environ.get("UPDRAFT_LONG") else OVER_POSTGRES:
-            python_file(ROOT / "tests" / path, {**env, "UPDRAFT_TEST_ENGINE": "postgres", servers.VARIABLE: server.folder}, " over PostgreSQL", only)
+            engine = env.get("UPDRAFT_TEST_ENGINE", "postgres")
+            if engine == "pgbouncer" and not pooler:
+                skipped.append(f"tests/{path} through PgBouncer: it is not installed (Debian: pgbouncer)")
+                continue
+            python_file(ROOT / "tests" / path, {**env, "UPDRAFT_TEST_ENGINE": engine, **servers.environment(server, pooler)}, f" over {engine}", only)
     finally:
+        if pooler:
+            pooler.stop()
         server.remove()
 
 

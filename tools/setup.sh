@@ -8,7 +8,7 @@ WHAT=${1:-build}
 AIRFLOW_VERSION=3.3.2
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config python3 python3-venv libmicrohttpd-dev libjansson-dev libmsgpack-dev
   libsqlite3-dev libpq-dev libssl-dev libsodium-dev libcurl4-openssl-dev libpcre2-dev zlib1g-dev tzdata ca-certificates"
-TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 python3-psycopg2 mariadb-server libmariadb-dev python3-dev chromium mmdebstrap git openssh-server
+TEST_PACKAGES="libcmocka-dev wrk clang-16 libclang-rt-16-dev sqlite3 curl jq openssl passwd postgresql-15 pgbouncer python3-psycopg2 mariadb-server libmariadb-dev python3-dev chromium mmdebstrap git openssh-server
   postgresql-client-15 redis-server haproxy runc nftables iproute2 e2fsprogs"
 # a Node.js from elsewhere that is there already will do
 command -v node >/dev/null || TEST_PACKAGES="$TEST_PACKAGES nodejs"

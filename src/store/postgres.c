@@ -49,7 +49,9 @@ static int ask(struct pg_db *db, const struct query *q, PGresult **ret, struct e
 	int slot = pg_batch_send(db, err);
 	if (slot == 0)
 		slot = slot_for(db, q, err);
-	int rc = slot < 0 ? slot : pg_send_prepared(db, PG_QUERY, slot, q, err);
+	int rc = slot < 0 ? slot : db->pooled && !db->in_transaction ? pg_settings_local(db, err) : 0;
+	if (rc == 0)
+		rc = pg_send_prepared(db, PG_QUERY, slot, q, err);
 	int settled = pg_settle(db, ret, rc < 0 ? NULL : err);
 	return rc < 0 ? rc : settled;
 }
@@ -206,7 +208,9 @@ static int begin(void *p, enum begin_mode mode, struct err *err)
 	struct pg_db *db = p;
 	int rc = pg_ready(db, err);
 	if (rc == 0)
-		rc = pg_send(db, PG_CONTROL, mode == BEGIN_READ ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN", err);
+		rc = pg_send(db, PG_CONTROL, mode == BEGIN_READ ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	if (rc == 0 && db->pooled)
+		rc = pg_settings_local(db, err);
 	if (rc == 0 && mode == BEGIN_SOFT && db->sync == STORE_FULL)
 		rc = pg_send(db, PG_CONTROL, "SET LOCAL synchronous_commit = off", err);
 	if (rc == 0 && mode != BEGIN_READ && !db->read_only)
@@ -254,14 +258,15 @@ static int verify(void *db, check_fn fn, void *arg, int *ret_problems, struct er
 	return pg_ready(db, err);
 }
 
-static int sync_mode(void *db, enum store_sync *ret, struct err *err)
+static int sync_mode(void *p, enum store_sync *ret, struct err *err)
 {
+	struct pg_db *db = p;
 	int64_t safe = 0;
 	int rc = pg_ready(db, err);
 	if (rc == 0)
 		rc = pg_int(db, "SELECT current_setting('synchronous_commit') <> 'off' AND current_setting('fsync') <> 'off'", &safe, err);
 	if (rc == 0)
-		*ret = safe ? STORE_FULL : STORE_NORMAL;
+		*ret = safe && db->sync == STORE_FULL ? STORE_FULL : STORE_NORMAL;      /* pooled: what is asked is the server's own */
 	return rc;
 }
 

@@ -5,6 +5,9 @@
  * the server knows a parameter's type, we do not. Our tables live in the schema `updraft`; whatever else the database holds is
  * not looked at.
  *
+ * Through a pooler (PgBouncer, in transaction mode too) a session is ours for one transaction only: statements are not prepared, and
+ * each transaction, also that of a single statement, says its settings first, in the same round trip.
+ *
  * One writer at a time, as with SQLite: a write transaction holds an advisory lock until its end, so that whoever reads and then
  * writes in one transaction needs no further thought. A read never waits for it. */
 #pragma once
@@ -22,7 +25,7 @@ enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 2
 
 enum pg_sent { PG_PREPARE, PG_RUN, PG_CONTROL, PG_QUERY };
 struct pg_pending { enum pg_sent what; int slot; const char *name; int else_code, rows; };   /* else_code: see struct query; rows: how many it must change then */
-struct pg_slot { char *text; bool prepared; uint64_t used; };                           /* text: of list queries only */
+struct pg_slot { char *text; bool prepared; uint64_t used; };                           /* text: of list queries as they were given; pooled: of named ones as they are sent */
 struct pg_batch { char *text, *single; const char *name; Oid *types; struct buf *columns; int n, rows, else_code; };   /* n columns; text NULL: not used yet */
 struct pg_key;
 struct pg_db {
@@ -31,12 +34,13 @@ struct pg_db {
   char **keys, **values;                         /* of the connection, NULL-terminated */
   int timeout_ms;
   bool read_only, in_transaction, broken;        /* broken: the server has said goodbye, though the socket may not know yet */
+  bool pooled;                                   /* PgBouncer: each transaction may get another session, so nothing is kept in one */
   enum store_sync sync;
   VEC(struct pg_pending) pending;
   int64_t changes;
   bool expects;                                  /* one of the pending says how many rows it must change */
   uint64_t clock;
-  char *listening;                               /* JSON-free list of channels, space between; set again after a new connection */
+  char *local_settings;                          /* see pg_settings_local; made when first needed */
   struct pg_slot slots[SQL_COUNT + TEXT_SLOTS + PG_BATCHES];
   struct pg_batch batches[PG_BATCHES];
   struct pg_key *keys_kept;                      /* postgres_batch.c */
@@ -60,6 +64,9 @@ int pg_open(const char *url, const struct store_options *o, void **ret_db, struc
 void pg_close(void *db);
 const char *pg_name(void *db);
 int pg_ready(struct pg_db *db, struct err *err);                              /* outside of a transaction: connects again when the connection has gone */
+
+int pg_settings_local(struct pg_db *db, struct err *err);                     /* pooled: sends what holds until the end of this transaction */
+int pg_through_pooler(const struct pg_db *db, PGconn *c, bool *ret, struct err *err);         /* outside of the pipeline; db: for messages */
 
 /* postgres_pipeline.c */
 int pg_send(struct pg_db *db, enum pg_sent what, const char *text, struct err *err);          /* a text without parameters */

@@ -22,6 +22,7 @@ int pg_refused(const struct pg_db *db, PGconn *c, struct err *err)
 		{ "authentication failed", E_UNAUTHORIZED, "look at user and password in [database] sql_alchemy_conn" },
 		{ "no password supplied", E_UNAUTHORIZED, "put the password into [database] sql_alchemy_conn" },
 		{ "no pg_hba.conf entry", E_UNAUTHORIZED, "the server's pg_hba.conf does not let this user in from here" },
+		{ "unsupported startup parameter", E_CONFIG, "PgBouncer lets it through when its ignore_startup_parameters names it" },
 		{ "role \"", E_UNAUTHORIZED, "make the role, or name another one in [database] sql_alchemy_conn" },
 		{ "database \"", E_NOT_FOUND, "make it (createdb), or name another one in [database] sql_alchemy_conn" },
 		{ "certificate", E_CONFIG, "look at sslmode and sslrootcert in [database] sql_alchemy_conn" },

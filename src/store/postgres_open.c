@@ -11,9 +11,31 @@ static void quiet(void *arg, const PGresult *res)
 static int settings(struct pg_db *db, struct err *err)
 {
 	CLEANUP(freep) char *text = xasprintf("SET search_path = " PG_SCHEMA ", pg_catalog; SET lock_timeout = %d; SET jit = off; SET synchronous_commit = %s; "
-		"SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = %s%s%s",
-		db->timeout_ms, db->sync == STORE_NORMAL ? "off" : "on", db->read_only ? "on" : "off", db->listening ? "; " : "", db->listening ? db->listening : "");
+		"SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = %s",
+		db->timeout_ms, db->sync == STORE_NORMAL ? "off" : "on", db->read_only ? "on" : "off");
 	return pg_script(db, "settings", text, err);
+}
+
+/* A function, since SET LOCAL does nothing in the transaction that a single statement is. */
+int pg_settings_local(struct pg_db *db, struct err *err)
+{
+	if (!db->local_settings)
+		db->local_settings = xasprintf("SELECT set_config('search_path', '" PG_SCHEMA ", pg_catalog', true), set_config('lock_timeout', '%d', true), "
+			"set_config('jit', 'off', true), set_config('synchronous_commit', '%s', true)%s", db->timeout_ms, db->sync == STORE_NORMAL ? "off" : "on",
+			db->read_only ? ", set_config('transaction_read_only', 'on', true)" : "");
+	return pg_send(db, PG_CONTROL, db->local_settings, err);
+}
+
+/* A pooler between us and the server answers with a number of its own, and gives the session to others after each transaction. */
+int pg_through_pooler(const struct pg_db *db, PGconn *c, bool *ret, struct err *err)
+{
+	PGresult *res = PQexec(c, "SELECT pg_backend_pid()");
+	int64_t server = 0;
+	int rc = PQresultStatus(res) == PGRES_TUPLES_OK ? 0 : pg_fail(db, res, "asking for the session's number", err);
+	if (rc == 0)
+		*ret = str_to_int64(PQgetvalue(res, 0, 0), &server) < 0 || server != PQbackendPID(c);
+	PQclear(res);
+	return rc;
 }
 
 static void forget_statements(struct pg_db *db)
@@ -36,9 +58,10 @@ static int connect_once(struct pg_db *db, struct err *err)
 	PQsetNoticeReceiver(db->c, quiet, NULL);
 	if (PQserverVersion(db->c) < 120000)
 		return err_set(err, E_UNSUPPORTED, "the database %s is PostgreSQL %d: 12 or newer is needed", db->name, PQserverVersion(db->c) / 10000);
-	if (!PQenterPipelineMode(db->c))
-		return pg_lost(db, "connecting", err);
-	return settings(db, err);
+	int rc = pg_through_pooler(db, db->c, &db->pooled, err);
+	if (rc == 0 && !PQenterPipelineMode(db->c))
+		rc = pg_lost(db, "connecting", err);
+	return rc < 0 || db->pooled ? rc : settings(db, err);
 }
 
 int pg_ready(struct pg_db *db, struct err *err)
@@ -75,7 +98,7 @@ void pg_close(void *p)
 		free(db->slots[i].text);
 	pg_batch_free(db);
 	vec_clear(&db->pending);
-	free(db->listening);
+	free(db->local_settings);
 	free(db->name);
 	free(db);
 }

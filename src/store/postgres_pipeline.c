@@ -67,6 +67,17 @@ static bool holds_nul(const struct val *v)
 	return v->kind == VAL_TEXT && memchr(v->p, 0, v->n);
 }
 
+/* Without a session of our own. The text of a named statement is turned into PostgreSQL's once. */
+static int send_whole(struct pg_db *db, enum pg_sent what, int slot, const struct query *q, const struct bound *b, struct err *err)
+{
+	bool named = slot < SQL_COUNT;
+	CLEANUP(freep) char *made = named ? NULL : pg_dialect(q->text);
+	if (named && !db->slots[slot].text)
+		db->slots[slot].text = pg_dialect(q->text);
+	const char *text = named ? db->slots[slot].text : made;
+	return sent(db, PQsendQueryParams(db->c, text, (int)q->n, NULL, b->at, b->length, b->format, 1), what, slot, q->name, err);
+}
+
 int pg_send_prepared(struct pg_db *db, enum pg_sent what, int slot, const struct query *q, struct err *err)
 {
 	char name[24];
@@ -76,13 +87,14 @@ int pg_send_prepared(struct pg_db *db, enum pg_sent what, int slot, const struct
 	for (size_t i = 0; i < q->n; i++)
 		if (holds_nul(&q->v[i]))
 			return err_set(err, E_INVALID, "the database %s refused a value (%s: a text holds a NUL)", db->name, q->name);
-	if (!db->slots[slot].prepared)
+	if (!db->pooled && !db->slots[slot].prepared)
 		rc = prepare(db, slot, q, err);
 	if (rc < 0)
 		return rc;
 	struct bound b = bind_all(q);
 	slot_name(slot, name);
-	rc = sent(db, PQsendQueryPrepared(db->c, name, (int)q->n, b.at, b.length, b.format, 1), what, slot, q->name, err);
+	rc = db->pooled ? send_whole(db, what, slot, q, &b, err)
+			: sent(db, PQsendQueryPrepared(db->c, name, (int)q->n, b.at, b.length, b.format, 1), what, slot, q->name, err);
 	arena_clear(&b.memory);
 	if (rc == 0 && q->else_code) {
 		db->pending.at[db->pending.n - 1].else_code = q->else_code;
@@ -166,11 +178,23 @@ static int simple(struct pg_db *db, const char *name, const char *text, PGresult
 	return rc;
 }
 
+/* Pooled: the statement without a name, which the next one replaces, so that nothing of ours stays in the session. */
+static int prepare_to_describe(struct pg_db *db, const struct query *q, char ret_name[24], struct err *err)
+{
+	if (db->pooled) {
+		CLEANUP(freep) char *text = pg_dialect(q->text);
+		*ret_name = 0;
+		int rc = pg_settle(db, NULL, err);           /* what was kept goes first: it has no name either */
+		return rc < 0 ? rc : sent(db, PQsendPrepare(db->c, ret_name, text, 0, NULL), PG_CONTROL, q->slot, q->name, err);
+	}
+	slot_name(q->slot, ret_name);
+	return db->slots[q->slot].prepared ? 0 : prepare(db, q->slot, q, err);
+}
+
 int pg_describe(struct pg_db *db, const struct query *q, PGresult **ret, struct err *err)
 {
 	char name[24];
-	slot_name(q->slot, name);
-	int rc = db->slots[q->slot].prepared ? 0 : prepare(db, q->slot, q, err);
+	int rc = prepare_to_describe(db, q, name, err);
 	if (rc == 0)
 		rc = pg_settle(db, NULL, err);
 	if (rc < 0)

@@ -15,25 +15,17 @@ void wakes_close(struct wakes *w)
 	free(w);
 }
 
-static int ask(struct wakes *w, const char *text, char **ret, struct err *err)
+static int listen_to(struct wakes *w, const char *text, struct err *err)
 {
+	bool pooled = false;
+	int rc = pg_through_pooler(&w->named, w->c, &pooled, err);
+	if (rc < 0)
+		return rc;
+	if (pooled)
+		return err_set(err, E_UNSUPPORTED, "the database %s is reached through a pooler, which passes no notifications on", w->named.name);
 	PGresult *res = PQexec(w->c, text);
-	ExecStatusType status = PQresultStatus(res);
-	int rc = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ? 0 : pg_fail(&w->named, res, text, err);
-	if (rc == 0 && ret)
-		*ret = xstrdup(PQntuples(res) ? PQgetvalue(res, 0, 0) : "");
+	rc = PQresultStatus(res) == PGRES_COMMAND_OK ? 0 : pg_fail(&w->named, res, text, err);
 	PQclear(res);
-	return rc;
-}
-
-/* A pooler between us and the server answers with a number of its own, and gives the session to others after each transaction. */
-static int refuse_pooler(struct wakes *w, struct err *err)
-{
-	CLEANUP(freep) char *pid = NULL;
-	int64_t server = 0;
-	int rc = ask(w, "SELECT pg_backend_pid()", &pid, err);
-	if (rc == 0 && (str_to_int64(pid, &server) < 0 || server != PQbackendPID(w->c)))
-		rc = err_set(err, E_UNSUPPORTED, "the database %s is reached through a pooler, which passes no notifications on", w->named.name);
 	return rc;
 }
 
@@ -44,10 +36,8 @@ int wakes_open(const char *url, const char *channel, struct wakes **ret, struct 
 	int rc = pg_url_parse(url, &w->keys, &w->values, &w->named.name, err);
 	if (rc == 0) {
 		w->c = PQconnectdbParams((const char *const *)w->keys, (const char *const *)w->values, 0);
-		rc = PQstatus(w->c) == CONNECTION_OK ? refuse_pooler(w, err) : pg_refused(&w->named, w->c, err);
+		rc = PQstatus(w->c) == CONNECTION_OK ? listen_to(w, listen, err) : pg_refused(&w->named, w->c, err);
 	}
-	if (rc == 0)
-		rc = ask(w, listen, NULL, err);
 	if (rc < 0)
 		wakes_close(w);
 	else

@@ -10,6 +10,7 @@ static char *sqlite_url(const char *dir)
 
 /* tests/postgres.py, which runs these programs, names the folder of a private server's socket; without it there is no PostgreSQL here. */
 #define SERVER "UPDRAFT_TEST_POSTGRES"
+#define POOLER "UPDRAFT_TEST_POOLER"             /* likewise of a PgBouncer before it */
 
 static void ask_server(const char *database, const char *sql)
 {
@@ -22,12 +23,22 @@ static void ask_server(const char *database, const char *sql)
 	PQfinish(c);
 }
 
-static char *postgres_url(const char *dir)
+static char *server_url(const char *dir, const char *host)
 {
 	CLEANUP(freep) char *name = xasprintf("t%s", strrchr(dir, '-') + 1);
 	CLEANUP(freep) char *sql = xasprintf("CREATE DATABASE \"%s\" TEMPLATE template0", name);
 	ask_server("postgres", sql);
-	return xasprintf("postgresql+psycopg2://postgres@/%s?host=%s", name, getenv(SERVER));
+	return xasprintf("postgresql+psycopg2://postgres@/%s?host=%s", name, host);
+}
+
+static char *postgres_url(const char *dir)
+{
+	return server_url(dir, getenv(SERVER));
+}
+
+static char *pooled_url(const char *dir)
+{
+	return server_url(dir, getenv(POOLER));
 }
 
 static void drop_database(const char *url)
@@ -37,7 +48,7 @@ static void drop_database(const char *url)
 	ask_server("postgres", sql);
 }
 
-const struct backend_case backends[] = { { "sqlite", sqlite_url, NULL }, { "postgres", postgres_url, drop_database } };
+const struct backend_case backends[] = { { "sqlite", sqlite_url, NULL, NULL }, { "postgres", postgres_url, drop_database, SERVER }, { "pgbouncer", pooled_url, drop_database, POOLER } };
 const size_t backend_count = ARRAY_LEN(backends);
 
 bool on_postgres(const struct fixture *f)
@@ -99,8 +110,8 @@ int run_over_backends(const char *suite, size_t n, const struct store_test *from
 	struct CMUnitTest *tests = xcalloc(n, sizeof *tests);
 	for (size_t b = 0; b < backend_count; b++) {
 		struct backend_case chosen = backends[b];
-		if (chosen.drop && !getenv(SERVER)) {
-			print_message("%s on %s: left out, no " SERVER " (run it by tests/postgres.py)\n", suite, chosen.name);
+		if (chosen.needs && !getenv(chosen.needs)) {
+			print_message("%s on %s: left out, no %s (run it by tests/postgres.py)\n", suite, chosen.name, chosen.needs);
 			continue;
 		}
 		for (size_t i = 0; i < n; i++)

@@ -5,7 +5,7 @@
 #include "store/rows.h"
 #include <cmocka.h>
 
-struct backend_case { const char *name; char *(*new_url)(const char *dir); void (*drop)(const char *url); };   /* drop: of a server only */
+struct backend_case { const char *name; char *(*new_url)(const char *dir); void (*drop)(const char *url); const char *needs; };   /* drop: of a server only; needs: a variable of the environment */
 struct fixture {
   const struct backend_case *backend;
   char dir[64];
