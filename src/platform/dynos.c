@@ -2,6 +2,7 @@
 #include "platform/dynos.h"
 #include "base/crypto.h"
 #include "loop/log.h"
+#include "platform/addons.h"
 #include "platform/applog.h"
 #include "platform/builds.h"
 #include "platform/ending.h"
@@ -308,19 +309,26 @@ static json_t *order_of(const struct dyno *d, const struct app *a, const struct 
 
 static int launch(struct dyno *d, const struct app *a, const struct release *r, const json_t *more_env, struct err *err)
 {
-	json_t *env = NULL;
+	json_t *env = NULL, *holes = NULL;
 	char stack[16];
 	int rc = stack_newest(d->p, stack, err);
 	if (rc == 0)
+		rc = addons_holes(d->p, &a->id, &holes, err);
+	if (rc == 0)
 		rc = release_config(d->p, r, &env, err);
-	if (rc < 0)
+	if (rc < 0) {
+		json_decref(holes);
 		return rc;
+	}
 	if (more_env)
 		json_object_update(env, (json_t *)(uintptr_t)more_env);
 	json_t *order = order_of(d, a, r, env);
-	if (!order)
+	if (!order) {
+		json_decref(holes);
 		return err_set(err, E_INVALID, "the dyno's command or config is no UTF-8");
+	}
 	json_object_set_new(order, "stack", json_string(stack));
+	json_object_set_new(order, "holes", holes);
 	d->running = true;
 	helper_call(d->p->helper, HELPER_dyno_start, order, NULL, 0, on_started, d);
 	return 0;
