@@ -3,6 +3,7 @@
 and started again. The slugs are put in place by hand (builds have their own tests); everything else is real."""
 import concurrent.futures
 import http.client
+import ipaddress
 import json
 import os
 import random
@@ -293,6 +294,26 @@ class Formation(unittest.TestCase):
         s.sendall(secret.encode() + b"\r\n")
         self.assertEqual(s.recv(1000), b"rendezvous\r\n")
         return s
+
+    @unittest.skipIf(missing("redis-server"), missing("redis-server"))
+    def test_add_ons_are_reached_by_their_own_apps_alone(self):
+        p, net = self.platform, next(a for a in self.platform.args if "/" in a)
+        address = str(next(ipaddress.ip_network(net).hosts()))
+        self.addCleanup(subprocess.run, ["ip", "address", "del", f"{address}/32", "dev", "lo"], capture_output=True)
+        knock = 'to=${REDIS_URL##*@}; if (exec 3<>/dev/tcp/${to%:*}/${to#*:}) 2>/dev/null; then echo "it is open"; else echo "it is shut"; fi; sleep 10000'
+        self.app("stranger", worker=knock)
+        stranger = self.name, self.id
+        self.app("holder", worker=knock)
+        made = p.call("POST", "/apps/holder/addons", {"plan": "heroku-redis"}, self.token)
+        self.assertEqual(made.status, 201, made)
+        url = p.call("GET", "/apps/holder/config-vars", token=self.token).json["REDIS_URL"]
+        self.assertEqual(url.split("@")[1].split(":")[0], address)
+        p.call("PATCH", "/apps/holder/formation", {"updates": [{"type": "worker", "quantity": 1}]}, self.token)
+        self.wait_log("app[worker.1]: it is open")
+        self.name, self.id = stranger
+        self.config(REDIS_URL=url)
+        p.call("PATCH", "/apps/stranger/formation", {"updates": [{"type": "worker", "quantity": 1}]}, self.token)
+        self.wait_log("app[worker.1]: it is shut")
 
     def test_run_on_a_terminal(self):
         self.app("terminal", web=self.WEB)
