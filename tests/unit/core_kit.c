@@ -630,6 +630,8 @@ void kit_start(struct kit *k)
 	k->asked.n = 0;                      /* whoever was asked answers nobody now */
 	feed_pools(k);
 	feed_dags(k);
+	for (size_t i = 0; i < k->backfills.n; i++)
+		kit_tell_backfill(k, k->backfills.at[i].id);      /* also those that have no run yet: the engine says it with the command that makes the first */
 	feed_rows(k);
 	struct event ev = { .kind = EV_START };
 	kit_step(k, &ev);
