@@ -5,6 +5,7 @@
 #include "platform/files.h"
 #include "platform/helper.h"
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,6 +69,15 @@ static void on_end(void *arg, int fd, uint32_t events)
 	start(r);
 }
 
+/* the one that was taken over from: requests that it still has are no sessions of the new one */
+static bool former_lives(struct router *r)
+{
+	struct pollfd ended = { .fd = r->former, .events = POLLIN };
+	if (r->former >= 0 && poll(&ended, 1, 0) != 0)
+		closep(&r->former);
+	return r->former >= 0;
+}
+
 static void watch_process(struct router *r)
 {
 	CLEANUP(freep) char *path = platform_path(r->p, "router/haproxy.pid");
@@ -75,8 +85,11 @@ static void watch_process(struct router *r)
 	int64_t pid;
 	source_free(r->process_watch);
 	r->process_watch = NULL;
-	if (r->process >= 0)
-		closep(&r->process);
+	if (r->process >= 0) {
+		if (r->former >= 0)
+			closep(&r->former);
+		r->former = r->process;
+	}
 	r->process = -1;
 	if (file_read(path, 64, &b, NULL) < 0 || !b.len)
 		return;
@@ -141,7 +154,7 @@ void router_open(struct platform *p)
 static void on_said(void *arg, const char *answer)
 {
 	struct router *r = arg;
-	if (answer && (strspn(answer, "\n") == strlen(answer) || strstr(answer, "changed from") || strstr(answer, "no need to change")))
+	if (answer && (strspn(answer, "\n") == strlen(answer) || strstr(answer, "changed from") || strstr(answer, "no need to change") || strstr(answer, "nothing changed")))
 		return;
 	log_warning("HAProxy does not take a change (%.200s): it is started anew", answer ? answer : "it cannot be reached");
 	start(r);
@@ -366,8 +379,8 @@ static void on_sessions(void *arg, const char *answer)
 	struct leaving *l = r->leaving.at[i];
 	CLEANUP(freep) char *start = xasprintf("\nb%d,s%d,", l->backend, l->place);
 	const char *line = answer ? strstr(answer, start) : NULL;
-	int64_t now = 0;
-	if (line) {
+	int64_t now = answer && !r->starting && !former_lives(r) ? 0 : 1;   /* not known is not none */
+	if (line && !now) {
 		const char *scur = strchr(line + strlen(start), ',');
 		scur = scur ? scur + 1 : "";
 		const char *end = strchr(scur, ',');
@@ -408,6 +421,7 @@ void router_leave(struct platform *p, struct dyno *d, void (*fn)(void *arg), voi
 	}
 	int place = (int)(s - a->servers.at) + 1;
 	s->draining = true;
+	r->dirty |= r->starting;                     /* the one that comes up may have read the files before this */
 	router_talk(r, on_said, r, "set server b%d/s%d state drain", a->backend, place);
 	struct leaving *l = xmalloc(sizeof *l);
 	*l = (struct leaving){ .d = d, .backend = a->backend, .place = place, .fn = fn, .arg = arg, .until = loop_monotonic() + LEAVE_MOST };
@@ -430,7 +444,7 @@ void router_gone(struct platform *p, const struct dyno *d)
 int router_start(struct platform *p, struct err *err)
 {
 	struct router *r = xcalloc(1, sizeof *r);
-	*r = (struct router){ .p = p, .backends = ROUTER_SPARE, .places = ROUTER_SERVERS, .talks_end = &r->talks, .log_fd = -1, .process = -1 };
+	*r = (struct router){ .p = p, .backends = ROUTER_SPARE, .places = ROUTER_SERVERS, .talks_end = &r->talks, .log_fd = -1, .process = -1, .former = -1 };
 	p->router = r;
 	r->look = loop_timer(p->loop, on_look, r);
 	int rc = platform_mkdir(p, "router", 0700, err);
@@ -459,6 +473,8 @@ void router_stop(struct platform *p)
 	source_free(r->process_watch);
 	if (r->process >= 0)
 		closep(&r->process);
+	if (r->former >= 0)
+		closep(&r->former);
 	source_free(r->log_watch);
 	if (r->log_fd >= 0)
 		closep(&r->log_fd);

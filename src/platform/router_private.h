@@ -24,7 +24,7 @@ struct router {
 	struct source *log_watch;
 	int log_fd;
 	struct source *process_watch;            /* of the running HAProxy, by a pidfd */
-	int process;
+	int process, former;                     /* pidfds, -1: the one that serves; the one before it, which still answers what it has begun */
 	VEC(struct leaving *) leaving;
 	struct source *look;                     /* after those who leave */
 };

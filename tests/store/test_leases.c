@@ -81,12 +81,12 @@ static void a_lost_lease_writes_nothing(void **state)
 static void too_long_a_name_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	char name[80];
+	char name[300];
 	struct lease l;
 	memset(name, 'x', sizeof name - 1);
 	name[sizeof name - 1] = 0;
 	const struct lease_request rq = { .name = name, .owner = "o", .ttl = 1 };
-	assert_fails(f, E_LIMIT, "31 bytes", store_lease_take(f->store, &rq, &l, &f->err));
+	assert_fails(f, E_LIMIT, "271 bytes", store_lease_take(f->store, &rq, &l, &f->err));
 }
 
 static const struct store_test tests[] = {
