@@ -130,10 +130,14 @@ def fuzz() -> None:
         meson_suite(CLANG, ["fuzz"])  # the unit tests run in the two other builds; this one is instrumented for fuzzing
 
 
-def scenario() -> None:
+def two_at_a_time(folder: str) -> None:
     """Two files side by side: most of their time is a wait."""
     with concurrent.futures.ThreadPoolExecutor(2) as side_by_side:
-        list(side_by_side.map(python_file, files("scenario")))
+        list(side_by_side.map(python_file, files(folder)))
+
+
+def scenario() -> None:
+    two_at_a_time("scenario")
 
 
 def conformance() -> None:
@@ -192,8 +196,7 @@ def postgres() -> None:
 def platform() -> None:
     if not (RELEASE / "build.ninja").exists():
         build(RELEASE)
-    for f in files("platform"):
-        python_file(f)
+    two_at_a_time("platform")
 
 
 FAMILIES = {"unit": unit, "sim": sim, "scenario": scenario, "conformance": conformance, "e2e": e2e, "chaos": chaos, "postgres": postgres, "platform": platform, "fuzz": fuzz}
