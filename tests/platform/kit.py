@@ -107,9 +107,30 @@ class Platform:
             except ProcessLookupError:
                 pass
 
+    def end_outside(self):
+        """the router, the dynos' network rules: they outlive the platform, too"""
+        if os.geteuid() != 0 or not (BUILD / "tests/platform/helper_probe").exists():
+            return
+        import dynokit
+        net = self.args[self.args.index("--net") + 1] if "--net" in self.args else "10.209.0.0/16"
+        helper = dynokit.Helper(str(self.home), self.home.stat().st_uid, net)
+        pid = self.home / "router/haproxy.pid"
+        fd = -1
+        try:
+            fd = os.pidfd_open(int(pid.read_text().split()[0]))
+        except (OSError, IndexError):
+            pass                                     # there is no router
+        helper.call("router_stop")
+        if fd >= 0:
+            select.select([fd], [], [], PATIENCE)    # what it still writes is not written into a folder that goes
+            os.close(fd)
+        helper.call("net_close")
+        helper.close()
+
     def close(self):
         code = self.stop()
         self.end_addons()
+        self.end_outside()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert code == 0, f"the platform left with {code}"
 
