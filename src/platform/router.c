@@ -116,11 +116,19 @@ static void on_start(void *arg, int code, const json_t *result, const struct err
 		watch_process(r);
 }
 
+static void write_files(struct router *r)
+{
+	CLEANUP(err_clear) struct err e = {0};
+	if (router_write_files(r, &e) < 0)
+		log_error("the router's files: %s", err_text(&e));
+}
+
 static void start(struct router *r)
 {
 	CLEANUP(err_clear) struct err e = {0};
 	if (r->starting) {
 		r->dirty = true;
+		write_files(r);                      /* whoever starts it next, finds the present */
 		return;
 	}
 	r->dirty = false;
@@ -166,13 +174,6 @@ static void set_map(struct router *r, const char *map, const char *host, const c
 	router_talk(r, NULL, NULL, "del map %s/router/%s %s", r->p->o.home, map, host);
 	if (value)
 		router_talk(r, on_said, r, "add map %s/router/%s %s %s", r->p->o.home, map, host, value);
-}
-
-static void write_files(struct router *r)
-{
-	CLEANUP(err_clear) struct err e = {0};
-	if (router_write_files(r, &e) < 0)
-		log_error("the router's files: %s", err_text(&e));
 }
 
 /* ---- one app ---- */

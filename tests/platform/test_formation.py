@@ -100,6 +100,7 @@ class Formation(unittest.TestCase):
         self.assertEqual(a.status, 200, a)
 
     def deploy(self, **types):
+        self.web = types.get("web")
         p, slug = self.platform, uuid.uuid4()
         number = sqlite3.connect(p.home / "platform.db").execute("SELECT number FROM app WHERE id = ?", (uuid.UUID(self.id).bytes,)).fetchone()[0]
         tree = p.home / "apps" / self.id / "slugs" / str(slug)
@@ -140,6 +141,8 @@ class Formation(unittest.TestCase):
             dynokit.until(lambda: {d["name"]: d["state"] for d in self.dynos()} == want and len(self.dynos()) == len(want), f"{want}")
         except AssertionError:
             raise AssertionError(f"{want} is not {self.dynos()}\n{self.logs()}\n{self.platform.said()}")
+        if states.get("web_1") == "up" and self.web == self.WEB:   # and the router has heard of it
+            dynokit.until(lambda: self.get()[0] not in (404, 503), f"an answer of {self.name}")
 
     def logs(self, **body):
         a = self.platform.call("POST", f"/apps/{self.name}/log-sessions", {"lines": 1500, **body}, self.token)
