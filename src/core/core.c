@@ -379,8 +379,11 @@ static void drop_ended(struct core *c, const struct event *ev)
 	    ev->kind == EV_UNPARTITION ||
 	    ev->kind == EV_BACKFILL || ev->kind == EV_BACKFILL_TAKE)
 		return;
-	while (c->ended.n) {
-		struct dag_run *run = c->ended.at[--c->ended.n];
+	for (size_t i = c->ended.n; i-- > 0; ) {
+		struct dag_run *run = c->ended.at[i];
+		if (!run->p->dead && run_state_terminal(run->state) && run->p->n_active)
+			continue;               /* it failed before it started again, and tries of before are under way: their slots are theirs */
+		c->ended.at[i] = NULL;
 		run->p->listed = false;
 		if (run->p->dead) {
 			run_free(c, run);
@@ -396,6 +399,11 @@ static void drop_ended(struct core *c, const struct event *ev)
 			past_release(c, d);
 		look_at_past(c, d, NULL);
 	}
+	size_t stay = 0;
+	for (size_t i = 0; i < c->ended.n; i++)
+		if (c->ended.at[i])
+			c->ended.at[stay++] = c->ended.at[i];
+	c->ended.n = stay;
 }
 
 void step_with(struct core *c, usec_t now, int flags, void (*what)(struct core *c, const void *arg), const void *arg, struct actions *out)

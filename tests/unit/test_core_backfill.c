@@ -209,12 +209,46 @@ static void what_is_there(void **state)
 	}
 }
 
+/* Somebody set a run back to queued while a task of it ran; then its backfill is cancelled. The try keeps its slot until it ends. */
+static void cancelled_while_a_task_still_runs(void **state)
+{
+	(void)state;
+	struct kit k;
+	struct buf out = {0};
+	begin(&k, "dag d;task a");
+	kit_backfill(&k, 1, "d", 1, false);
+	struct event trigger = { .kind = EV_TRIGGER, .trigger = { .dag_id = "d", .run_id = "backfill__1", .type = RUN_BACKFILL, .logical_date = NOW - DAY,
+		.interval_start = NOW - DAY, .interval_end = NOW, .run_after = USEC_NONE, .backfill_id = 1, .backfill_ordinal = 1 } };
+	kit_step(&k, &trigger);
+	struct task_instance *a = kit_ti(&k, "d", "backfill__1", "a", -1);
+	struct ti_ref ref = { a->id, a->try_number };
+	kit_started(&k, a);
+	kit_backfill(&k, 1, "d", 1, true);
+	struct event queue = { .kind = EV_MARK, .mark = { .sel = { .dag_id = "d", .run_id = "backfill__1" }, .run_state = RUN_QUEUED, .is_run = true } };
+	kit_step(&k, &queue);
+	struct event cancel = { .kind = EV_BACKFILL_CANCEL, .backfill = { "d", 1, 1, true } };
+	kit_step(&k, &cancel);
+	assert_string_equal(kit_run_state(&k, "d", "backfill__1"), "failed");
+	kit_time(&k, k.now + 1);
+	if (!core_verify(k.core, &out))
+		fail_msg("%s", out.data);
+	struct event done = { .kind = EV_TI_DONE, .done = { .ref = ref, .outcome = OUT_SUCCESS, .when = k.now, .not_before = USEC_NONE, .trigger_timeout = USEC_NONE } };
+	kit_step(&k, &done);
+	assert_string_equal(kit_state(&k, "d", "backfill__1", "a", -1), "success");
+	kit_time(&k, k.now + 1);
+	assert_int_equal(core_live_runs(k.core), 0);
+	if (!core_verify(k.core, &out))
+		fail_msg("%s", out.data);
+	buf_clear(&out);
+	kit_clear(&k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_limit), cmocka_unit_test(completes_with_its_last_run), cmocka_unit_test(deleting_the_last_completes),
 		cmocka_unit_test(cancel_fails_what_is_queued), cmocka_unit_test(takes_an_ended_run), cmocka_unit_test(dates), cmocka_unit_test(refusals),
-		cmocka_unit_test(what_is_there),
+		cmocka_unit_test(what_is_there), cmocka_unit_test(cancelled_while_a_task_still_runs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
