@@ -382,8 +382,10 @@ static void on_sessions(void *arg, const char *answer)
 	const char *line = answer ? strstr(answer, start) : NULL;
 	int64_t now = answer && !r->starting && !former_lives(r) ? 0 : 1;   /* not known is not none */
 	if (line && !now) {
-		const char *scur = strchr(line + strlen(start), ',');
-		scur = scur ? scur + 1 : "";
+		const char *scur = line + strlen(start);         /* qcur, qmax, scur */
+		for (int skip = 0; skip < 2 && scur; skip++)
+			scur = strchr(scur, ',') ? strchr(scur, ',') + 1 : NULL;
+		scur = scur ? scur : "";
 		const char *end = strchr(scur, ',');
 		CLEANUP(freep) char *text = xstrndup(scur, end ? (size_t)(end - scur) : 0);
 		if (str_to_int64(text, &now))
