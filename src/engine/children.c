@@ -114,6 +114,10 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
       c->terminal = c->muted = true;
       exec_kill(e->exec, c->id, USEC_SEC, "its try is over");
     } else if (!found || !ti_state_active(found->state)) engine_child_told(e, c);      /* to an earlier scheduler */
+    else if (found->state == TI_QUEUED) {              /* the store would name the process of a queued try: this one parked it, and it has been woken since */
+      engine_child_told(e, c);
+      map_del(&e->tries, c->token);
+    }
   }
   if (!c) {
     exec_kill(e->exec, info->child, 0, "nobody knows it");
@@ -123,7 +127,7 @@ static void adopt(struct engine *e, const struct exec_child_info *info)
   c->listed = true;
   c->kind = info->kind;
   const struct task_instance *mine = c->token[0] ? core_find_ti(e->core, &c->ti) : NULL;
-  if (mine && mine->state == TI_QUEUED && mine->try_number == c->try_number && info->pid) {   /* its start was never heard of */
+  if (mine && !c->terminal && mine->state == TI_QUEUED && mine->try_number == c->try_number && info->pid) {   /* its start was never heard of */
     struct started s = {c->id, info->started_at};
     vec_push(&e->started, s);
     timer_in(e->start_timer, 0);

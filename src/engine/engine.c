@@ -145,11 +145,16 @@ void engine_step_at(struct engine *e, struct event *ev, usec_t now)
   weights_send(e);
 }
 
-/* Without a supervisor at hand nothing is written: the next welcome finds the queued ones that have no child. */
+/* Without a supervisor at hand nothing is started: the next welcome finds the queued ones that have no child. */
 void engine_queue_spawn(struct engine *e, struct task_instance *ti)
 {
-  if (e->headless || !e->welcomed || e->failed || remote_wanted(e, ti)) return;
+  if (e->failed || remote_wanted(e, ti)) return;
   CLEANUP(err_clear) struct err err = {0};
+  if (e->headless || !e->welcomed) {                   /* what parked it is not what will run it */
+    if (ti->next_method && (engine_write(e, &err) < 0 || store_save_token(e->db, &ti->id, ti->try_number, NULL, 0, &err) < 0))
+      engine_fail(e, &err, "taking back a start token");
+    return;
+  }
   const struct dag_task *task = &ti->run->dag->tasks[ti->task];
   struct child *c = engine_child_new(e, e->next_child++, task->direct ? EXEC_DIRECT : EXEC_TASK, &ti->id, ti->try_number);
   if (engine_write(e, &err) < 0 || store_save_token(e->db, &ti->id, ti->try_number, e->boot_id, (int64_t)c->id, &err) < 0 ||
