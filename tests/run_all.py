@@ -107,7 +107,7 @@ def unit() -> None:
 
 
 def sim() -> None:
-    """Some five minutes of simulated worlds on two cores side by side, the same ones each time; --long: a million of them, and the planted bugs."""
+    """Some two minutes of simulated worlds on two cores side by side, the same ones each time; --long: a million of them, and the planted bugs."""
     if not (RELEASE / "build.ninja").exists() and not build(RELEASE):
         return
     program, worlds = str(RELEASE / "tests/sim/sim"), int(os.environ.get("SIM_RUNS", "0"))
@@ -162,7 +162,7 @@ OVER_POSTGRES = [
     ("scenario/test_roles.py", {}, ("Scheduler", "Commands")),
     ("chaos/test_chaos.py", {"CHAOS_KILLS": "10"}, ()),
     ("chaos/test_chaos.py", {"CHAOS_KILLS": "10", "UPDRAFT_TEST_ENGINE": "pgbouncer"}, ("Chaos.test_roles_die_and_tasks_do_not_notice",)),
-    ("conformance/test_conformance.py", {"CONFORMANCE_SAMPLE": "3"}, ()),
+    ("conformance/test_conformance.py", {"CONFORMANCE_SAMPLE": "5"}, ()),
 ]
 ALL_OVER_POSTGRES = [*((f, {**env, "CHAOS_KILLS": "100", "CONFORMANCE_SAMPLE": "1"}, ()) for f, env, _ in OVER_POSTGRES), *((f"conformance/test_{x}.py", {}, ()) for x in ("api", "cli", "events", "versions", "examples"))]
 

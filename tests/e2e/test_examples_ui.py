@@ -21,7 +21,7 @@ RUNS = {"example_dynamic_task_mapping": None, "tutorial": "2026-01-01T00:00:00Z"
         "example_setup_teardown_taskflow": None, "example_skip_dag": None, "asset_produces_1": None, "example_nested_branch_dag": None, "example_complex": None}
 LONG = bool(os.environ.get("UPDRAFT_LONG"))
 CHOSEN = list(RUNS)[:None if LONG else 1]
-OPENED = None if LONG else 12          # of the 90
+OPENED = None if LONG else 6          # of the 90
 
 
 class Examples(unittest.TestCase):
